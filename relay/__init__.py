@@ -1,0 +1,1 @@
+"""Blaze Relay: Mixin Messenger's Blaze in, signed webhooks out, READ only after success."""

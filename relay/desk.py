@@ -1,0 +1,168 @@
+"""The operator's desk: what the commands ask of the journal, with or without a running relay.
+
+Whatever changes something also leaves a `relay.model.Notice`, of which a running relay takes notice
+within seconds.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.model import (
+    AttemptOutcome,
+    DeliveryState,
+    EndpointKey,
+    EndpointNote,
+    MessageOutcome,
+    Reason,
+    ReceiptState,
+    Source,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageQuery:
+    """Which messages to list, newest first; None asks for any.
+
+    `pending` True asks for unfinished ones, False for finished ones.
+    """
+
+    bot: str | None = None
+    conversation_id: str | None = None
+    category: str | None = None
+    pending: bool | None = None
+    outcome: MessageOutcome | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSummary:
+    """One line of `relay messages list`."""
+
+    bot: str
+    message_id: str
+    conversation_id: str
+    user_id: str
+    category: str
+    source: Source
+    received_at: float
+    outcome: MessageOutcome | None
+    finished_at: float | None
+    receipt: ReceiptState
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One ended attempt."""
+
+    number: int
+    started_at: float
+    duration: float
+    outcome: AttemptOutcome
+    status: int | None
+    reason: Reason | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """One delivery with its attempts; `due_at` is when the next attempt may be, None if none is.
+
+    `waits` says that an earlier message of its lane goes first.
+    """
+
+    endpoint: EndpointKey
+    required: bool
+    state: DeliveryState
+    attempts: tuple[AttemptRecord, ...]
+    due_at: float | None
+    waits: bool
+    doubtful: bool
+    ended_at: float | None
+    ended_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHistory:
+    """All that the journal knows of one message."""
+
+    summary: MessageSummary
+    deliveries: tuple[DeliveryRecord, ...]
+    receipt_at: float | None
+    frame: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterQuery:
+    """Which dead letters; all conditions hold at once, None asks for any.
+
+    `ended_before` in Unix seconds; `reason` as in `DeadLetter.reason`.
+    """
+
+    message_ids: tuple[str, ...] | None = None
+    bot: str | None = None
+    endpoint: str | None = None
+    reason: str | None = None
+    ended_before: float | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A delivery that ended as dead.
+
+    `reason` is that of its last attempt, or `removed`: its endpoint is no longer configured.
+    """
+
+    endpoint: EndpointKey
+    message_id: str
+    conversation_id: str
+    category: str
+    attempts: int
+    reason: str
+    status: int | None
+    detail: str
+    received_at: float
+    ended_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRecord:
+    """One endpoint's standing: what a relay last wrote of it, and what the journal counts."""
+
+    endpoint: EndpointKey
+    note: EndpointNote
+    pending: int
+    oldest_at: float | None
+    dead_letters: int
+    configured: bool
+
+
+class Desk(Protocol):
+    """What an operator may ask of the journal and do to it. May raise `JournalUnavailable`."""
+
+    async def messages(self, query: MessageQuery) -> Sequence[MessageSummary]:
+        """List messages."""
+
+    async def history(self, message_id: str) -> Sequence[MessageHistory]:
+        """Tell all of one message; of several bots' if more than one has it; empty if none."""
+
+    async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
+        """List dead letters, oldest first."""
+
+    async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
+        """Make dead letters due again at once, their counts anew; answers with those revived."""
+
+    async def discard(
+        self, query: DeadLetterQuery, now: float, *, mark_read: bool
+    ) -> Sequence[DeadLetter]:
+        """Give dead letters up; with `mark_read` they no longer hold READ back."""
+
+    async def endpoints(self) -> Sequence[EndpointRecord]:
+        """List endpoints by bot and name."""
+
+    async def pause(self, endpoint: EndpointKey) -> bool:
+        """Pause an endpoint until it is resumed; False if the journal does not know it."""
+
+    async def resume(self, endpoint: EndpointKey) -> bool:
+        """Let an endpoint go on, paused or gone; False if the journal does not know it."""

@@ -1,0 +1,334 @@
+"""What has happened, in the past tense: the only way in which the relay speaks.
+
+The logic tells facts to a `Telemetry`; `relay.ops.telemetry` turns them into log events and metric
+series, tests into signals to wait for. A fact never carries a secret or a message's content.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from relay.model import (
+    Attempt,
+    Census,
+    EndpointKey,
+    GateState,
+    MessageOutcome,
+    Source,
+)
+
+
+class ConnectResult(StrEnum):
+    """What an attempt to connect to Blaze came to."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNAUTHORIZED = "unauthorized"
+
+
+class DisconnectReason(StrEnum):
+    """Why a Blaze socket was given up."""
+
+    CLOSED = "closed"
+    STALE = "stale"
+    ERROR = "error"
+    UNAUTHORIZED = "unauthorized"
+    STOPPING = "stopping"
+
+
+# --- Upstream -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectEnded:
+    """An attempt to connect ended; `host` is the URL's, `retry_in` None after success."""
+
+    bot: str
+    host: str
+    result: ConnectResult
+    detail: str = ""
+    retry_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The socket is gone."""
+
+    bot: str
+    reason: DisconnectReason
+    detail: str = ""
+    lasted: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    """A frame of any kind came in, control frames included; `at` in Unix seconds."""
+
+    bot: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FrameUnreadable:
+    """A frame came in that is no event."""
+
+    bot: str
+    digest: str
+    why: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRefused:
+    """Mixin answered a frame of ours, or the socket as a whole, with an error."""
+
+    bot: str
+    code: int
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsRefused:
+    """Mixin answered 401.
+
+    `confirmed` once GET /me says so too; `clock_skew` is our clock minus theirs, None if unknown.
+    """
+
+    bot: str
+    confirmed: bool
+    clock_skew: float | None
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class TakeoverSuspected:
+    """The socket is closed again and again soon after connecting: another relay? (W10)."""
+
+    bot: str
+    closes: int
+
+
+# --- The way of a message -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A message came for the first time and is in the journal."""
+
+    bot: str
+    message_id: str
+    category: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDuplicated:
+    """A message came again."""
+
+    bot: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFinished:
+    """A message needs nothing more."""
+
+    bot: str
+    message_id: str
+    outcome: MessageOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """A request is on its way."""
+
+    endpoint: EndpointKey
+    message_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """A request was answered, or failed; `due_at` is when the next one is, if one is."""
+
+    endpoint: EndpointKey
+    message_id: str
+    attempt: Attempt
+    due_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptDeferred:
+    """A stop cut a request short."""
+
+    endpoint: EndpointKey
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCrashed:
+    """A bug of ours hit one attempt; it is contained, counted and retried. `trace` is for logs."""
+
+    endpoint: EndpointKey
+    message_id: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettled:
+    """A delivery ended, and the journal has it; `delay` counts from reception."""
+
+    endpoint: EndpointKey
+    message_id: str
+    delivered: bool
+    attempts: int
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class GateMoved:
+    """An endpoint's gate is in another state, or lets another number through."""
+
+    endpoint: EndpointKey
+    state: GateState
+    limit: int
+    until: float | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptsConfirmed:
+    """Mixin took READ receipts."""
+
+    bot: str
+    message_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptsRetried:
+    """A batch of READ receipts was not confirmed and will be sent again."""
+
+    bot: str
+    count: int
+    detail: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRefused:
+    """Mixin refuses this READ receipt for good: the message is gone there, or not ours."""
+
+    bot: str
+    message_id: str
+    detail: str
+
+
+# --- The house ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JournalCommitted:
+    """A group was committed."""
+
+    seconds: float
+    items: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalFailed:
+    """The journal did not accept a write; it is tried again."""
+
+    detail: str
+    retry_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class JournalRecovered:
+    """The journal accepts writes again."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalPruned:
+    """Finished messages older than the retention were removed."""
+
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class CensusTaken:
+    """The journal was counted."""
+
+    census: Census
+
+
+@dataclass(frozen=True, slots=True)
+class LoopLagged:
+    """The event loop was late by so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorNoticed:
+    """An operator's action reached the running relay."""
+
+    kind: str
+    endpoint: EndpointKey
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStarted:
+    """The service runs; `clean` says whether the stop before it was."""
+
+    version: str
+    bots: tuple[str, ...]
+    clean: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStopping:
+    """A stop was asked for."""
+
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayStopped:
+    """Everything is written down; `cut` attempts were still in flight."""
+
+    cut: int
+
+
+Fact = (
+    ConnectEnded
+    | Disconnected
+    | FrameReceived
+    | FrameUnreadable
+    | RequestRefused
+    | CredentialsRefused
+    | TakeoverSuspected
+    | MessageReceived
+    | MessageDuplicated
+    | MessageFinished
+    | AttemptStarted
+    | AttemptEnded
+    | AttemptDeferred
+    | AttemptCrashed
+    | DeliverySettled
+    | GateMoved
+    | ReceiptsConfirmed
+    | ReceiptsRetried
+    | ReceiptRefused
+    | JournalCommitted
+    | JournalFailed
+    | JournalRecovered
+    | JournalPruned
+    | CensusTaken
+    | LoopLagged
+    | OperatorNoticed
+    | RelayStarted
+    | RelayStopping
+    | RelayStopped
+)
+
+Telemetry = Callable[[Fact], None]

@@ -1,0 +1,112 @@
+"""What the relay needs from the outside: one protocol per neighbour, each kept small.
+
+Whatever these raise is mapped where it comes in: the relay itself sees only the errors named here.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
+
+from relay.model import (
+    Arrival,
+    Census,
+    Deferred,
+    Delivery,
+    Due,
+    EndpointKey,
+    EndpointNote,
+    Finished,
+    Notice,
+    Outcome,
+    OwedReceipt,
+    ReceiptVerdict,
+    Recorded,
+    Settled,
+    UnreadableFrame,
+    Verdict,
+)
+
+Clock = Callable[[], float]
+"""Wall time in Unix seconds."""
+
+
+class JournalUnavailable(Exception):  # noqa: N818 - a state of the disk, not an error of the caller
+    """The journal takes no writes or reads at the moment: a full disk, a lock, an I/O error.
+
+    Nothing was written; the same call may succeed later.
+    """
+
+
+class Journal(Protocol):
+    """The durable record, as a running relay uses it. Each method is one transaction.
+
+    Every method may raise `JournalUnavailable`.
+    """
+
+    async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
+        """Insert each message and its deliveries, unless known; answers in the given order.
+
+        A message that the journal knows as receipted is owed its receipt again.
+        """
+
+    async def due(
+        self,
+        endpoint: EndpointKey,
+        now: float,
+        *,
+        skip: Collection[str],
+        limit: int,
+        max_bytes: int,
+    ) -> Due:
+        """Read deliveries of the lanes due at `now`, longest due first, but not those in `skip`.
+
+        At most `limit` deliveries and, beyond the first, `max_bytes` of frames.
+        """
+
+    async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
+        """Record ended attempts and what follows from them; answers in the given order."""
+
+    async def defer(self, deferred: Sequence[Deferred]) -> None:
+        """Mark deliveries doubtful whose attempt a stop cut short."""
+
+    async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
+        """Read owed receipts with a `seq` above `after`, ascending."""
+
+    async def settle_receipts(
+        self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
+    ) -> Sequence[Finished]:
+        """Record receipts by `seq`; answers with the messages that this finished."""
+
+    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
+        """Keep a sample for inspection: one per digest, and only so many of a bot."""
+
+    async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
+        """Write down how an endpoint fares; an operator's pause is not overwritten."""
+
+    async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
+        """Read what is written of an endpoint; CLOSED if nothing is."""
+
+    async def notices(self, after: int) -> Sequence[Notice]:
+        """Read operators' actions with an id above `after`, ascending."""
+
+    async def census(self) -> Census:
+        """Count the stock in one consistent read."""
+
+    async def prune(self, before: float, *, limit: int) -> int:
+        """Remove at most `limit` messages finished before that time; answers how many it was.
+
+        Dead letters are never pruned: an operator decides about them.
+        """
+
+
+class Courier(Protocol):
+    """Makes one attempt."""
+
+    async def attempt(self, delivery: Delivery) -> Verdict:
+        """POST the delivery once and judge the answer. Raises only cancellation."""
+
+
+class Acknowledger(Protocol):
+    """Sends one batch of READ receipts."""
+
+    async def mark_read(self, message_ids: Sequence[str]) -> ReceiptVerdict:
+        """POST at most 100 receipts once and judge the answer. Raises only cancellation."""
