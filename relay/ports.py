@@ -15,6 +15,7 @@ from relay.model import (
     EndpointKey,
     EndpointNote,
     Finished,
+    Message,
     Notice,
     Outcome,
     OwedReceipt,
@@ -96,6 +97,23 @@ class Journal(Protocol):
 
         Dead letters are never pruned: an operator decides about them.
         """
+
+
+class Inlet(Protocol):
+    """Where a listener puts what it has read. Taking never waits."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the bound is reached: the listener pauses, and gives up its socket if it lasts."""
+
+    def take(self, message: Message) -> None:
+        """Take a message for the next group commit."""
+
+    def keep(self, frame: UnreadableFrame) -> None:
+        """Take a frame that is no event, for inspection."""
+
+    async def room(self) -> None:
+        """Wait until there is room again."""
 
 
 class Courier(Protocol):
