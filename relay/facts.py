@@ -14,6 +14,7 @@ from relay.model import (
     EndpointKey,
     GateState,
     MessageOutcome,
+    Reason,
     Source,
 )
 
@@ -139,6 +140,14 @@ class MessageFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagesDiscarded:
+    """An operator gave up dead letters; `count` messages finished by that, unread."""
+
+    bot: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptStarted:
     """A request is on its way."""
 
@@ -176,13 +185,17 @@ class AttemptCrashed:
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettled:
-    """A delivery ended, and the journal has it; `delay` counts from reception."""
+    """A delivery ended, and the journal has it; `delay` counts from reception.
+
+    `reason` is that of its last attempt, if it is dead.
+    """
 
     endpoint: EndpointKey
     message_id: str
     delivered: bool
     attempts: int
     delay: float
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +323,7 @@ Fact = (
     | MessageReceived
     | MessageDuplicated
     | MessageFinished
+    | MessagesDiscarded
     | AttemptStarted
     | AttemptEnded
     | AttemptDeferred

@@ -123,8 +123,9 @@ class Message:
 class Delivery:
     """One message owed to one endpoint.
 
-    `attempts` and `rejections` count those that the journal knows to have ended. `doubtful` says
-    that an earlier attempt may have been taken although no answer came (design.md 6, W3 and W4).
+    `attempts` counts those that the journal knows to have ended; `failures` and `rejections`, on
+    which waits and patience depend, start anew when an operator revives the delivery. `doubtful`
+    says that an earlier attempt may have been taken although no answer came (design.md 6, W3, W4).
     """
 
     id: int
@@ -132,6 +133,7 @@ class Delivery:
     lane: str
     message: Message
     attempts: int = 0
+    failures: int = 0
     rejections: int = 0
     first_attempt_at: float | None = None
     doubtful: bool = False
@@ -390,19 +392,21 @@ class NoticeKind(StrEnum):
     PAUSED = "paused"
     RESUMED = "resumed"
     REVIVED = "revived"
-    RECEIPTS = "receipts"
+    DISCARDED = "discarded"
+    WAIVED = "waived"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """One operator's action for a running relay to take notice of.
 
-    `endpoint.name` is empty where the action concerns the bot only.
+    `count` says how many dead letters were revived, discarded or waived.
     """
 
     id: int
     kind: NoticeKind
     endpoint: EndpointKey
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)

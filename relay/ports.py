@@ -43,6 +43,17 @@ class Journal(Protocol):
     Every method may raise `JournalUnavailable`.
     """
 
+    async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
+        """Begin a run with these endpoints.
+
+        Answers whether the stop before it was clean; after one that was not, every unfinished
+        delivery is doubtful. Deliveries to an endpoint that is no longer configured become dead
+        letters with the reason `removed`, and are revived when it is configured again.
+        """
+
+    async def stop(self) -> None:
+        """Write down that this run ends cleanly."""
+
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         """Insert each message and its deliveries, unless known; answers in the given order.
 
@@ -104,7 +115,7 @@ class Inlet(Protocol):
 
     @property
     def full(self) -> bool:
-        """Whether the bound is reached: the listener pauses, and gives up its socket if it lasts."""
+        """Whether the bound is reached: the listener pauses, and if it lasts, gives up."""
 
     def take(self, message: Message) -> None:
         """Take a message for the next group commit."""

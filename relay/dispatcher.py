@@ -1,0 +1,315 @@
+"""One endpoint's deliveries: take what is due, attempt it once, judge, record what came of it.
+
+This is the file to read first: `_work` is the relay in four lines.
+"""
+
+import asyncio
+import random
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from relay.facts import (
+    AttemptCrashed,
+    AttemptDeferred,
+    AttemptEnded,
+    AttemptStarted,
+    DeliverySettled,
+    GateMoved,
+    MessageFinished,
+    Telemetry,
+)
+from relay.gate import Gate, Permit, concerns_endpoint
+from relay.lanes import Lanes
+from relay.model import (
+    Attempt,
+    DeadLettered,
+    Deferred,
+    Delivered,
+    Delivery,
+    EndpointKey,
+    EndpointNote,
+    GateState,
+    Notice,
+    NoticeKind,
+    Outcome,
+    Postponed,
+    Reason,
+    Rejected,
+    Settled,
+    Transient,
+    Verdict,
+)
+from relay.outcomes import Outcomes
+from relay.ports import Clock, Courier, Journal, JournalUnavailable
+from relay.retry import RetryPolicy
+
+_LONGEST_SLEEP = 30.0
+"""A sleeper looks at the clock so often, since the wall clock may be set while it sleeps."""
+
+_JOURNAL_RETRY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Whom a dispatcher works with."""
+
+    journal: Journal
+    outcomes: Outcomes
+    courier: Courier
+    receipt_owed: Callable[[], None]
+    telemetry: Telemetry
+    clock: Clock
+    jitter: Callable[[], float] = random.random
+
+
+class Dispatcher:
+    """Delivers to one endpoint."""
+
+    def __init__(
+        self,
+        endpoint: EndpointKey,
+        neighbours: Neighbours,
+        *,
+        gate: Gate,
+        retry: RetryPolicy,
+        lanes: Lanes | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.gate = gate
+        self.lanes = lanes or Lanes()
+        self._retry = retry
+        self._with = neighbours
+        self._turn = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._stopping = False
+        self._attempting: set[asyncio.Task[None]] = set()
+        self._cut: set[asyncio.Task[None]] = set()
+        self._last_error: str | None = None
+        self._told: GateMoved | None = None
+        self._noted: EndpointNote | None = None
+
+    async def run(self) -> None:
+        """Deliver until stopped; returns once nothing is in flight."""
+        self._tell_gate()
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(self.gate.policy.concurrency):
+                workers.create_task(self._work())
+
+    def offer(self, delivery: Delivery, *, leads: bool) -> None:
+        """Take a delivery that has just been journaled."""
+        self.lanes.offer(delivery, leads=leads)
+        self._changed.set()
+
+    def notice(self, notice: Notice) -> None:
+        """Follow what an operator did."""
+        match notice.kind:
+            case NoticeKind.PAUSED:
+                self.gate.pause()
+            case NoticeKind.RESUMED:
+                self.gate.resume()
+                self.lanes.reread()
+            case NoticeKind.REVIVED:
+                self.lanes.reread()
+            case NoticeKind.DISCARDED | NoticeKind.WAIVED:
+                return
+        self._moved()
+
+    def stop(self) -> None:
+        """Start no new attempt; those in flight go on."""
+        self._stopping = True
+        self._changed.set()
+
+    def cut(self) -> int:
+        """Cut off the attempts in flight, charging nobody; answers how many."""
+        self.stop()
+        self._cut |= self._attempting
+        for task in self._attempting:
+            task.cancel()
+        return len(self._attempting)
+
+    # --- The way of one delivery ----------------------------------------------------------------
+
+    async def _work(self) -> None:
+        while (due := await self._next_due()) is not None:
+            delivery, permit = due
+            attempt = await self._attempt(delivery, permit)
+            await self._record(delivery, attempt)
+
+    async def _next_due(self) -> tuple[Delivery, Permit] | None:
+        async with self._turn:  # one worker waits for what comes, the others for their turn
+            while not self._stopping:
+                self._changed.clear()
+                now = self._with.clock()
+                if _reached(self.lanes.load_at, now):
+                    await self._load(now)
+                elif self.gate.admits(now) and self.lanes.ready:
+                    return self._enter(now)
+                else:
+                    await self._sleep(now)
+        return None
+
+    def _enter(self, now: float) -> tuple[Delivery, Permit] | None:
+        permit = self.gate.enter(now)
+        delivery = self.lanes.take(oldest=permit.probe)
+        if delivery is None:  # pragma: no cover - the caller has looked
+            raise AssertionError
+        self._tell_gate()
+        return delivery, permit
+
+    async def _attempt(self, delivery: Delivery, permit: Permit) -> Attempt | Deferred:
+        clock, number = self._with.clock, delivery.attempts + 1
+        message_id = delivery.message.message_id
+        self._with.telemetry(AttemptStarted(self.endpoint, message_id, number))
+        started, loop = clock(), asyncio.get_running_loop()
+        timer = loop.time()
+        verdict = await self._courier_verdict(delivery)
+        self.gate.leave(permit, verdict, clock())
+        if verdict is None:
+            self._with.telemetry(AttemptDeferred(self.endpoint, message_id))
+            return Deferred(delivery)
+        if concerns_endpoint(verdict):
+            self._last_error = _describe(verdict)
+        self._moved()
+        return Attempt(number, started, loop.time() - timer, verdict)
+
+    async def _courier_verdict(self, delivery: Delivery) -> Verdict | None:
+        """Ask the courier; None if a stop cut it short. A bug in one message stays inside it."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine always runs in a task
+        self._attempting.add(task)
+        try:
+            return await self._with.courier.attempt(delivery)
+        except asyncio.CancelledError:
+            if task not in self._cut:
+                raise
+            task.uncancel()
+            return None
+        except Exception as error:  # noqa: BLE001 - contained, counted, retried
+            message_id = delivery.message.message_id
+            self._with.telemetry(AttemptCrashed(self.endpoint, message_id, traceback.format_exc()))
+            return Rejected(Reason.OTHER, detail=type(error).__name__, doubtful=True)
+        finally:
+            self._attempting.discard(task)
+
+    async def _record(self, delivery: Delivery, attempt: Attempt | Deferred) -> None:
+        match attempt:
+            case Deferred():
+                await self._with.outcomes.defer(attempt)
+            case Attempt():
+                outcome = self._in_time_for_probe(
+                    self._retry.conclude(delivery, attempt, jitter=self._with.jitter())
+                )
+                self._tell_attempt(outcome)
+                settled = await self._with.outcomes.record(outcome)
+                self._follow(outcome, settled)
+                await self._note()
+
+    def _in_time_for_probe(self, outcome: Outcome) -> Outcome:
+        """Let a probe's delivery be the next probe too: the gate's wait replaces its own."""
+        match outcome:
+            case Postponed(attempt=Attempt(verdict=Transient(pause=None))):
+                probe_at = self.gate.admits_at
+                if self.gate.state is GateState.OPEN and probe_at and probe_at < outcome.due_at:
+                    return Postponed(outcome.delivery, outcome.attempt, probe_at)
+            case _:
+                pass
+        return outcome
+
+    def _follow(self, outcome: Outcome, settled: Settled) -> None:
+        delivery = outcome.delivery
+        match outcome:
+            case Postponed(due_at=due_at):
+                self.lanes.postponed(delivery, due_at)
+            case Delivered() | DeadLettered():
+                self.lanes.ended(delivery, continues=settled.lane_continues)
+                self._tell_settled(outcome, settled)
+                if settled.receipt_owed:
+                    self._with.receipt_owed()
+        self._changed.set()
+
+    # --- Waiting and loading --------------------------------------------------------------------
+
+    async def _load(self, now: float) -> None:
+        load = self.lanes.begin_load()
+        try:
+            due = await self._with.journal.due(
+                self.endpoint, now, skip=load.skip, limit=load.limit, max_bytes=load.max_bytes
+            )
+        except JournalUnavailable:
+            self.lanes.fail_load()
+            await self._wait_for_change(_JOURNAL_RETRY)
+        except BaseException:
+            self.lanes.fail_load()
+            raise
+        else:
+            self.lanes.finish_load(due)
+
+    async def _sleep(self, now: float) -> None:
+        times = [self.lanes.load_at, self.gate.admits_at if self.lanes.ready else None]
+        wake_at = min((time for time in times if time is not None and time > now), default=None)
+        wait = _LONGEST_SLEEP if wake_at is None else min(wake_at - now, _LONGEST_SLEEP)
+        await self._wait_for_change(wait)
+
+    async def _wait_for_change(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    # --- Telling --------------------------------------------------------------------------------
+
+    def _moved(self) -> None:
+        self._tell_gate()
+        self._changed.set()
+
+    def _tell_gate(self) -> None:
+        gate = self.gate
+        until = gate.admits_at if gate.state is GateState.OPEN else None
+        fact = GateMoved(self.endpoint, gate.state, gate.limit, until, self._last_error or "")
+        if self._told is None or (fact.state, fact.limit) != (self._told.state, self._told.limit):
+            self._told = fact
+            self._with.telemetry(fact)
+
+    async def _note(self) -> None:
+        """Write down how the endpoint fares, when that has changed."""
+        gate = self.gate
+        state = GateState.OPEN if gate.state is GateState.PROBING else gate.state
+        probe_at = gate.admits_at if gate.state is GateState.OPEN else None
+        note = EndpointNote(state, self._last_error, probe_at, gate.gone_since)
+        if note == self._noted or (self._noted is None and note == EndpointNote(state)):
+            return
+        try:
+            await self._with.journal.note_endpoint(self.endpoint, note)
+        except JournalUnavailable:
+            return  # only a note: the next change writes it again
+        self._noted = note
+
+    def _tell_attempt(self, outcome: Outcome) -> None:
+        due_at = outcome.due_at if isinstance(outcome, Postponed) else None
+        message_id = outcome.delivery.message.message_id
+        self._with.telemetry(AttemptEnded(self.endpoint, message_id, outcome.attempt, due_at))
+
+    def _tell_settled(self, outcome: Delivered | DeadLettered, settled: Settled) -> None:
+        message, attempt = outcome.delivery.message, outcome.attempt
+        self._with.telemetry(
+            DeliverySettled(
+                self.endpoint,
+                message.message_id,
+                delivered=isinstance(outcome, Delivered),
+                attempts=attempt.number,
+                delay=attempt.started_at + attempt.duration - message.received_at,
+            )
+        )
+        if settled.finished is not None:
+            self._with.telemetry(MessageFinished(message.bot, message.message_id, settled.finished))
+
+
+def _reached(time: float | None, now: float) -> bool:
+    return time is not None and time <= now
+
+
+def _describe(verdict: Verdict) -> str:
+    parts = (verdict.reason, verdict.status and f"status {verdict.status}", verdict.detail)
+    return ", ".join(str(part) for part in parts if part)

@@ -1,0 +1,246 @@
+"""The journal in memory, for trials: the contract in plain Python, gone with the process."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from heapq import nsmallest
+from itertools import islice
+
+from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
+from relay.journal.rules import REMOVED
+from relay.journal.window import LANE_DEPTH, Window
+from relay.model import (
+    Arrival,
+    BotCensus,
+    Census,
+    DeadLettered,
+    Deferred,
+    Delivered,
+    Delivery,
+    DeliveryState,
+    Due,
+    Duplicate,
+    EndpointKey,
+    EndpointNote,
+    Finished,
+    Fresh,
+    GateState,
+    MessageOutcome,
+    Notice,
+    Outcome,
+    OwedReceipt,
+    Postponed,
+    ReceiptState,
+    Recorded,
+    Rejected,
+    Settled,
+    UnreadableFrame,
+)
+
+_KEPT_NOTICES = 1000
+
+
+class MemoryJournal:
+    """Implements `relay.ports.Journal`."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.store = store or Store()
+        self.unreadable: dict[tuple[str, str], UnreadableFrame] = {}
+        self._stopped_cleanly = True
+
+    async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
+        """Begin a run."""
+        clean, self._stopped_cleanly = self._stopped_cleanly, False
+        for key, row in self.store.endpoints.items():
+            row.configured = key in endpoints
+        for key in endpoints:
+            self.store.endpoints.setdefault(key, EndpointRow())
+        self._follow_settings(now)
+        for delivery in self.store.deliveries.values():
+            delivery.doubtful |= not clean and delivery.state is DeliveryState.PENDING
+        return clean
+
+    async def stop(self) -> None:
+        """End the run cleanly."""
+        self._stopped_cleanly = True
+
+    async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
+        """Insert what is new."""
+        return [self._record(arrival) for arrival in arrivals]
+
+    async def due(
+        self,
+        endpoint: EndpointKey,
+        now: float,
+        *,
+        skip: Collection[str],
+        limit: int,
+        max_bytes: int,
+    ) -> Due:
+        """Read what is due."""
+        lanes = self.store.lanes.get(endpoint, {})
+        due = [(row.due_at, key) for key, row in lanes.items() if row.due_at <= now]
+        later = min((row.due_at for row in lanes.values() if row.due_at > now), default=None)
+        names = [key for _, key in nsmallest(limit + len(skip) + 1, due) if key not in skip]
+        window: Window[Delivery] = Window(limit, max_bytes)
+        for name in names[:limit]:
+            rows = list(islice(lanes[name].waiting.values(), LANE_DEPTH + 1))
+            front = [(row.delivery(), len(row.message.message.frame)) for row in rows]
+            window.add(name, front, complete=True)
+        more = len(window.lanes) < len(names)
+        return Due(tuple(window.taken), frozenset(window.whole), more, later)
+
+    async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
+        """Record ended attempts."""
+        return [self._settle(outcome, now) for outcome in outcomes]
+
+    async def defer(self, deferred: Sequence[Deferred]) -> None:
+        """Mark cut deliveries doubtful."""
+        for cut in deferred:
+            self.store.deliveries[cut.delivery.id].doubtful = True
+
+    async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
+        """Read owed receipts."""
+        owed = (
+            OwedReceipt(seq, row.message.message_id)
+            for seq, row in self.store.by_seq.items()
+            if seq > after and row.message.bot == bot and row.receipt is ReceiptState.OWED
+        )
+        return list(islice(owed, limit))
+
+    async def settle_receipts(
+        self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
+    ) -> Sequence[Finished]:
+        """Record receipts."""
+        ended: list[Finished] = []
+        states = [(seq, ReceiptState.CONFIRMED) for seq in confirmed]
+        for seq, state in states + [(seq, ReceiptState.REFUSED) for seq in refused]:
+            row = self.store.by_seq[seq]
+            if row.message.bot != bot or row.receipt is not ReceiptState.OWED:
+                continue
+            row.receipt, row.receipt_at = state, now
+            if (outcome := self.store.finish(row, now)) is not None:
+                ended.append(Finished(row.message.message_id, outcome))
+        return ended
+
+    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:  # noqa: ARG002
+        """Keep a sample."""
+        self.unreadable.setdefault((bot, frame.digest), frame)
+
+    async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
+        """Write down how an endpoint fares."""
+        self.store.endpoints[endpoint].note = note
+
+    async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
+        """Read what is written of an endpoint."""
+        return endpoint_note(self.store.endpoints.get(endpoint))
+
+    async def notices(self, after: int) -> Sequence[Notice]:
+        """Read operators' actions."""
+        return [notice for notice in self.store.notices if notice.id > after]
+
+    async def census(self) -> Census:
+        """Count the stock."""
+        dead = Counter(row.owed.endpoint for row in self.store.dead())
+        bots = {bot: self._count(bot) for bot in self._bots()}
+        size = sum(len(row.message.frame) for row in self.store.by_seq.values())
+        return Census(bots, {key: dead[key] for key in self.store.endpoints}, size)
+
+    async def prune(self, before: float, *, limit: int) -> int:
+        """Remove old finished messages."""
+        old = [
+            row
+            for row in self.store.by_seq.values()
+            if row.outcome not in (None, MessageOutcome.DEAD)
+            and row.receipt is not ReceiptState.OWED
+            and DeliveryState.DEAD not in [delivery.state for delivery in row.deliveries]
+            and (row.finished_at or 0.0) < before
+        ]
+        for row in old[:limit]:
+            self.store.remove(row)
+        del self.store.notices[:-_KEPT_NOTICES]
+        return len(old[:limit])
+
+    # --- One at a time --------------------------------------------------------------------------
+
+    def _record(self, arrival: Arrival) -> Recorded:
+        message = arrival.message
+        known = self.store.messages.get((message.bot, message.message_id))
+        if known is not None:
+            again = known.receipt in (ReceiptState.CONFIRMED, ReceiptState.REFUSED)
+            known.receipt = ReceiptState.OWED if again else known.receipt
+            return Duplicate(receipt_owed=again)
+        row = self.store.add_message(message)
+        added = [self.store.add_delivery(row, owed) for owed in arrival.owed]
+        owes = (bool(added) or arrival.unwanted_read) and row.owe_receipt()
+        return Fresh(
+            tuple(delivery.delivery() for delivery, _ in added),
+            frozenset(delivery.id for delivery, leads in added if leads),
+            receipt_owed=owes,
+            finished=self.store.finish(row, message.received_at),
+        )
+
+    def _settle(self, outcome: Outcome, now: float) -> Settled:
+        row = self.store.deliveries[outcome.delivery.id]
+        self._charge(row, outcome)
+        match outcome:
+            case Postponed(due_at=due_at):
+                self.store.lanes[row.owed.endpoint][row.owed.lane].due_at = due_at
+                return Settled(lane_continues=True)
+            case Delivered():
+                row.state, row.ended_at = DeliveryState.DELIVERED, now
+            case DeadLettered(attempt=attempt):
+                self.store.bury(row, str(attempt.verdict.reason), now)
+        continues = self.store.leave_lane(row, now)
+        owed = row.message.owe_receipt()
+        return Settled(continues, owed, self.store.finish(row.message, now))
+
+    def _charge(self, row: DeliveryRow, outcome: Outcome) -> None:
+        verdict = outcome.attempt.verdict
+        row.attempts.append(outcome.attempt)
+        if row.first_attempt_at is None:
+            row.first_attempt_at = outcome.attempt.started_at
+        row.failures += verdict.reason is not None
+        row.rejections += isinstance(verdict, Rejected)
+        row.doubtful |= getattr(verdict, "doubtful", False)
+
+    def _follow_settings(self, now: float) -> None:
+        """Bury what is owed to endpoints that are gone from the settings; revive what is back."""
+        touched: set[MessageRow] = set()
+        for row in self.store.deliveries.values():
+            endpoint = self.store.endpoints[row.owed.endpoint]
+            if not endpoint.configured and row.state is DeliveryState.PENDING:
+                self.store.bury(row, REMOVED, now)
+                self.store.leave_lane(row, now)
+                touched.add(row.message)
+            elif endpoint.configured and row.ended_reason == REMOVED:
+                self.store.revive(row, now)
+        for message in touched:
+            self.store.finish(message, now)
+
+    def _bots(self) -> set[str]:
+        return {key.bot for key in self.store.endpoints} | set(self.store.received)
+
+    def _count(self, bot: str) -> BotCensus:
+        rows = [row for row in self.store.by_seq.values() if row.message.bot == bot]
+        pending = [row for row in rows if row.outcome is None]
+        unread = [row.message.received_at for row in pending if _on_its_way(row)]
+        balance = self.store.received[bot] - self.store.finished[bot] - len(pending)
+        owed = sum(row.receipt is ReceiptState.OWED for row in rows)
+        return BotCensus(len(pending), min(unread, default=None), owed, balance)
+
+
+def endpoint_note(row: EndpointRow | None) -> EndpointNote:
+    """Read an endpoint's note; an operator's pause goes before the gate's own state."""
+    if row is None:
+        return EndpointNote(GateState.CLOSED)
+    if not row.paused:
+        return row.note
+    note = row.note
+    return EndpointNote(GateState.PAUSED, note.last_error, None, note.gone_since)
+
+
+def _on_its_way(row: MessageRow) -> bool:
+    """Say whether a message may still become READ without an operator."""
+    lost = (DeliveryState.DEAD, DeliveryState.DISCARDED)
+    receipted = row.receipt in (ReceiptState.CONFIRMED, ReceiptState.REFUSED)
+    return not receipted and not any(state in lost for state in row.required())

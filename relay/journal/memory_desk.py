@@ -1,0 +1,208 @@
+"""The operator's desk over the journal in memory."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from relay.desk import (
+    AttemptRecord,
+    DeadLetter,
+    DeadLetterQuery,
+    DeliveryRecord,
+    EndpointRecord,
+    MessageHistory,
+    MessageQuery,
+    MessageSummary,
+)
+from relay.journal.memory import endpoint_note
+from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
+from relay.model import (
+    Attempt,
+    DeliveryState,
+    EndpointKey,
+    GateState,
+    MessageOutcome,
+    NoticeKind,
+)
+
+
+class MemoryDesk:
+    """Implements `relay.desk.Desk`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def messages(self, query: MessageQuery) -> Sequence[MessageSummary]:
+        """List messages."""
+        newest_first = reversed(self._store.by_seq.values())
+        found = (_summary(row) for row in newest_first if _matches(row, query))
+        return list(islice(found, query.limit))
+
+    async def history(self, message_id: str) -> Sequence[MessageHistory]:
+        """Tell all of one message."""
+        rows = self._store.by_seq.values()
+        found = [row for row in rows if row.message.message_id == message_id]
+        return [self._history(row) for row in sorted(found, key=lambda row: row.message.bot)]
+
+    async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
+        """List dead letters."""
+        return [_dead_letter(row) for row in self._select(query)]
+
+    async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
+        """Revive dead letters."""
+        rows = list(self._select(query))
+        letters = [_dead_letter(row) for row in rows]
+        for row in rows:
+            self._store.revive(row, now)
+        self._notify(NoticeKind.REVIVED, Counter(row.owed.endpoint for row in rows))
+        return letters
+
+    async def discard(
+        self, query: DeadLetterQuery, now: float, *, mark_read: bool
+    ) -> Sequence[DeadLetter]:
+        """Give dead letters up."""
+        rows = list(self._select(query))
+        letters = [_dead_letter(row) for row in rows]
+        finished = Counter({row.owed.endpoint: 0 for row in rows})
+        for row in rows:
+            row.state = DeliveryState.WAIVED if mark_read else DeliveryState.DISCARDED
+            self._store.reopen(row.message)
+            row.message.owe_receipt()
+            outcome = self._store.finish(row.message, now)
+            finished[row.owed.endpoint] += outcome is MessageOutcome.DISCARDED
+        kind = NoticeKind.WAIVED if mark_read else NoticeKind.DISCARDED
+        self._notify(kind, finished)
+        return letters
+
+    async def endpoints(self) -> Sequence[EndpointRecord]:
+        """List endpoints."""
+        dead = Counter(row.owed.endpoint for row in self._store.dead())
+        return [
+            self._endpoint(key, row, dead[key])
+            for key, row in sorted(self._store.endpoints.items())
+        ]
+
+    async def pause(self, endpoint: EndpointKey) -> bool:
+        """Pause an endpoint."""
+        row = self._store.endpoints.get(endpoint)
+        if row is None:
+            return False
+        row.paused = True
+        self._store.notify(NoticeKind.PAUSED, endpoint)
+        return True
+
+    async def resume(self, endpoint: EndpointKey) -> bool:
+        """Resume an endpoint."""
+        row = self._store.endpoints.get(endpoint)
+        if row is None:
+            return False
+        row.paused = False
+        state = GateState.CLOSED if row.note.state is GateState.GONE else row.note.state
+        row.note = replace(row.note, state=state, gone_since=None)
+        self._store.notify(NoticeKind.RESUMED, endpoint)
+        return True
+
+    def _select(self, query: DeadLetterQuery) -> Iterator[DeliveryRow]:
+        return islice((row for row in self._store.dead() if _selected(row, query)), query.limit)
+
+    def _notify(self, kind: NoticeKind, counts: Counter[EndpointKey]) -> None:
+        for endpoint, count in counts.items():
+            self._store.notify(kind, endpoint, count)
+
+    def _history(self, row: MessageRow) -> MessageHistory:
+        deliveries = tuple(self._delivery(delivery) for delivery in row.deliveries)
+        return MessageHistory(_summary(row), deliveries, row.receipt_at, row.message.frame)
+
+    def _delivery(self, row: DeliveryRow) -> DeliveryRecord:
+        lane = self._store.lanes.get(row.owed.endpoint, {}).get(row.owed.lane)
+        first = next(iter(lane.waiting), None) if lane else None
+        leads = lane is not None and first == row.id
+        return DeliveryRecord(
+            row.owed.endpoint,
+            row.owed.required,
+            row.state,
+            tuple(_attempt(attempt) for attempt in row.attempts),
+            due_at=lane.due_at if lane and leads else None,
+            waits=row.state is DeliveryState.PENDING and not leads,
+            doubtful=row.doubtful,
+            ended_at=row.ended_at,
+            ended_reason=row.ended_reason,
+        )
+
+    def _endpoint(self, key: EndpointKey, row: EndpointRow, dead: int) -> EndpointRecord:
+        waiting = [
+            delivery
+            for lane in self._store.lanes.get(key, {}).values()
+            for delivery in lane.waiting.values()
+        ]
+        oldest = min((delivery.message.message.received_at for delivery in waiting), default=None)
+        return EndpointRecord(key, endpoint_note(row), len(waiting), oldest, dead, row.configured)
+
+
+def _matches(row: MessageRow, query: MessageQuery) -> bool:
+    message = row.message
+    return (
+        query.bot in (None, message.bot)
+        and query.conversation_id in (None, message.conversation_id)
+        and query.category in (None, message.category)
+        and query.outcome in (None, row.outcome)
+        and query.pending in (None, row.outcome is None)
+    )
+
+
+def _selected(row: DeliveryRow, query: DeadLetterQuery) -> bool:
+    ids, message = query.message_ids, row.message.message
+    return (
+        (ids is None or message.message_id in ids)
+        and query.bot in (None, message.bot)
+        and query.endpoint in (None, row.owed.endpoint.name)
+        and query.reason in (None, row.ended_reason)
+        and (query.ended_before is None or (row.ended_at or 0.0) < query.ended_before)
+    )
+
+
+def _summary(row: MessageRow) -> MessageSummary:
+    message = row.message
+    return MessageSummary(
+        message.bot,
+        message.message_id,
+        message.conversation_id,
+        message.user_id,
+        message.category,
+        message.source,
+        message.received_at,
+        row.outcome,
+        row.finished_at,
+        row.receipt,
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptRecord:
+    verdict = attempt.verdict
+    return AttemptRecord(
+        attempt.number,
+        attempt.started_at,
+        attempt.duration,
+        verdict.outcome,
+        verdict.status,
+        verdict.reason,
+        verdict.detail,
+    )
+
+
+def _dead_letter(row: DeliveryRow) -> DeadLetter:
+    message = row.message.message
+    last = row.attempts[-1].verdict if row.attempts else None
+    return DeadLetter(
+        row.owed.endpoint,
+        message.message_id,
+        message.conversation_id,
+        message.category,
+        len(row.attempts),
+        row.ended_reason or "",
+        last.status if last else None,
+        last.detail if last else "",
+        message.received_at,
+        row.ended_at or 0.0,
+    )

@@ -1,0 +1,196 @@
+"""What the journal in memory holds, and the rules that keep it consistent."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from relay.journal.rules import finished, read_owed
+from relay.model import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    EndpointKey,
+    EndpointNote,
+    GateState,
+    Message,
+    MessageOutcome,
+    Notice,
+    NoticeKind,
+    Owed,
+    ReceiptState,
+)
+
+
+@dataclass(slots=True, eq=False)
+class DeliveryRow:
+    """One delivery as it stands."""
+
+    id: int
+    owed: Owed
+    message: "MessageRow"
+    state: DeliveryState = DeliveryState.PENDING
+    failures: int = 0
+    rejections: int = 0
+    first_attempt_at: float | None = None
+    doubtful: bool = False
+    ended_at: float | None = None
+    ended_reason: str | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+
+    @property
+    def lane(self) -> tuple[EndpointKey, str]:
+        """The key of its lane."""
+        return self.owed.endpoint, self.owed.lane
+
+    def delivery(self) -> Delivery:
+        """Make the value that the relay works with."""
+        return Delivery(
+            self.id,
+            self.owed.endpoint,
+            self.owed.lane,
+            self.message.message,
+            attempts=len(self.attempts),
+            failures=self.failures,
+            rejections=self.rejections,
+            first_attempt_at=self.first_attempt_at,
+            doubtful=self.doubtful,
+        )
+
+
+@dataclass(slots=True, eq=False)
+class MessageRow:
+    """One message as it stands."""
+
+    seq: int
+    message: Message
+    receipt: ReceiptState = ReceiptState.NONE
+    receipt_at: float | None = None
+    outcome: MessageOutcome | None = None
+    finished_at: float | None = None
+    deliveries: list[DeliveryRow] = field(default_factory=list)
+
+    def required(self) -> list[DeliveryState]:
+        """Give the states of the deliveries that may hold READ back."""
+        return [row.state for row in self.deliveries if row.owed.required]
+
+    def owe_receipt(self) -> bool:
+        """Owe READ if it may be said now; answers whether that is new."""
+        if self.receipt is not ReceiptState.NONE or not read_owed(self.required()):
+            return False
+        self.receipt = ReceiptState.OWED
+        return True
+
+
+@dataclass(slots=True)
+class LaneRow:
+    """A lane with unfinished deliveries, by their ids."""
+
+    due_at: float
+    waiting: dict[int, DeliveryRow] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class EndpointRow:
+    """One endpoint, configured or not."""
+
+    configured: bool = True
+    paused: bool = False
+    note: EndpointNote = field(default_factory=lambda: EndpointNote(GateState.CLOSED))
+
+
+class Store:
+    """Everything that the journal in memory holds."""
+
+    def __init__(self) -> None:
+        self.messages: dict[tuple[str, str], MessageRow] = {}
+        self.by_seq: dict[int, MessageRow] = {}
+        self.deliveries: dict[int, DeliveryRow] = {}
+        self.lanes: dict[EndpointKey, dict[str, LaneRow]] = {}
+        self.endpoints: dict[EndpointKey, EndpointRow] = {}
+        self.notices: list[Notice] = []
+        self.received: Counter[str] = Counter()
+        self.finished: Counter[str] = Counter()
+        self._last_message = 0
+        self._last_delivery = 0
+
+    def add_message(self, message: Message) -> MessageRow:
+        """Insert a message."""
+        self._last_message += 1
+        row = MessageRow(self._last_message, message)
+        self.messages[message.bot, message.message_id] = self.by_seq[row.seq] = row
+        self.received[message.bot] += 1
+        return row
+
+    def add_delivery(self, message: MessageRow, owed: Owed) -> tuple[DeliveryRow, bool]:
+        """Insert a delivery; answers whether it leads its lane."""
+        self._last_delivery += 1
+        row = DeliveryRow(self._last_delivery, owed, message)
+        self.deliveries[row.id] = row
+        message.deliveries.append(row)
+        return row, self.join_lane(row, message.message.received_at)
+
+    def join_lane(self, row: DeliveryRow, due_at: float) -> bool:
+        """Let a delivery wait in its lane, in the order of ids; answers whether it leads."""
+        lanes = self.lanes.setdefault(row.owed.endpoint, {})
+        lane = lanes.setdefault(row.owed.lane, LaneRow(due_at))
+        lane.due_at = min(lane.due_at, due_at)
+        in_order = not lane.waiting or next(reversed(lane.waiting)) < row.id
+        lane.waiting[row.id] = row
+        if not in_order:
+            lane.waiting = dict(sorted(lane.waiting.items()))
+        return len(lane.waiting) == 1
+
+    def leave_lane(self, row: DeliveryRow, now: float) -> bool:
+        """Take an ended delivery out of its lane; answers whether others wait there."""
+        lanes = self.lanes[row.owed.endpoint]
+        lane = lanes[row.owed.lane]
+        del lane.waiting[row.id]
+        lane.due_at = now
+        if not lane.waiting:
+            del lanes[row.owed.lane]
+        return bool(lane.waiting)
+
+    def finish(self, row: MessageRow, now: float) -> MessageOutcome | None:
+        """Finish a message if nothing is left to do; answers with its outcome if that is new."""
+        if row.outcome is not None:
+            return None
+        states = [delivery.state for delivery in row.deliveries]
+        row.outcome = finished(states, row.required(), row.receipt)
+        if row.outcome is not None:
+            row.finished_at = now
+            self.finished[row.message.bot] += 1
+        return row.outcome
+
+    def reopen(self, row: MessageRow) -> None:
+        """Let a finished message be unfinished again."""
+        if row.outcome is not None:
+            row.outcome = row.finished_at = None
+            self.finished[row.message.bot] -= 1
+
+    def remove(self, row: MessageRow) -> None:
+        """Forget a message."""
+        del self.messages[row.message.bot, row.message.message_id], self.by_seq[row.seq]
+        for delivery in row.deliveries:
+            del self.deliveries[delivery.id]
+
+    def notify(self, kind: NoticeKind, endpoint: EndpointKey, count: int = 0) -> None:
+        """Leave a notice for the running relay."""
+        last = self.notices[-1].id if self.notices else 0
+        self.notices.append(Notice(last + 1, kind, endpoint, count))
+
+    def dead(self) -> Iterator[DeliveryRow]:
+        """Go through the dead letters, oldest first."""
+        rows = (row for row in self.deliveries.values() if row.state is DeliveryState.DEAD)
+        return iter(sorted(rows, key=lambda row: (row.ended_at or 0.0, row.id)))
+
+    def revive(self, row: DeliveryRow, now: float) -> None:
+        """Make a dead letter due again, its patience anew."""
+        row.state = DeliveryState.PENDING
+        row.failures = row.rejections = 0
+        row.first_attempt_at = row.ended_at = row.ended_reason = None
+        self.join_lane(row, now)
+        self.reopen(row.message)
+
+    def bury(self, row: DeliveryRow, reason: str, now: float) -> None:
+        """End a delivery as a dead letter."""
+        row.state, row.ended_at, row.ended_reason = DeliveryState.DEAD, now, reason

@@ -1,0 +1,1 @@
+"""The journal's schema through time; each version is one file in `versions`."""

@@ -1,0 +1,38 @@
+"""When READ is owed and when a message is finished: the promise of interface.md 1, as functions.
+
+The SQL journal says the same in SQL; the contract suite holds the two against each other.
+"""
+
+from collections.abc import Collection
+
+from relay.model import DeliveryState, MessageOutcome, ReceiptState
+
+TAKEN = frozenset({DeliveryState.DELIVERED, DeliveryState.WAIVED})
+"""The states in which a required delivery no longer holds READ back."""
+
+REMOVED = "removed"
+"""Why a delivery is dead whose endpoint is no longer configured."""
+
+
+def read_owed(required: Collection[DeliveryState]) -> bool:
+    """Say whether READ may be said: every required delivery has been taken."""
+    return TAKEN.issuperset(required)
+
+
+def finished(
+    deliveries: Collection[DeliveryState],
+    required: Collection[DeliveryState],
+    receipt: ReceiptState,
+) -> MessageOutcome | None:
+    """Say how a message is finished; None as long as something is left to do."""
+    if DeliveryState.PENDING in deliveries:
+        return None
+    if DeliveryState.DEAD in required:
+        return MessageOutcome.DEAD
+    if DeliveryState.DISCARDED in required:
+        return MessageOutcome.DISCARDED
+    if receipt is ReceiptState.OWED:
+        return None
+    if DeliveryState.WAIVED in required:
+        return MessageOutcome.DISCARDED
+    return MessageOutcome.READ if deliveries else MessageOutcome.UNWANTED

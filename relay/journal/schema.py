@@ -1,0 +1,181 @@
+"""The journal's tables. Changes go through a new migration in `relay/journal/migrations`.
+
+States are kept as the words of `relay.model`. `messages.seq` and `deliveries.id` ascend with
+arrival; the relay gives them out itself, since one relay at a time writes new rows.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+)
+
+from relay.model import DeliveryState, ReceiptState
+
+metadata = MetaData()
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("bot", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("configured", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False, default=False),
+    Column("state", String, nullable=False),
+    Column("last_error", Text),
+    Column("next_probe_at", Float),
+    Column("gone_since", Float),
+    UniqueConstraint("bot", "name"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("bot", String, nullable=False),
+    Column("message_id", String, nullable=False),
+    Column("conversation_id", String, nullable=False),
+    Column("user_id", String, nullable=False),
+    Column("category", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("received_at", Float, nullable=False),
+    Column("receipt", String, nullable=False),
+    Column("receipt_at", Float),
+    Column("outcome", String),
+    Column("finished_at", Float),
+    Column("size", Integer, nullable=False),
+    Column("frame", LargeBinary, nullable=False),
+    UniqueConstraint("bot", "message_id"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("seq", Integer, ForeignKey("messages.seq"), nullable=False),
+    Column("endpoint_id", Integer, ForeignKey("endpoints.id"), nullable=False),
+    Column("lane", String, nullable=False),
+    Column("required", Boolean, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("failures", Integer, nullable=False, default=0),
+    Column("rejections", Integer, nullable=False, default=0),
+    Column("first_attempt_at", Float),
+    Column("doubtful", Boolean, nullable=False, default=False),
+    Column("ended_at", Float),
+    Column("ended_reason", String),
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("endpoint_id", Integer, ForeignKey("endpoints.id"), primary_key=True),
+    Column("lane", String, primary_key=True),
+    Column("due_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""A row for each lane with unfinished deliveries: when its first one may be attempted."""
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("delivery_id", Integer, ForeignKey("deliveries.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("duration", Float, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("status", Integer),
+    Column("reason", String),
+    Column("detail", Text, nullable=False),
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("bot", String, primary_key=True),
+    Column("received", Integer, nullable=False),
+    Column("finished", Integer, nullable=False),
+)
+"""Counted in the transactions that receive and finish, to be held against the rows."""
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("bot", String, nullable=False),
+    Column("endpoint", String, nullable=False),
+    Column("count", Integer, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+unreadable = Table(
+    "unreadable",
+    metadata,
+    Column("bot", String, primary_key=True),
+    Column("digest", String, primary_key=True),
+    Column("why", String, nullable=False),
+    Column("sample", LargeBinary, nullable=False),
+    Column("times", Integer, nullable=False),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("clean", Boolean, nullable=False),
+)
+"""One row: whether the last run stopped cleanly."""
+
+# Words in the SQL text and not parameters: a partial index serves no condition on a parameter.
+PENDING = deliveries.c.state == literal_column(f"'{DeliveryState.PENDING}'")
+DEAD = deliveries.c.state == literal_column(f"'{DeliveryState.DEAD}'")
+OWED = messages.c.receipt == literal_column(f"'{ReceiptState.OWED}'")
+
+# The indexes are partial: what is finished, which is most, costs nothing in them.
+Index(
+    "deliveries_pending",
+    deliveries.c.endpoint_id,
+    deliveries.c.lane,
+    deliveries.c.id,
+    sqlite_where=PENDING,
+    postgresql_where=PENDING,
+)
+Index(
+    "deliveries_dead",
+    deliveries.c.endpoint_id,
+    deliveries.c.ended_at,
+    sqlite_where=DEAD,
+    postgresql_where=DEAD,
+)
+Index("deliveries_of_message", deliveries.c.seq)
+Index("attempts_of_delivery", attempts.c.delivery_id)
+Index("lanes_due", lanes.c.endpoint_id, lanes.c.due_at)
+Index("messages_owed", messages.c.bot, messages.c.seq, sqlite_where=OWED, postgresql_where=OWED)
+Index(
+    "messages_pending",
+    messages.c.bot,
+    messages.c.seq,
+    sqlite_where=messages.c.outcome.is_(None),
+    postgresql_where=messages.c.outcome.is_(None),
+)
+Index(
+    "messages_finished",
+    messages.c.finished_at,
+    sqlite_where=messages.c.outcome.is_not(None),
+    postgresql_where=messages.c.outcome.is_not(None),
+)

@@ -1,0 +1,101 @@
+"""The journal in a SQL database: each method one transaction of `Database`."""
+
+from collections.abc import Collection, Sequence
+
+from relay.journal import keeping, reading, writing
+from relay.journal.database import Database
+from relay.model import (
+    Arrival,
+    Census,
+    Deferred,
+    Due,
+    EndpointKey,
+    EndpointNote,
+    Finished,
+    Notice,
+    Outcome,
+    OwedReceipt,
+    Recorded,
+    Settled,
+    UnreadableFrame,
+)
+
+
+class SqlJournal:
+    """Implements `relay.ports.Journal`; `start` comes first."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ids: writing.EndpointIds = {}
+        self._numbers = writing.Numbers(0, 0)
+
+    async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
+        """Begin a run."""
+        run = await self._database.write(keeping.start, endpoints, now)
+        self._ids, self._numbers = run.ids, run.numbers
+        return run.clean
+
+    async def stop(self) -> None:
+        """End the run cleanly."""
+        await self._database.write(keeping.stop)
+
+    async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
+        """Insert what is new."""
+        return await self._database.write(writing.record, arrivals, self._ids, self._numbers)
+
+    async def due(
+        self,
+        endpoint: EndpointKey,
+        now: float,
+        *,
+        skip: Collection[str],
+        limit: int,
+        max_bytes: int,
+    ) -> Due:
+        """Read what is due."""
+        number = self._ids[endpoint]
+        return await self._database.read(
+            reading.due, endpoint, number, now, skip=skip, limit=limit, max_bytes=max_bytes
+        )
+
+    async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
+        """Record ended attempts."""
+        return await self._database.write(writing.settle, outcomes, self._ids, now)
+
+    async def defer(self, deferred: Sequence[Deferred]) -> None:
+        """Mark cut deliveries doubtful."""
+        await self._database.write(writing.defer, deferred)
+
+    async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
+        """Read owed receipts."""
+        return await self._database.read(reading.owed_receipts, bot, after, limit)
+
+    async def settle_receipts(
+        self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
+    ) -> Sequence[Finished]:
+        """Record receipts."""
+        return await self._database.write(writing.settle_receipts, bot, confirmed, refused, now)
+
+    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
+        """Keep a sample."""
+        await self._database.write(keeping.keep_unreadable, bot, frame, now)
+
+    async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
+        """Write down how an endpoint fares."""
+        await self._database.write(keeping.note_endpoint, endpoint, note)
+
+    async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
+        """Read what is written of an endpoint."""
+        return await self._database.read(reading.endpoint_note, endpoint)
+
+    async def notices(self, after: int) -> Sequence[Notice]:
+        """Read operators' actions."""
+        return await self._database.read(reading.read_notices, after)
+
+    async def census(self) -> Census:
+        """Count the stock."""
+        return await self._database.read(reading.census, self._database.size_bytes())
+
+    async def prune(self, before: float, *, limit: int) -> int:
+        """Remove old finished messages."""
+        return await self._database.write(keeping.prune, before, limit)

@@ -1,0 +1,314 @@
+"""The operator's desk over the journal in a SQL database."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
+
+from relay.desk import (
+    AttemptRecord,
+    DeadLetter,
+    DeadLetterQuery,
+    DeliveryRecord,
+    EndpointRecord,
+    MessageHistory,
+    MessageQuery,
+    MessageSummary,
+)
+from relay.journal import finishing, keeping
+from relay.journal.database import Database
+from relay.journal.rows import endpoint_of, read_note
+from relay.journal.schema import DEAD, PENDING, attempts, deliveries, endpoints, lanes, messages
+from relay.model import (
+    AttemptOutcome,
+    DeliveryState,
+    EndpointKey,
+    GateState,
+    MessageOutcome,
+    NoticeKind,
+    Reason,
+    ReceiptState,
+    Source,
+)
+
+
+class SqlDesk:
+    """Implements `relay.desk.Desk`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def messages(self, query: MessageQuery) -> Sequence[MessageSummary]:
+        """List messages."""
+        return await self._database.read(_messages, query)
+
+    async def history(self, message_id: str) -> Sequence[MessageHistory]:
+        """Tell all of one message."""
+        return await self._database.read(_histories, message_id)
+
+    async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
+        """List dead letters."""
+        return await self._database.read(_dead_letters, query)
+
+    async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
+        """Revive dead letters."""
+        return await self._database.write(_retry, query, now)
+
+    async def discard(
+        self, query: DeadLetterQuery, now: float, *, mark_read: bool
+    ) -> Sequence[DeadLetter]:
+        """Give dead letters up."""
+        return await self._database.write(_discard, query, now, mark_read=mark_read)
+
+    async def endpoints(self) -> Sequence[EndpointRecord]:
+        """List endpoints."""
+        return await self._database.read(_endpoints)
+
+    async def pause(self, endpoint: EndpointKey) -> bool:
+        """Pause an endpoint."""
+        return await self._database.write(_pause, endpoint)
+
+    async def resume(self, endpoint: EndpointKey) -> bool:
+        """Resume an endpoint."""
+        return await self._database.write(_resume, endpoint)
+
+
+# --- Messages -----------------------------------------------------------------------------------
+
+
+def _messages(connection: Connection, query: MessageQuery) -> list[MessageSummary]:
+    wanted = select(messages).order_by(messages.c.seq.desc()).limit(query.limit)
+    equal = {
+        messages.c.bot: query.bot,
+        messages.c.conversation_id: query.conversation_id,
+        messages.c.category: query.category,
+        messages.c.outcome: query.outcome,
+    }
+    wanted = wanted.where(*(column == value for column, value in equal.items() if value))
+    if query.pending is not None:
+        unfinished = messages.c.outcome.is_(None)
+        wanted = wanted.where(unfinished if query.pending else ~unfinished)
+    return [_summary(row) for row in connection.execute(wanted)]
+
+
+def _histories(connection: Connection, message_id: str) -> list[MessageHistory]:
+    of_id = select(messages).where(messages.c.message_id == message_id).order_by(messages.c.bot)
+    return [
+        MessageHistory(_summary(row), _deliveries(connection, row.seq), row.receipt_at, row.frame)
+        for row in connection.execute(of_id)
+    ]
+
+
+def _deliveries(connection: Connection, seq: int) -> tuple[DeliveryRecord, ...]:
+    first = (
+        select(func.min(deliveries.c.id))
+        .where(deliveries.c.endpoint_id == lanes.c.endpoint_id)
+        .where(deliveries.c.lane == lanes.c.lane, PENDING)
+        .correlate(lanes)
+        .scalar_subquery()
+    )
+    of_delivery = (lanes.c.endpoint_id == deliveries.c.endpoint_id) & (
+        lanes.c.lane == deliveries.c.lane
+    )
+    rows = connection.execute(
+        select(deliveries, endpoints.c.bot, endpoints.c.name, lanes.c.due_at, first.label("first"))
+        .join_from(deliveries, endpoints)
+        .join(lanes, of_delivery, isouter=True)
+        .where(deliveries.c.seq == seq)
+        .order_by(deliveries.c.id)
+    )
+    return tuple(_delivery(connection, row) for row in rows.all())
+
+
+def _delivery(connection: Connection, row: Row[Any]) -> DeliveryRecord:
+    state = DeliveryState(row.state)
+    leads = row.first == row.id
+    of_delivery = select(attempts).where(attempts.c.delivery_id == row.id).order_by(attempts.c.id)
+    return DeliveryRecord(
+        endpoint_of(row),
+        row.required,
+        state,
+        tuple(_attempt(attempt) for attempt in connection.execute(of_delivery)),
+        due_at=row.due_at if leads else None,
+        waits=state is DeliveryState.PENDING and not leads,
+        doubtful=row.doubtful,
+        ended_at=row.ended_at,
+        ended_reason=row.ended_reason,
+    )
+
+
+def _attempt(row: Row[Any]) -> AttemptRecord:
+    return AttemptRecord(
+        row.number,
+        row.started_at,
+        row.duration,
+        AttemptOutcome(row.outcome),
+        row.status,
+        Reason(row.reason) if row.reason else None,
+        row.detail,
+    )
+
+
+def _summary(row: Row[Any]) -> MessageSummary:
+    return MessageSummary(
+        row.bot,
+        row.message_id,
+        row.conversation_id,
+        row.user_id,
+        row.category,
+        Source(row.source),
+        row.received_at,
+        MessageOutcome(row.outcome) if row.outcome else None,
+        row.finished_at,
+        ReceiptState(row.receipt),
+    )
+
+
+# --- Dead letters -------------------------------------------------------------------------------
+
+
+def _selected(query: DeadLetterQuery) -> Select[Any]:
+    last = (
+        select(func.max(attempts.c.id))
+        .where(attempts.c.delivery_id == deliveries.c.id)
+        .correlate(deliveries)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            deliveries.c.id,
+            deliveries.c.seq,
+            deliveries.c.attempts,
+            deliveries.c.ended_at,
+            deliveries.c.ended_reason,
+            endpoints.c.bot,
+            endpoints.c.name,
+            messages.c.message_id,
+            messages.c.conversation_id,
+            messages.c.category,
+            messages.c.received_at,
+            attempts.c.status,
+            attempts.c.detail,
+        )
+        .join_from(deliveries, endpoints)
+        .join(messages, messages.c.seq == deliveries.c.seq)
+        .join(attempts, attempts.c.id == last, isouter=True)
+        .where(DEAD, *_conditions(query))
+        .order_by(deliveries.c.ended_at, deliveries.c.id)
+        .limit(query.limit)
+    )
+
+
+def _conditions(query: DeadLetterQuery) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if query.message_ids is not None:
+        conditions.append(messages.c.message_id.in_(query.message_ids))
+    if query.bot is not None:
+        conditions.append(endpoints.c.bot == query.bot)
+    if query.endpoint is not None:
+        conditions.append(endpoints.c.name == query.endpoint)
+    if query.reason is not None:
+        conditions.append(deliveries.c.ended_reason == query.reason)
+    if query.ended_before is not None:
+        conditions.append(deliveries.c.ended_at < query.ended_before)
+    return conditions
+
+
+def _dead_letters(connection: Connection, query: DeadLetterQuery) -> list[DeadLetter]:
+    return [_dead_letter(row) for row in connection.execute(_selected(query))]
+
+
+def _dead_letter(row: Row[Any]) -> DeadLetter:
+    return DeadLetter(
+        endpoint_of(row),
+        row.message_id,
+        row.conversation_id,
+        row.category,
+        row.attempts,
+        row.ended_reason or "",
+        row.status,
+        row.detail or "",
+        row.received_at,
+        row.ended_at,
+    )
+
+
+def _retry(connection: Connection, query: DeadLetterQuery, now: float) -> list[DeadLetter]:
+    rows = connection.execute(_selected(query)).all()
+    for some in keeping.in_parts([row.id for row in rows]):
+        keeping.revive(connection, [deliveries.c.id.in_(some)], now)
+    _notify(connection, NoticeKind.REVIVED, Counter(endpoint_of(row) for row in rows))
+    return [_dead_letter(row) for row in rows]
+
+
+def _discard(
+    connection: Connection, query: DeadLetterQuery, now: float, *, mark_read: bool
+) -> list[DeadLetter]:
+    state = DeliveryState.WAIVED if mark_read else DeliveryState.DISCARDED
+    rows = connection.execute(_selected(query)).all()
+    finished: Counter[EndpointKey] = Counter()
+    for some in keeping.in_parts([row.id for row in rows]):
+        given_up = update(deliveries).where(deliveries.c.id.in_(some)).values(state=state.value)
+        connection.execute(given_up)
+    endpoint_by_seq = {row.seq: endpoint_of(row) for row in rows}
+    for seqs in keeping.in_parts(endpoint_by_seq):
+        finishing.reopen(connection, seqs)
+        finishing.owe_receipts(connection, seqs)
+        for seq, row in finishing.finish(connection, seqs, now).items():
+            finished[endpoint_by_seq[seq]] += row.outcome == MessageOutcome.DISCARDED.value
+    kind = NoticeKind.WAIVED if mark_read else NoticeKind.DISCARDED
+    _notify(connection, kind, Counter({endpoint_of(row): 0 for row in rows}) | finished)
+    return [_dead_letter(row) for row in rows]
+
+
+def _notify(connection: Connection, kind: NoticeKind, counts: Counter[EndpointKey]) -> None:
+    for endpoint, count in counts.items():
+        keeping.notify(connection, kind, endpoint, count)
+
+
+# --- Endpoints ----------------------------------------------------------------------------------
+
+
+def _endpoints(connection: Connection) -> list[EndpointRecord]:
+    rows = connection.execute(select(endpoints).order_by(endpoints.c.bot, endpoints.c.name))
+    return [_endpoint(connection, row) for row in rows.all()]
+
+
+def _endpoint(connection: Connection, row: Row[Any]) -> EndpointRecord:
+    mine = deliveries.c.endpoint_id == row.id
+    pending = select(func.count(), func.min(deliveries.c.seq)).where(mine, PENDING)
+    count, oldest = connection.execute(pending).one()
+    dead = select(func.count()).select_from(deliveries).where(mine, DEAD)
+    oldest_at = select(messages.c.received_at).where(messages.c.seq == oldest)
+    return EndpointRecord(
+        endpoint_of(row),
+        read_note(row),
+        count,
+        connection.scalar(oldest_at) if count else None,
+        connection.scalar(dead) or 0,
+        row.configured,
+    )
+
+
+def _pause(connection: Connection, endpoint: EndpointKey) -> bool:
+    return _change(connection, endpoint, NoticeKind.PAUSED, paused=True)
+
+
+def _resume(connection: Connection, endpoint: EndpointKey) -> bool:
+    gone = update(endpoints).where(*_named(endpoint), endpoints.c.state == GateState.GONE.value)
+    connection.execute(gone.values(state=GateState.CLOSED.value))
+    return _change(connection, endpoint, NoticeKind.RESUMED, paused=False, gone_since=None)
+
+
+def _change(
+    connection: Connection, endpoint: EndpointKey, kind: NoticeKind, **values: object
+) -> bool:
+    changed = connection.execute(update(endpoints).where(*_named(endpoint)).values(**values))
+    if changed.rowcount:
+        keeping.notify(connection, kind, endpoint)
+    return bool(changed.rowcount)
+
+
+def _named(endpoint: EndpointKey) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return endpoints.c.bot == endpoint.bot, endpoints.c.name == endpoint.name

@@ -1,0 +1,50 @@
+"""Brings a journal's schema to this version, from an empty file or any earlier one."""
+
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+_SCRIPTS = Path(__file__).parent / "migrations"
+
+
+class WrongVersion(Exception):  # noqa: N818 - said to an operator, who did nothing wrong
+    """The journal has a schema that this relay does not know, or not yet."""
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the schema to the newest version. Raises `WrongVersion` if it is newer than that."""
+    found = _found(connection)
+    if found is not None and found not in _known():
+        raise WrongVersion(f"its schema {found} is newer than this relay; upgrade the relay")
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def require_newest(connection: Connection) -> None:
+    """Raise `WrongVersion` unless the schema is of the newest version."""
+    found, newest = _found(connection), _known()[0]
+    if found != newest:
+        raise WrongVersion(f"its schema is {found or 'none'} and not {newest}; run the relay once")
+
+
+def _found(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+@cache
+def _known() -> tuple[str, ...]:
+    """All versions, newest first."""
+    scripts = ScriptDirectory.from_config(_config())
+    return tuple(script.revision for script in scripts.walk_revisions())
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    return config

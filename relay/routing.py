@@ -1,0 +1,53 @@
+"""Which endpoints a message is owed to, and in which lane it waits there. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from relay.model import Arrival, EndpointKey, Message, Owed
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint's filters; an empty one lets everything through."""
+
+    endpoint: EndpointKey
+    required: bool = True
+    categories: tuple[str, ...] = ()
+    conversations: frozenset[str] = frozenset()
+    users: frozenset[str] = frozenset()
+
+    def wants(self, message: Message) -> bool:
+        """Say whether the endpoint is owed the message: all of its filters must agree."""
+        return (
+            (not self.conversations or message.conversation_id in self.conversations)
+            and (not self.users or message.user_id in self.users)
+            and self._wants_category(message.category)
+        )
+
+    def _wants_category(self, category: str) -> bool:
+        return not self.categories or any(
+            fnmatchcase(category, pattern) for pattern in self.categories
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """One bot's routes and what it does with a message that nobody wants."""
+
+    routes: Sequence[Route]
+    by_conversation: bool = True
+    unwanted_read: bool = True
+
+    def arrival(self, message: Message) -> Arrival:
+        """Say what is owed of a message.
+
+        With ordering by conversation a lane is one conversation, else every message has its own.
+        """
+        lane = message.conversation_id if self.by_conversation else message.message_id
+        owed = tuple(
+            Owed(route.endpoint, lane or message.message_id, route.required)
+            for route in self.routes
+            if route.wants(message)
+        )
+        return Arrival(message, owed, self.unwanted_read)

@@ -1,0 +1,98 @@
+"""What has to be done from time to time: take notice of operators, count the stock, prune."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from relay.dispatcher import Dispatcher
+from relay.facts import (
+    CensusTaken,
+    JournalPruned,
+    MessagesDiscarded,
+    OperatorNoticed,
+    Telemetry,
+)
+from relay.model import EndpointKey, Notice, NoticeKind
+from relay.ports import Clock, Journal, JournalUnavailable
+
+NOTICE_EVERY = 1.0
+"""An operator's action is noticed within 5 seconds (interface.md 2), with time to spare."""
+
+CENSUS_EVERY = 10.0
+PRUNE_EVERY = 60.0
+PRUNE_AT_ONCE = 500
+"""Pruned in small groups, so that a delivery's commit never waits for a large one."""
+
+
+class Steward:
+    """Looks after the journal of a running relay."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        dispatchers: Mapping[EndpointKey, Dispatcher],
+        *,
+        receipt_owed: Mapping[str, Callable[[], None]],
+        retention: float,
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> None:
+        self._journal = journal
+        self._dispatchers = dispatchers
+        self._receipt_owed = receipt_owed
+        self._retention = retention
+        self._telemetry = telemetry
+        self._clock = clock
+        self._noticed = 0
+        self._closing = asyncio.Event()
+
+    async def run(self) -> None:
+        """Do each duty at its interval until closed."""
+        async with asyncio.TaskGroup() as duties:
+            duties.create_task(self._every(NOTICE_EVERY, self._take_notice))
+            duties.create_task(self._every(CENSUS_EVERY, self.take_census))
+            duties.create_task(self._every(PRUNE_EVERY, self._prune))
+
+    def close(self) -> None:
+        """Let `run` return."""
+        self._closing.set()
+
+    async def skip_old_notices(self) -> None:
+        """Forget what operators did before this start: the journal's state says it all."""
+        while notices := await self._journal.notices(self._noticed):
+            self._noticed = notices[-1].id
+
+    async def take_census(self) -> None:
+        """Count the stock and tell it."""
+        self._telemetry(CensusTaken(await self._journal.census()))
+
+    async def _every(self, seconds: float, duty: Callable[[], Awaitable[None]]) -> None:
+        while not self._closing.is_set():
+            with suppress(JournalUnavailable):  # whoever writes tells of it
+                await duty()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._closing.wait()
+
+    async def _take_notice(self) -> None:
+        for notice in await self._journal.notices(self._noticed):
+            self._noticed = notice.id
+            self._telemetry(OperatorNoticed(notice.kind, notice.endpoint))
+            self._follow(notice)
+
+    def _follow(self, notice: Notice) -> None:
+        if (dispatcher := self._dispatchers.get(notice.endpoint)) is not None:
+            dispatcher.notice(notice)
+        bot = notice.endpoint.bot
+        if notice.kind is NoticeKind.DISCARDED:
+            self._telemetry(MessagesDiscarded(bot, notice.count))
+        if notice.kind is NoticeKind.WAIVED and bot in self._receipt_owed:
+            self._receipt_owed[bot]()
+
+    async def _prune(self) -> None:
+        before = self._clock() - self._retention
+        pruned = 0
+        while count := await self._journal.prune(before, limit=PRUNE_AT_ONCE):
+            pruned += count
+        if pruned:
+            self._telemetry(JournalPruned(pruned))

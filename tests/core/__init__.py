@@ -1,0 +1,1 @@
+"""Tests of the relay itself: no sockets, no disk, a virtual clock."""

@@ -1,0 +1,1 @@
+"""Tests of the journal: one contract for every engine."""
