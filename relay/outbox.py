@@ -83,9 +83,10 @@ class Outbox:
         while True:
             await self._owed.wait()
             await _wait(self._batch_full, LINGER)
+            last = self._closing.is_set()
             self._start_count()
             wait = await self._send_all()
-            if self._closing.is_set():
+            if last:
                 return
             if wait is not None:
                 await _wait(self._closing, wait)
@@ -99,22 +100,21 @@ class Outbox:
 
     async def _send_all(self) -> float | None:
         """Go once through everything owed; answers how long to wait if something failed."""
-        after, failed = 0, list[tuple[int, ReceiptsFailed]]()
+        after, failed, more = 0, list[tuple[int, ReceiptsFailed]](), True
         try:
-            while page := await self._page(after):
+            while more:
+                limit = self._batch * BATCHES_IN_FLIGHT
+                page = await self._journal.owed_receipts(self._bot, after=after, limit=limit)
                 outcome = await self._send(page)
                 await self._settle(outcome)
-                after = page[-1].seq
                 failed += outcome.failed
-                if failed and not outcome.confirmed and not outcome.refused:
-                    break  # nothing gets through: the rest would fail likewise
+                # A short page was the last: what has come since waits for others to share its
+                # batch. And when nothing gets through, the rest would fail likewise.
+                more = len(page) == limit and bool(outcome.confirmed or outcome.refused)
+                after = page[-1].seq if page else after
         except JournalUnavailable:
             return _FIRST_WAIT
         return self._learn(failed)
-
-    async def _page(self, after: int) -> Sequence[OwedReceipt]:
-        limit = self._batch * BATCHES_IN_FLIGHT
-        return await self._journal.owed_receipts(self._bot, after=after, limit=limit)
 
     async def _send(self, page: Sequence[OwedReceipt]) -> _Round:
         outcome = _Round()
@@ -168,10 +168,11 @@ class Outbox:
         return wait
 
     def _wait_after(self, failed: Sequence[ReceiptsFailed]) -> float:
-        first, longest = _FIRST_WAIT, _LONGEST_WAIT
+        first, longest, jitter = _FIRST_WAIT, _LONGEST_WAIT, self._jitter()
         if any(failure.unauthorized for failure in failed):
             first, longest = _FIRST_WAIT_UNAUTHORIZED, _LONGEST_WAIT_UNAUTHORIZED
-        wait = backoff(self._failures, first=first, longest=longest, jitter=self._jitter())
+            jitter = (1 + jitter) / 2  # slow, and never at once
+        wait = backoff(self._failures, first=first, longest=longest, jitter=jitter)
         return max([wait, *(failure.retry_after or 0.0 for failure in failed)])
 
 

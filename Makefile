@@ -1,0 +1,49 @@
+# Everything that a contributor runs. On a fresh machine with python3, venv and make each target
+# sets up what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.set-up
+
+.PHONY: help demo test lint prove mutants bench lock clean
+
+help: ## Show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(SETUP): pyproject.toml tests/requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r tests/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(SETUP) ## See messages go from a Blaze server through the relay to a webhook, and come back READ
+	$(BIN)/relay demo
+
+test: $(SETUP) lint ## Lint, type-check and test
+	$(BIN)/python -m pytest -n 2 -m "not prove"
+
+lint: $(SETUP) ## Check style, types and the walls between the floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+prove: $(SETUP) ## Run the long proofs as well
+	$(BIN)/python -m pytest -n 2
+
+mutants: $(SETUP) ## Break the core on purpose, and see that the tests notice
+	$(BIN)/python -m tests.mutants
+
+bench: $(SETUP) ## Measure messages per second and CPU time per message
+	$(BIN)/python -m tests.bench
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
+
+lock: $(SETUP) ## Renew the lock files
+	$(LOCK) --upgrade -o requirements.lock
+	$(LOCK) --upgrade --extra dev -o tests/requirements.lock
+
+clean: ## Remove what the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Upstream: Mixin's Blaze protocol, from the bot's side."""

@@ -1,0 +1,167 @@
+"""The part of Mixin's HTTP API that a relay needs, each request signed on its own."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from relay.blaze.keystore import Keystore
+from relay.blaze.token import make_token
+from relay.blaze.transport import describe, retry_after
+from relay.blaze.wire import NotJson, read_json, read_number, read_text
+from relay.ports import Clock
+
+# Longer than Mixin takes by far; whoever calls has time, and a fresh token next time.
+REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=15.0, sock_connect=5.0)
+# Answers are short; more is not from Mixin.
+MAX_ANSWER_BYTES = 1024 * 1024
+
+UNAUTHORIZED = 401
+
+_MAX_DESCRIPTION = 256
+_NANOSECONDS = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Mixin answered without an error. `clock_skew` is our clock minus theirs, seconds."""
+
+    value: Any
+    clock_skew: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Mixin answered with an error (blaze-protocol.md 5.4)."""
+
+    code: int
+    description: str
+    retry_after: float | None = None
+    clock_skew: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """Whatever came was not from Mixin's API, if anything came; `status` is a proxy's."""
+
+    detail: str
+    status: int | None = None
+    retry_after: float | None = None
+
+
+Answer = Answered | Refused | Unanswered
+
+
+class MixinApi:
+    """One bot's signed requests to the first of several hosts that takes a connection."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        base_urls: Sequence[str],
+        keystore: Keystore,
+        *,
+        clock: Clock = time.time,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+        timeout: aiohttp.ClientTimeout = REQUEST_TIMEOUT,
+    ) -> None:
+        self._http = http
+        self._hosts = [base_url.rstrip("/") for base_url in base_urls]
+        self._host = 0
+        self._keystore = keystore
+        self._clock = clock
+        self._new_id = new_id
+        self._timeout = timeout
+
+    async def me(self) -> Answer:
+        """Ask for the bot's own profile, the cheapest check of its credentials."""
+        return await self._request("GET", "/me")
+
+    async def acknowledge(self, message_ids: Sequence[str]) -> Answer:
+        """Mark at most 100 messages READ (blaze-protocol.md 5.1)."""
+        receipts = [{"message_id": message_id, "status": "READ"} for message_id in message_ids]
+        body = json.dumps(receipts, separators=(",", ":")).encode()
+        return await self._request("POST", "/acknowledgements", body)
+
+    async def _request(self, method: str, uri: str, body: bytes = b"") -> Answer:
+        trouble = ""
+        for _ in self._hosts:
+            url = URL(self._hosts[self._host] + uri)
+            try:
+                return await self._once(method, url, body)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as unreachable:
+                trouble = describe(unreachable)
+                self._host = (self._host + 1) % len(self._hosts)
+            except aiohttp.ClientResponseError as refusal:
+                return Unanswered(f"HTTP {refusal.status}: {refusal.message}", refusal.status)
+            except (aiohttp.ClientError, OSError, TimeoutError) as cut:
+                return Unanswered(describe(cut))
+        return Unanswered(trouble)
+
+    async def _once(self, method: str, url: URL, body: bytes) -> Answer:
+        jti = self._new_id()
+        token = make_token(
+            self._keystore,
+            method=method,
+            uri=url.raw_path_qs,
+            body=body,
+            now=self._clock(),
+            jti=jti,
+        )
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "X-Request-Id": jti,
+            "Content-Type": "application/json",
+        }
+        async with self._http.request(
+            method,
+            url,
+            data=body or None,
+            headers=headers,
+            allow_redirects=False,
+            timeout=self._timeout,
+        ) as response:
+            text = await _read(response.content)
+            return read_answer(response.status, response.headers, text, self._clock())
+
+
+def read_answer(status: int, headers: Any, text: bytes, now: float) -> Answer:
+    """Judge an answer by its body's error first and its status second (blaze-protocol.md 5.3)."""
+    pause = retry_after(headers, now)
+    try:
+        value = read_json(text)
+    except NotJson:
+        return Unanswered(f"HTTP {status} without JSON", status, pause)
+    skew = _clock_skew(headers, now)
+    error = value.get("error") if isinstance(value, dict) else None
+    if not error and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Answered(value, skew)
+    fields = error if isinstance(error, dict) else {"description": error}
+    return Refused(
+        code=read_number(fields.get("code")) or status,
+        description=read_text(fields.get("description"), _MAX_DESCRIPTION),
+        retry_after=pause,
+        clock_skew=skew,
+    )
+
+
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """Read an answer to its end or to the bound; one that is cut off is no JSON."""
+    text = b""
+    while len(text) <= MAX_ANSWER_BYTES and (chunk := await content.readany()):
+        text += chunk
+    return text if len(text) <= MAX_ANSWER_BYTES else b""
+
+
+def _clock_skew(headers: Any, now: float) -> float | None:
+    """Compare the clocks by X-Server-Time, which is in nanoseconds."""
+    text = headers.get("X-Server-Time", "")
+    if not (text.isascii() and text.isdigit()):
+        return None
+    return now - float(text) / _NANOSECONDS

@@ -1,0 +1,58 @@
+"""Frames as bytes: each is one gzip member that holds one JSON text (blaze-protocol.md 3).
+
+Frames are hostile input: whatever comes in, `decode` answers with a value.
+"""
+
+import gzip
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from relay.blaze.wire import NotJson, read_json
+
+# Mixin limits a batch to 128 KB; this leaves room for whatever is still called a frame, and none
+# for a bomb (blaze-protocol.md 3.2).
+MAX_FRAME_BYTES = 16 * 1024 * 1024
+
+_GZIP_ONLY = 31
+_FAST = 3  # the level that the official clients use
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A frame's JSON, as the text that was received and as what it says."""
+
+    text: bytes
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Undecodable:
+    """A frame without JSON; `readable` is as far as decoding came, `why` is a word."""
+
+    why: str
+    readable: bytes
+
+
+def decode(frame: bytes) -> Decoded | Undecodable:
+    """Decompress and parse one binary frame. Bytes behind the gzip member are ignored."""
+    inflater = zlib.decompressobj(_GZIP_ONLY)
+    try:
+        text = inflater.decompress(frame, MAX_FRAME_BYTES + 1)
+    except zlib.error:
+        return Undecodable("not_gzip", frame)
+    if len(text) > MAX_FRAME_BYTES:
+        return Undecodable("too_large", text)
+    if not inflater.eof:
+        return Undecodable("truncated", text)
+    try:
+        return Decoded(text, read_json(text))
+    except NotJson as reason:
+        return Undecodable(str(reason), text)
+
+
+def encode(value: Any) -> bytes:
+    """Write one frame; the same value always gives the same bytes."""
+    text = json.dumps(value, separators=(",", ":"))
+    return gzip.compress(text.encode(), compresslevel=_FAST, mtime=0)

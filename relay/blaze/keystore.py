@@ -1,0 +1,112 @@
+"""The keystore: who a bot is to Mixin, and the key that proves it."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from relay.blaze.wire import NotJson, read_base64, read_json, read_uuid
+
+ID_FIELDS = ("app_id", "client_id")
+SESSION_FIELDS = ("session_id",)
+KEY_FIELDS = ("session_private_key", "private_key", "session_key")
+
+_SEED_BYTES = 32
+_PAIR_BYTES = 64
+_HEX_SEED = re.compile(r"[0-9a-fA-F]{64}")
+_PEM_START = "-----BEGIN"
+
+
+class KeystoreError(ValueError):
+    """The keystore can't be used; the text says what is expected where, without any secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keystore:
+    """A bot's identity: app, session and the session's private key."""
+
+    app_id: str
+    session_id: str
+    key: Ed25519PrivateKey | RSAPrivateKey = field(repr=False)
+
+    @property
+    def algorithm(self) -> Literal["EdDSA", "RS512"]:
+        """The name of the signature in tokens (blaze-protocol.md 2.1)."""
+        return "RS512" if isinstance(self.key, RSAPrivateKey) else "EdDSA"
+
+
+def parse_keystore(text: str) -> Keystore:
+    """Read a keystore of any family of blaze-protocol.md 2.2. Raises `KeystoreError`."""
+    fields = _fields(text)
+    return Keystore(
+        app_id=_uuid(fields, ID_FIELDS),
+        session_id=_uuid(fields, SESSION_FIELDS),
+        key=_key(fields),
+    )
+
+
+def _fields(text: str) -> dict[str, Any]:
+    try:
+        fields = read_json(text.removeprefix("\ufeff").encode("utf-8", "replace"))
+    except NotJson:
+        raise KeystoreError("keystore: expected JSON as downloaded from the dashboard") from None
+    if not isinstance(fields, dict):
+        raise KeystoreError("keystore: expected a JSON object")
+    return fields
+
+
+def _first(fields: dict[str, Any], names: tuple[str, ...]) -> tuple[str, str]:
+    for name in names:
+        value = fields.get(name)
+        if isinstance(value, str) and value.strip():
+            return name, value.strip()
+    raise KeystoreError(f"keystore: {' or '.join(names)} is missing")
+
+
+def _uuid(fields: dict[str, Any], names: tuple[str, ...]) -> str:
+    name, value = _first(fields, names)
+    uuid = read_uuid(value)
+    if uuid is None:
+        raise KeystoreError(f"keystore: {name} is not a UUID")
+    return uuid
+
+
+def _key(fields: dict[str, Any]) -> Ed25519PrivateKey | RSAPrivateKey:
+    name, value = _first(fields, KEY_FIELDS)
+    if value.startswith(_PEM_START):
+        return _rsa_key(name, value)
+    return Ed25519PrivateKey.from_private_bytes(_seed(name, value))
+
+
+def _rsa_key(name: str, pem: str) -> RSAPrivateKey:
+    try:
+        key = load_pem_private_key(pem.encode("utf-8", "replace"), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None  # a foreign error's text may quote the key
+    if not isinstance(key, RSAPrivateKey):
+        raise KeystoreError(f"keystore: {name} is not an RSA private key in PEM without password")
+    return key
+
+
+def _seed(name: str, value: str) -> bytes:
+    """Give the Ed25519 seed, written as 64 hex digits or as base64 of seed or seed and public."""
+    if _HEX_SEED.fullmatch(value):
+        return bytes.fromhex(value)
+    raw = read_base64(value) or b""
+    if len(raw) not in (_SEED_BYTES, _PAIR_BYTES):
+        raise KeystoreError(
+            f"keystore: {name} is not an Ed25519 key (64 hex digits, or base64 of 32 or 64 bytes)"
+            " and not a PEM"
+        )
+    seed, public = raw[:_SEED_BYTES], raw[_SEED_BYTES:]
+    if public and public != _public_half(seed):
+        raise KeystoreError(f"keystore: the two halves of {name} don't belong together")
+    return seed
+
+
+def _public_half(seed: bytes) -> bytes:
+    return Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()

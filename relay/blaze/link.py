@@ -1,0 +1,242 @@
+"""One connection to Blaze, from the upgrade to its end.
+
+A link only reads: it never waits for HTTP or a disk, for a reader that waits misses pongs, loses
+the socket and is given the whole backlog again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import aiohttp
+from aiohttp import WSMsgType
+from yarl import URL
+
+from relay.blaze.session import Event, Pushed, Refused, Session, Unreadable
+from relay.blaze.transport import describe, retry_after
+from relay.facts import (
+    DisconnectReason,
+    FrameReceived,
+    FrameUnreadable,
+    RequestRefused,
+    Telemetry,
+)
+from relay.ports import Clock, Inlet
+
+SUBPROTOCOL = "Mixin-Blaze-1"
+
+# aiohttp counts compressed bytes and ends the connection above; Mixin's batches end at 128 KB.
+MAX_FRAME_BYTES = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a link waits for what; seconds."""
+
+    handshake: float = 10.0  # as Mixin's own apps do
+    hello: float = 30.0  # an echo may sit behind a slow backlog, but something comes
+    heartbeat: float = 15.0  # as Mixin's own apps do; no byte for half of it after a ping is death
+    silence: float = 45.0  # bytes drip in, but no frame gets whole
+    room: float = 5.0  # shorter than half a heartbeat, for a reader that waits sees no pong
+    goodbye: float = 2.0  # for the other side's close frame
+
+
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """Nobody answered the upgrade: another host may."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """The upgrade was answered with something else."""
+
+    status: int
+    detail: str
+    retry_after: float | None
+
+    @property
+    def unauthorized(self) -> bool:
+        """Whether the token is what was refused."""
+        return self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a link ended; `detail` is for people."""
+
+    reason: DisconnectReason
+    detail: str
+
+
+Socket = aiohttp.ClientWebSocketResponse[Any]
+
+
+async def dial(
+    http: aiohttp.ClientSession, url: URL, headers: dict[str, str], patience: Patience, now: float
+) -> Socket | Unreachable | TurnedAway:
+    """Ask for an upgrade once. `http` must be of `open_session`, which sends nothing twice."""
+    try:
+        async with asyncio.timeout(patience.handshake):
+            return await http.ws_connect(
+                url,
+                headers=headers,
+                protocols=(SUBPROTOCOL,),
+                heartbeat=patience.heartbeat,
+                autoping=False,  # so that control frames are seen, and count as signs of life
+                compress=0,
+                max_msg_size=MAX_FRAME_BYTES,
+                decode_text=False,  # a text that is no UTF-8 would end the connection
+            )
+    except TimeoutError:
+        return Unreachable("no answer to the upgrade in time")
+    except aiohttp.ClientResponseError as refusal:
+        pause = retry_after(refusal.headers, now)
+        return TurnedAway(refusal.status, f"HTTP {refusal.status}: {refusal.message}", pause)
+    except (aiohttp.ClientError, OSError) as trouble:
+        return Unreachable(describe(trouble))
+
+
+class Link:
+    """An open socket and what came of it.
+
+    `proved` once a frame came that is no refusal, `useful` once a message did.
+    """
+
+    def __init__(
+        self,
+        bot: str,
+        socket: Socket,
+        session: Session,
+        *,
+        inlet: Inlet,
+        tell: Telemetry,
+        clock: Clock,
+        patience: Patience,
+        on_proof: Callable[[], None],
+    ) -> None:
+        self.proved = False
+        self.useful = False
+        self._bot = bot
+        self._socket = socket
+        self._session = session
+        self._inlet = inlet
+        self._tell = tell
+        self._clock = clock
+        self._patience = patience
+        self._on_proof = on_proof
+        self._answered = False
+
+    async def read(self, hello: bytes) -> Ending:
+        """Say hello and read until the link ends. The socket may still need closing then."""
+        try:
+            await self._socket.send_bytes(hello)
+            return await self._read_on()
+        except (aiohttp.ClientError, OSError) as trouble:
+            return _broken(trouble)
+
+    async def _read_on(self) -> Ending:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._patience.hello) as watchdog:
+                while (ending := await self._read_one()) is None:
+                    if self._answered:
+                        watchdog.reschedule(loop.time() + self._patience.silence)
+                return ending
+        except TimeoutError:
+            return Ending(DisconnectReason.STALE, "no frame came for too long")
+
+    async def close(self) -> None:
+        """Say goodbye with a normal code, and hang up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.goodbye):
+                await self._socket.close()
+
+    async def _read_one(self) -> Ending | None:
+        frame = await self._socket.receive()
+        match frame.type:
+            case WSMsgType.BINARY | WSMsgType.TEXT | WSMsgType.PING | WSMsgType.PONG:
+                return await self._take(frame.type, frame.data)
+            case WSMsgType.ERROR:
+                return _broken(frame.data)
+            case _:
+                return self._closed(frame)
+
+    async def _take(self, kind: WSMsgType, data: bytes) -> Ending | None:
+        now = self._clock()
+        self._tell(FrameReceived(self._bot, now))
+        match kind:
+            case WSMsgType.PING:
+                self._prove()
+                await self._socket.pong(data)
+                return None
+            case WSMsgType.PONG:
+                self._prove()
+                return None
+            case WSMsgType.TEXT:
+                event = self._session.receive(data.decode("utf-8", "replace"), received_at=now)
+            case _:
+                event = self._session.receive(data, received_at=now)
+        self._answered = True
+        return await self._handle(event)
+
+    async def _handle(self, event: Event) -> Ending | None:
+        match event:
+            case Refused(code, description, of_hello):
+                return self._refused(event, of_hello=of_hello, what=f"{code} {description}")
+            case Unreadable(frame, size):
+                self._inlet.keep(frame)
+                self._tell(FrameUnreadable(self._bot, frame.digest, frame.why, size))
+                return None
+            case Pushed(message):
+                self.useful = True
+                self._prove()
+                self._inlet.take(message)
+                return await self._wait_for_room() if self._inlet.full else None
+            case _:
+                self._prove()
+                return None
+
+    def _refused(self, refusal: Refused, *, of_hello: bool, what: str) -> Ending | None:
+        if refusal.unauthorized:
+            return Ending(DisconnectReason.UNAUTHORIZED, what)
+        self._tell(RequestRefused(self._bot, refusal.code, refusal.description))
+        if of_hello:
+            return Ending(DisconnectReason.ERROR, f"LIST_PENDING_MESSAGES was refused: {what}")
+        return None
+
+    async def _wait_for_room(self) -> Ending | None:
+        try:
+            async with asyncio.timeout(self._patience.room):
+                await self._inlet.room()
+        except TimeoutError:
+            return Ending(DisconnectReason.ERROR, "the journal did not take messages in time")
+        return None
+
+    def _prove(self) -> None:
+        if not self.proved:
+            self.proved = True
+            self._on_proof()
+
+    def _closed(self, frame: aiohttp.WSMessage) -> Ending:
+        trouble = self._socket.exception()
+        if trouble is not None:
+            return _broken(trouble)
+        text = frame.extra if frame.type is WSMsgType.CLOSE else ""
+        detail = f"code {self._socket.close_code} {text or ''}".strip()
+        return Ending(DisconnectReason.CLOSED, detail)
+
+
+def _broken(trouble: BaseException) -> Ending:
+    """Tell a link's end from what aiohttp ran into: no pong, a lost connection, bad framing."""
+    match trouble:
+        case TimeoutError():
+            return Ending(DisconnectReason.STALE, describe(trouble))
+        case ConnectionError():
+            return Ending(DisconnectReason.CLOSED, describe(trouble))
+        case _:
+            return Ending(DisconnectReason.ERROR, describe(trouble))

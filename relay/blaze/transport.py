@@ -1,0 +1,78 @@
+"""How requests to Mixin travel: each signed token goes out once, to the host it was meant for."""
+
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from ssl import SSLContext
+
+import aiohttp
+
+# A longer pause than this is a misunderstanding.
+LONGEST_RETRY_AFTER = 3600.0
+
+_LONGEST_DETAIL = 200
+_REDIRECTS = frozenset(
+    {
+        HTTPStatus.MOVED_PERMANENTLY,
+        HTTPStatus.FOUND,
+        HTTPStatus.SEE_OTHER,
+        HTTPStatus.TEMPORARY_REDIRECT,
+        HTTPStatus.PERMANENT_REDIRECT,
+    }
+)
+
+
+def open_session(
+    *, ssl: SSLContext | bool = True, user_agent: str = "blaze-relay"
+) -> aiohttp.ClientSession:
+    """Open the HTTP client for one bot's socket and API calls; whoever opens it closes it."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=ssl),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": user_agent},
+        middlewares=(once,),
+    )
+
+
+async def once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET again after a reset, and from following redirects.
+
+    Both would use the same token twice; for `ws_connect` aiohttp has no option against either.
+    """
+    try:
+        response = await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as cut:
+        raise aiohttp.ClientConnectionError(str(cut)) from cut
+    if response.status in _REDIRECTS:
+        response.close()
+        raise aiohttp.ClientResponseError(
+            response.request_info,
+            (),
+            status=response.status,
+            message="redirects are not followed",
+            headers=response.headers,
+        )
+    return response
+
+
+def retry_after(headers: Mapping[str, str] | None, now: float) -> float | None:
+    """Read Retry-After, seconds or a date, as seconds from `now`; None without a sensible one."""
+    value = headers.get("Retry-After", "") if headers else ""
+    seconds = float(value) if value.isascii() and value.isdigit() else _until(value, now)
+    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else None
+
+
+def describe(trouble: BaseException) -> str:
+    """Tell a foreign exception in a line, bounded, for people."""
+    return (str(trouble) or type(trouble).__name__)[:_LONGEST_DETAIL]
+
+
+def _until(date: str, now: float) -> float:
+    try:
+        return parsedate_to_datetime(date).timestamp() - now
+    except (ValueError, OverflowError):
+        return 0.0

@@ -1,0 +1,81 @@
+"""How strangers write values: JSON, base64 and ids, read leniently where that is safe.
+
+The frames, the payloads inside them, the keystore and the HTTP API's answers all use these forms.
+"""
+
+import base64
+import binascii
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_STANDARD_ALPHABET = str.maketrans("-_", "+/", "= \t\r\n")
+
+
+class NotJson(Exception):  # noqa: N818 - says what the bytes are, not what the caller did wrong
+    """The bytes are no JSON text that every JSON reader would take; the text says why in a word."""
+
+
+def read_json(data: bytes) -> Any:
+    """Parse UTF-8 JSON strictly: no NaN, no infinities, no depth or digits beyond Python's.
+
+    Raises `NotJson` and nothing else.
+    """
+    try:
+        return _DECODER.decode(data.decode())
+    except UnicodeDecodeError:
+        raise NotJson("not_utf8") from None
+    except RecursionError:
+        raise NotJson("too_deep") from None
+    except ValueError:
+        raise NotJson("not_json") from None
+
+
+def read_base64(text: str) -> bytes | None:
+    """Decode either alphabet, padded or not, wrapped or not (blaze-protocol.md 6.1); None if not.
+
+    Senders are sloppy, so the bits that the last character has to spare are not looked at.
+    """
+    plain = text.translate(_STANDARD_ALPHABET)
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def read_uuid(value: Any) -> str | None:
+    """Give a UUID as Mixin writes it, in lower case and with hyphens; None for anything else."""
+    return value.lower() if isinstance(value, str) and _UUID.fullmatch(value) else None
+
+
+def read_text(value: Any, limit: int) -> str:
+    """Give text that every database takes: cut to `limit`, no lone surrogates, no NUL.
+
+    Whatever is no text is the empty one.
+    """
+    if not isinstance(value, str):
+        return ""
+    return value[:limit].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+
+
+def read_number(value: Any) -> int:
+    """Give an integer of at most nine digits, also from text; 0 for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return 0
+    return int(value) if re.fullmatch(r"[0-9]{1,9}", str(value)[:10]) else 0
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(digits)
+    return number
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)

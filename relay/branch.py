@@ -1,0 +1,188 @@
+"""One bot's branch of the service: its socket, its intake, its endpoints, its receipts."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from relay import __version__
+from relay.blaze.acknowledger import MixinAcknowledger
+from relay.blaze.api import MixinApi
+from relay.blaze.credentials import Credentials
+from relay.blaze.encryption import Decryptor
+from relay.blaze.listener import Listener
+from relay.blaze.transport import open_session
+from relay.config import Bot, Endpoint, Ordering, Unwanted
+from relay.dispatcher import Dispatcher, Neighbours
+from relay.facts import Telemetry
+from relay.gate import Gate, GatePolicy
+from relay.intake import Intake
+from relay.model import Delivery, EndpointKey, EndpointNote, GateState, Message
+from relay.outbox import Outbox
+from relay.outcomes import Outcomes
+from relay.ports import Clock, Journal
+from relay.retry import RetryPolicy
+from relay.routing import Route, Routing
+from relay.webhook.address_guard import AddressGuard
+from relay.webhook.courier import Courier, Destination
+from relay.webhook.envelope import Envelopes, build_envelope
+from relay.webhook.sender import AiohttpSender
+
+USER_AGENT = f"blaze-relay/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all branches share."""
+
+    journal: Journal
+    outcomes: Outcomes
+    guard: AddressGuard
+    telemetry: Telemetry
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One bot's parts, put together and ready to run."""
+
+    listener: Listener
+    intake: Intake
+    outbox: Outbox
+    dispatchers: dict[EndpointKey, Dispatcher]
+
+    def offer(self, delivery: Delivery, *, leads: bool) -> None:
+        """Hand a journaled delivery to its endpoint."""
+        self.dispatchers[delivery.endpoint].offer(delivery, leads=leads)
+
+
+async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
+    """Put one bot's parts together; what must be closed in the end goes onto `closing`."""
+    http = await closing.enter_async_context(open_session(user_agent=USER_AGENT))
+    api = MixinApi(http, [url.text for url in bot.api_url], bot.keystore, clock=house.clock)
+    credentials = Credentials(bot.name, api, house.telemetry)
+    outbox = Outbox(
+        bot.name,
+        house.journal,
+        MixinAcknowledger(api, credentials),
+        telemetry=house.telemetry,
+        clock=house.clock,
+    )
+    dispatchers = await _dispatchers(bot, house, outbox, closing)
+    intake = Intake(
+        bot.name,
+        routing(bot),
+        house.journal,
+        offer=lambda delivery, *, leads: dispatchers[delivery.endpoint].offer(
+            delivery, leads=leads
+        ),
+        receipt_owed=outbox.receipt_owed,
+        telemetry=house.telemetry,
+        clock=house.clock,
+    )
+    listener = Listener(
+        bot.name,
+        bot.keystore,
+        [url.text for url in bot.blaze_url],
+        http=http,
+        inlet=intake,
+        credentials=credentials,
+        tell=house.telemetry,
+        clock=house.clock,
+    )
+    return Branch(listener, intake, outbox, dispatchers)
+
+
+def routing(bot: Bot) -> Routing:
+    """Say which of a bot's endpoints wants what."""
+    routes = [
+        Route(
+            EndpointKey(bot.name, endpoint.name),
+            required=endpoint.required,
+            categories=endpoint.categories,
+            conversations=endpoint.conversations,
+            users=endpoint.users,
+        )
+        for endpoint in bot.endpoints
+    ]
+    return Routing(
+        routes,
+        by_conversation=bot.ordering is Ordering.CONVERSATION,
+        unwanted_read=bot.unwanted is Unwanted.READ,
+    )
+
+
+def courier(bot: Bot, endpoint: Endpoint, sender: AiohttpSender, clock: Clock) -> Courier:
+    """Make the courier of one endpoint, with envelopes of its own."""
+    return _courier(bot, endpoint, sender, _envelopes(bot), clock)
+
+
+async def _dispatchers(
+    bot: Bot, house: House, outbox: Outbox, closing: AsyncExitStack
+) -> dict[EndpointKey, Dispatcher]:
+    envelopes = _envelopes(bot)
+    dispatchers: dict[EndpointKey, Dispatcher] = {}
+    for endpoint in bot.endpoints:
+        key = EndpointKey(bot.name, endpoint.name)
+        sender = AiohttpSender(house.guard, connections=endpoint.concurrency)
+        closing.push_async_callback(sender.close)
+        neighbours = Neighbours(
+            house.journal,
+            house.outcomes,
+            _courier(bot, endpoint, sender, envelopes, house.clock),
+            outbox.receipt_owed,
+            house.telemetry,
+            house.clock,
+        )
+        dispatchers[key] = Dispatcher(
+            key,
+            neighbours,
+            gate=_gate(endpoint, await house.journal.endpoint_note(key)),
+            retry=RetryPolicy(**endpoint.retry.model_dump()),
+        )
+    return dispatchers
+
+
+def _courier(
+    bot: Bot, endpoint: Endpoint, sender: AiohttpSender, envelopes: Envelopes, clock: Clock
+) -> Courier:
+    destination = Destination(
+        EndpointKey(bot.name, endpoint.name),
+        endpoint.target,
+        signer=endpoint.signer,
+        headers=endpoint.request_headers(),
+        timeout=endpoint.timeout,
+        connect_timeout=endpoint.connect_timeout,
+    )
+    return Courier(
+        destination,
+        sender,
+        envelopes,
+        app_id=bot.keystore.app_id,
+        version=__version__,
+        clock=clock,
+    )
+
+
+def _envelopes(bot: Bot) -> Envelopes:
+    decrypt = Decryptor(bot.keystore)
+
+    def build(message: Message) -> bytes:
+        app_id = bot.keystore.app_id
+        return build_envelope(message, bot_name=bot.name, app_id=app_id, decrypt=decrypt)
+
+    return Envelopes(build)
+
+
+def _gate(endpoint: Endpoint, note: EndpointNote) -> Gate:
+    policy = GatePolicy(
+        concurrency=endpoint.concurrency,
+        open_after=endpoint.gate.open_after,
+        probe_first=endpoint.retry.first,
+        probe_max=max(endpoint.gate.probe_max, endpoint.retry.first),
+        gone_confirm=endpoint.gate.gone_confirm,
+    )
+    return Gate(
+        policy,
+        paused=note.state is GateState.PAUSED,
+        gone=note.state is GateState.GONE,
+        gone_since=note.gone_since,
+    )

@@ -1,0 +1,36 @@
+"""The settings: from a YAML file, environment variables and secret files to frozen values."""
+
+from relay.config.addresses import Listen, Url
+from relay.config.load import load_settings
+from relay.config.masking import masked
+from relay.config.mistakes import SettingsError
+from relay.config.models import (
+    Bot,
+    Endpoint,
+    Gate,
+    LogFormat,
+    LogLevel,
+    Ordering,
+    Retry,
+    Settings,
+    Tls,
+    Unwanted,
+)
+
+__all__ = [
+    "Bot",
+    "Endpoint",
+    "Gate",
+    "Listen",
+    "LogFormat",
+    "LogLevel",
+    "Ordering",
+    "Retry",
+    "Settings",
+    "SettingsError",
+    "Tls",
+    "Unwanted",
+    "Url",
+    "load_settings",
+    "masked",
+]

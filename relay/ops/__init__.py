@@ -1,0 +1,1 @@
+"""The relay's voice: log events, metric series, health and the HTTP surface."""

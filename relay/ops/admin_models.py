@@ -1,0 +1,255 @@
+"""What the admin API is asked and what it answers, as pydantic models: the schema is made of these.
+
+Times are RFC 3339 in UTC; what the journal keeps of a message's content is not answered.
+"""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import (
+    AliasPath,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
+
+from relay.desk import DeadLetterQuery, MessageQuery
+from relay.model import (
+    AttemptOutcome,
+    DeliveryState,
+    GateState,
+    MessageOutcome,
+    Reason,
+    ReceiptState,
+    Source,
+)
+
+MOST = 1000
+"""Rows in one answer, and ids in one request: what a caller and the event loop take in one go."""
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+MessageId = Annotated[str, StringConstraints(to_lower=True, min_length=1, max_length=64)]
+MessageIds = Annotated[
+    list[MessageId], BeforeValidator(_as_list), Field(min_length=1, max_length=MOST)
+]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+# --- What is asked --------------------------------------------------------------------------------
+
+
+class _Ask(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NothingAsked(_Ask):
+    """A request without parameters."""
+
+
+class MessagesAsk(_Ask):
+    """Which messages to list."""
+
+    bot: Name | None = None
+    conversation_id: MessageId | None = None
+    category: Name | None = None
+    pending: bool | None = Field(None, description="true: unfinished ones, false: finished ones")
+    outcome: MessageOutcome | None = None
+    limit: int = Field(50, ge=1, le=MOST)
+
+    def query(self) -> MessageQuery:
+        """Put it as the journal understands it."""
+        return MessageQuery(**self.model_dump())
+
+
+class MessageAsk(_Ask):
+    """Which message to show."""
+
+    message_id: MessageId
+
+
+class _DeadLetterFilter(_Ask):
+    bot: Name | None = None
+    endpoint: Name | None = None
+    reason: Name | None = Field(None, description="of the last attempt, or `removed`")
+    ended_before: AwareDatetime | None = None
+
+    def _query(self, message_ids: list[str] | None, limit: int) -> DeadLetterQuery:
+        return DeadLetterQuery(
+            message_ids=None if message_ids is None else tuple(message_ids),
+            bot=self.bot,
+            endpoint=self.endpoint,
+            reason=self.reason,
+            ended_before=None if self.ended_before is None else self.ended_before.timestamp(),
+            limit=limit,
+        )
+
+
+class DeadLettersAsk(_DeadLetterFilter):
+    """Which dead letters to list."""
+
+    message_id: MessageIds | None = Field(None, description="may be repeated")
+    limit: int = Field(100, ge=1, le=MOST)
+
+    def query(self) -> DeadLetterQuery:
+        """Put it as the journal understands it."""
+        return self._query(self.message_id, self.limit)
+
+
+class RetryAsk(_DeadLetterFilter):
+    """Which dead letters to act on: those of `message_ids`, or `all`; the rest narrows it down."""
+
+    model_config = ConfigDict(strict=True)
+
+    message_ids: MessageIds | None = None
+    every: bool = Field(default=False, alias="all")
+    limit: int = Field(MOST, ge=1, le=MOST, description="ask again while as many are answered")
+
+    @model_validator(mode="after")
+    def _chosen(self) -> Self:
+        if (self.message_ids is None) is not self.every:
+            raise ValueError("either message_ids or all: true is needed, and not both")
+        return self
+
+    def query(self) -> DeadLetterQuery:
+        """Put it as the journal understands it."""
+        return self._query(self.message_ids, self.limit)
+
+
+class DiscardAsk(RetryAsk):
+    """Which dead letters to give up."""
+
+    mark_read: bool = Field(default=False, description="they no longer hold READ back")
+
+
+class EndpointAsk(_Ask):
+    """Which endpoint to act on."""
+
+    bot: Name
+    name: Name
+
+
+# --- What is answered -----------------------------------------------------------------------------
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class MessageAnswer(_Answer):
+    """A message in short."""
+
+    bot: str
+    message_id: str
+    conversation_id: str
+    user_id: str
+    category: str
+    source: Source
+    received_at: datetime
+    outcome: MessageOutcome | None
+    finished_at: datetime | None
+    receipt: ReceiptState
+
+
+class AttemptAnswer(_Answer):
+    """One ended attempt; `duration` in seconds."""
+
+    number: int
+    started_at: datetime
+    duration: float
+    outcome: AttemptOutcome
+    status: int | None
+    reason: Reason | None
+    detail: str
+
+
+class DeliveryAnswer(_Answer):
+    """One delivery; `waits` says that an earlier message of its lane goes first."""
+
+    endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
+    required: bool
+    state: DeliveryState
+    attempts: list[AttemptAnswer]
+    due_at: datetime | None
+    waits: bool
+    doubtful: bool
+    ended_at: datetime | None
+    ended_reason: str | None
+
+
+class HistoryAnswer(_Answer):
+    """One message with its deliveries."""
+
+    message: MessageAnswer = Field(validation_alias="summary")
+    deliveries: list[DeliveryAnswer]
+    receipt_at: datetime | None
+
+
+class DeadLetterAnswer(_Answer):
+    """A delivery that ended as dead."""
+
+    bot: str = Field(validation_alias=AliasPath("endpoint", "bot"))
+    endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
+    message_id: str
+    conversation_id: str
+    category: str
+    attempts: int
+    reason: str
+    status: int | None
+    detail: str
+    received_at: datetime
+    ended_at: datetime
+
+
+class EndpointAnswer(_Answer):
+    """An endpoint's standing; a running relay keeps it up to date."""
+
+    bot: str = Field(validation_alias=AliasPath("endpoint", "bot"))
+    endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
+    state: GateState = Field(validation_alias=AliasPath("note", "state"))
+    last_error: str | None = Field(validation_alias=AliasPath("note", "last_error"))
+    next_probe_at: datetime | None = Field(validation_alias=AliasPath("note", "next_probe_at"))
+    gone_since: datetime | None = Field(validation_alias=AliasPath("note", "gone_since"))
+    pending: int
+    oldest_at: datetime | None
+    dead_letters: int
+    configured: bool
+
+
+class MessageList(_Answer):
+    """Messages, newest first."""
+
+    messages: list[MessageAnswer]
+
+
+class HistoryList(_Answer):
+    """A message as each bot knows it that got it."""
+
+    histories: list[HistoryAnswer]
+
+
+class DeadLetterList(_Answer):
+    """Dead letters, oldest first."""
+
+    dead_letters: list[DeadLetterAnswer]
+
+
+class EndpointList(_Answer):
+    """Endpoints by bot and name."""
+
+    endpoints: list[EndpointAnswer]
+
+
+class EndpointActed(_Answer):
+    """What was written down for an endpoint; a running relay takes notice within 5 seconds."""
+
+    bot: str
+    endpoint: str
+    action: str

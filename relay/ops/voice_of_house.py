@@ -1,0 +1,119 @@
+"""What is said of the house: the journal, the event loop, operators, starting and stopping."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from relay.facts import (
+    CensusTaken,
+    JournalCommitted,
+    JournalFailed,
+    JournalPruned,
+    JournalRecovered,
+    LoopLagged,
+    OperatorNoticed,
+    RelayStarted,
+    RelayStopped,
+    RelayStopping,
+)
+from relay.model import BotCensus
+from relay.ops.metrics import Made, Metrics
+from relay.ops.told import Allowance
+
+LOUD_LAG = 1.0
+"""Seconds; from about here on, pings and timeouts are off as well."""
+
+LAGS_KEPT = 60
+"""Half a minute of beats: a scrape every 15 s misses none."""
+
+
+class HouseVoice:
+    """Says how the relay itself fares."""
+
+    def __init__(
+        self, metrics: Metrics, log: FilteringBoundLogger, clock: Callable[[], float]
+    ) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._allowance = Allowance(clock)
+        self._journal_error: str | None = None
+        self._imbalance: Made[str, int] = Made(lambda _: 0)
+        self._lags: deque[float] = deque(maxlen=LAGS_KEPT)
+        self.handlers: dict[type, Callable[[Any], None]] = {
+            JournalCommitted: self._journal_committed,
+            JournalFailed: self._journal_failed,
+            JournalRecovered: self._journal_recovered,
+            JournalPruned: self._journal_pruned,
+            CensusTaken: self._census_taken,
+            LoopLagged: self._loop_lagged,
+            OperatorNoticed: self._operator_noticed,
+            RelayStarted: self._relay_started,
+            RelayStopping: self._relay_stopping,
+            RelayStopped: self._relay_stopped,
+        }
+
+    # --- The journal ----------------------------------------------------------------------------
+
+    def _journal_committed(self, fact: JournalCommitted) -> None:
+        self._metrics.commit.observe(fact.seconds)
+        self._log.debug("journal.committed", seconds=round(fact.seconds, 6), items=fact.items)
+
+    def _journal_failed(self, fact: JournalFailed) -> None:
+        loud = self._journal_error != fact.detail and self._allowance.spend()
+        if loud:
+            self._journal_error = fact.detail
+        (self._log.error if loud else self._log.debug)(
+            "journal.failed", detail=fact.detail, retry_in=fact.retry_in
+        )
+
+    def _journal_recovered(self, _: JournalRecovered) -> None:
+        said, self._journal_error = self._journal_error is not None, None
+        (self._log.info if said else self._log.debug)("journal.recovered")
+
+    def _journal_pruned(self, fact: JournalPruned) -> None:
+        self._log.debug("journal.pruned", messages=fact.messages)
+
+    def _census_taken(self, fact: CensusTaken) -> None:
+        census = fact.census
+        self._metrics.journal_bytes.set(census.size_bytes)
+        for bot in self._metrics.bots.keys() & census.bots.keys():
+            self._count_bot(bot, census.bots[bot])
+        for key, series in self._metrics.endpoints.items():
+            series.dead_letters.set(census.dead_letters.get(key, 0))
+
+    def _count_bot(self, bot: str, counted: BotCensus) -> None:
+        series = self._metrics.bots[bot]
+        series.pending.set(counted.pending)
+        series.oldest_unread.set(counted.oldest_unread_at or 0)
+        series.receipts_pending.set(counted.receipts_pending)
+        series.imbalance.set(counted.imbalance)
+        if counted.imbalance != self._imbalance[bot]:
+            self._imbalance[bot] = counted.imbalance
+            say = self._log.error if counted.imbalance else self._log.info
+            say("journal.imbalanced", bot=bot, imbalance=counted.imbalance)
+
+    # --- The process ----------------------------------------------------------------------------
+
+    def _loop_lagged(self, fact: LoopLagged) -> None:
+        self._lags.append(fact.seconds)
+        self._metrics.loop_lag.set(max(self._lags))
+        if fact.seconds >= LOUD_LAG and self._allowance.spend():
+            self._log.warning("loop.lagged", seconds=round(fact.seconds, 3))
+
+    def _operator_noticed(self, fact: OperatorNoticed) -> None:
+        self._log.info(
+            "operator.noticed", kind=fact.kind, bot=fact.endpoint.bot, endpoint=fact.endpoint.name
+        )
+
+    def _relay_started(self, fact: RelayStarted) -> None:
+        self._log.info(
+            "relay.started", version=fact.version, bots=list(fact.bots), clean=fact.clean
+        )
+
+    def _relay_stopping(self, fact: RelayStopping) -> None:
+        self._log.info("relay.stopping", signal=fact.signal)
+
+    def _relay_stopped(self, fact: RelayStopped) -> None:
+        self._log.info("relay.stopped", cut=fact.cut)

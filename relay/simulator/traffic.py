@@ -1,0 +1,95 @@
+"""A stream of messages as a busy bot gets them."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from relay.simulator.keystore import Bot
+from relay.simulator.people import CAST, Person, stable_id
+from relay.simulator.simulator import Simulator
+
+_MIX: Final = {
+    "PLAIN_TEXT": 60,
+    "ENCRYPTED_TEXT": 12,
+    "PLAIN_IMAGE": 6,
+    "PLAIN_STICKER": 6,
+    "PLAIN_POST": 3,
+    "PLAIN_DATA": 3,
+    "PLAIN_CONTACT": 2,
+    "PLAIN_LOCATION": 2,
+    "MESSAGE_RECALL": 2,
+    "SYSTEM_CONVERSATION": 2,
+    "SYSTEM_SAFE_SNAPSHOT": 1,
+    "SYSTEM_ACCOUNT_SNAPSHOT": 1,
+}
+_GROUP: Final = stable_id("conversation", "group")
+_SHARE_OF_GROUP: Final = 0.2
+_AT_ONCE: Final = 200
+"""Messages accepted before others get a turn, where no rate is set."""
+_TICK: Final = 0.01
+"""Seconds between two portions at a high rate."""
+
+OnPush = Callable[[str, str], None]
+"""Hears of each message: its id and its category."""
+
+
+class Traffic:
+    """Pushes a mix of categories from several users, in private and in a group.
+
+    The mix is the same for the same `seed`; ENCRYPTED_* come only where the bot can read them.
+    """
+
+    def __init__(self, simulator: Simulator, *, bot: Bot | None = None, seed: int = 1) -> None:
+        self._simulator = simulator
+        self._bot = bot or simulator.bot
+        self._random = random.Random(seed)
+        can_decrypt = self._bot.sealing_key is not None
+        mix = {name: n for name, n in _MIX.items() if can_decrypt or name[:10] != "ENCRYPTED_"}
+        self._categories, self._weights = list(mix), list(mix.values())
+        self._count = 0
+
+    def push(self) -> tuple[str, str]:
+        """Push the next message; answers with its id and its category."""
+        self._count += 1
+        (category,) = self._random.choices(self._categories, self._weights)
+        sender = self._random.choice(CAST)
+        message_id = self._simulator.push(
+            self._content(category, sender),
+            category=category,
+            sender=sender,
+            bot=self._bot,
+            **self._place(),
+        )
+        return message_id, category
+
+    async def run(
+        self, *, rate: float | None = None, messages: int | None = None, on_push: OnPush
+    ) -> None:
+        """Push so many messages, `rate` of them a second; None means without end or pause.
+
+        One of the two has to be given.
+        """
+        if rate is None and messages is None:
+            raise ValueError("traffic without end needs a rate")
+        loop = asyncio.get_running_loop()
+        started, done = loop.time(), 0
+        while messages is None or done < messages:
+            due = done + _AT_ONCE if rate is None else int((loop.time() - started) * rate) + 1
+            for _ in range(min(due, messages or due) - done):
+                on_push(*self.push())
+                done += 1
+            await asyncio.sleep(0 if rate is None else _pause(started, done, rate, loop.time()))
+
+    def _content(self, category: str, sender: Person) -> str | None:
+        if not category.endswith("_TEXT"):
+            return None
+        return f"Message {self._count} from {sender.name}"
+
+    def _place(self) -> dict[str, Any]:
+        in_group = self._random.random() < _SHARE_OF_GROUP
+        return {"conversation_id": _GROUP} if in_group else {}
+
+
+def _pause(started: float, done: int, rate: float, now: float) -> float:
+    return max(_TICK, started + done / rate - now)

@@ -1,0 +1,1 @@
+"""Downstream: the webhook request, its signature, the HTTP client, and the judgement on answers."""

@@ -1,0 +1,104 @@
+"""What an answer means for its delivery (design.md 5)."""
+
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from relay.model import Gone, Reason, Rejected, Success, Transient, Verdict
+from relay.webhook.exchange import Answer, Failure, Sent
+
+# A receiver may ask for patience, not for silence for days.
+MAX_PAUSE = 3600.0
+# Enough of the receiver's own words to find its mistake, little enough for one line.
+MAX_EXCERPT = 200
+
+_FAILURES = {
+    Failure.BLOCKED: Reason.BLOCKED_ADDRESS,
+    Failure.DNS: Reason.DNS,
+    Failure.CONNECT: Reason.CONNECT,
+    Failure.TLS: Reason.TLS,
+    Failure.CONNECT_TIMEOUT: Reason.TIMEOUT,
+    Failure.TIMEOUT: Reason.TIMEOUT,
+    Failure.RESET: Reason.RESET,
+    Failure.PROTOCOL: Reason.PROTOCOL,
+    Failure.CLIENT: Reason.OTHER,
+}
+
+_CLASS_OF_SUCCESS = 2
+_GONE = 410
+_TOO_MANY = 429
+_UNAVAILABLE = 503
+_TROUBLE_4XX = {
+    408: Reason.HTTP_4XX,
+    409: Reason.HTTP_4XX,
+    425: Reason.HTTP_4XX,
+    _TOO_MANY: Reason.HTTP_429,
+}
+
+# Nobody means a number as long as this, and Python refuses to read the longest.
+_SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+def judge(answer: Answer, now: float) -> Verdict:
+    """Judge an answer; `now` in Unix seconds. Total: any status, any failure, any header."""
+    if answer.status is None:
+        return _judge_failure(answer)
+    return _judge_status(answer.status, answer, now)
+
+
+def _judge_failure(answer: Answer) -> Verdict:
+    reason = Reason.OTHER if answer.failure is None else _FAILURES[answer.failure]
+    doubtful = answer.sent is not Sent.NO
+    return Transient(reason, detail=answer.detail or str(answer.failure), doubtful=doubtful)
+
+
+def _judge_status(status: int, answer: Answer, now: float) -> Verdict:
+    if status // 100 == _CLASS_OF_SUCCESS:
+        return Success(status)
+    detail = _excerpt(answer.body)
+    if status == _GONE:
+        return Gone(status, detail)
+    if reason := _trouble(status):
+        return Transient(reason, status, detail, _pause(status, answer, now))
+    return Rejected(Reason.HTTP_4XX, status, detail)
+
+
+def _trouble(status: int) -> Reason | None:
+    """Say what a status tells of the endpoint; None if it is about this one message."""
+    match status // 100:
+        case 3:
+            return Reason.REDIRECT
+        case 4:
+            return _TROUBLE_4XX.get(status)
+        case 5:
+            return Reason.HTTP_503 if status == _UNAVAILABLE else Reason.HTTP_5XX
+        case _:
+            return Reason.PROTOCOL
+
+
+def _pause(status: int, answer: Answer, now: float) -> float | None:
+    if answer.retry_after is None or status not in (_TOO_MANY, _UNAVAILABLE):
+        return None
+    return read_retry_after(answer.retry_after, now)
+
+
+def read_retry_after(header: str, now: float) -> float | None:
+    """Read how many seconds to wait, `MAX_PAUSE` at most; None if it says nothing of use."""
+    text = header.strip()
+    seconds = float(text) if _SECONDS.fullmatch(text) else _until(text, now)
+    return min(seconds, MAX_PAUSE) if seconds > 0 else None
+
+
+def _until(date: str, now: float) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+        # HTTP's dates are in GMT, whether they say so or not.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return 0.0
+
+
+def _excerpt(body: bytes) -> str:
+    text = body[: 4 * MAX_EXCERPT].decode(errors="replace")
+    words = " ".join(text.split())
+    return "".join(c if c.isprintable() else "\ufffd" for c in words[:MAX_EXCERPT])

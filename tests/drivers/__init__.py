@@ -1,0 +1,1 @@
+"""Promises of the drivers: real sockets, on loopback only."""

@@ -1,0 +1,175 @@
+"""What every adapter of the HTTP port promises of TLS (webhooks.md)."""
+
+import ssl
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+
+from relay.webhook.exchange import Failure, Request, Sender, Sent, TlsSettings
+from tests.drivers.scripted_server import (
+    Peer,
+    Script,
+    ScriptedServer,
+    answer,
+    answering,
+    mute,
+)
+from tests.drivers.sender_adapters import SHORT, MakeSender, outcome, post
+
+OK = (200, None, Sent.YES)
+REFUSED = (None, Failure.TLS, Sent.NO)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate authority of the test's own, with its file for `ca_file`."""
+
+    ca: trustme.CA
+    file: str
+
+    def server(self, name: str = "127.0.0.1") -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.ca.issue_cert(name).configure_cert(context)
+        return context
+
+    def request(self, port: int, *, host: str = "127.0.0.1", **deadlines: float) -> Request:
+        return post(port, scheme="https", host=host, tls=TlsSettings(self.file), **deadlines)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Found an authority."""
+    ca = trustme.CA()
+    file = tmp_path_factory.mktemp("tls") / "ca.pem"
+    ca.cert_pem.write_to_path(str(file))
+    return Authority(ca, str(file))
+
+
+def ok() -> Script:
+    return answering(answer())
+
+
+async def test_the_configured_authority_is_trusted(sender: Sender, authority: Authority) -> None:
+    """A private authority's receiver is delivered to."""
+    async with ScriptedServer(ok(), tls=authority.server()) as server:
+        assert OK == outcome(await sender.send(authority.request(server.port)))
+
+
+async def test_connections_over_tls_are_used_again(sender: Sender, authority: Authority) -> None:
+    """One handshake serves many requests."""
+    async with ScriptedServer(ok(), tls=authority.server()) as server:
+        for _ in range(3):
+            assert OK == outcome(await sender.send(authority.request(server.port)))
+        assert 1 == server.connections
+
+
+async def test_a_name_is_verified(make_sender: MakeSender, authority: Authority) -> None:
+    """The certificate is to be that of the URL's host, whatever the address."""
+    sender = make_sender(names={"receiver.test": ("127.0.0.1",)})
+    async with ScriptedServer(ok(), tls=authority.server("receiver.test")) as server:
+        right = await sender.send(authority.request(server.port, host="receiver.test"))
+        wrong = await sender.send(authority.request(server.port))
+        assert 1 == len(server.requests)
+    assert [OK, REFUSED] == [outcome(right), outcome(wrong)]
+
+
+async def test_an_unknown_authority_is_refused(sender: Sender, authority: Authority) -> None:
+    """Nobody trusts the first best certificate, and nothing is sent to its owner."""
+    async with ScriptedServer(ok(), tls=authority.server()) as server:
+        got = await sender.send(post(server.port, scheme="https"))
+        assert [] == server.requests
+    assert REFUSED == outcome(got)
+    assert "certificate verify failed" in got.detail
+
+
+async def test_a_configured_authority_is_the_only_one(sender: Sender, authority: Authority) -> None:
+    """With a `ca_file`, nobody else's word counts."""
+    async with ScriptedServer(ok(), tls=Authority(trustme.CA(), "").server()) as server:
+        assert REFUSED == outcome(await sender.send(authority.request(server.port)))
+
+
+async def test_old_tls_is_refused(sender: Sender, authority: Authority) -> None:
+    """TLS 1.1 is not spoken."""
+    old = authority.server()
+    with warnings.catch_warnings(action="ignore"):
+        old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+    old.set_ciphers("ALL:@SECLEVEL=0")
+    async with ScriptedServer(ok(), tls=old) as server:
+        assert REFUSED == outcome(await sender.send(authority.request(server.port)))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_client_certificate_is_shown(
+    sender: Sender, authority: Authority, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    """Who asks for the relay's certificate gets it, and refuses those who have none."""
+    demanding = authority.server()
+    demanding.minimum_version = demanding.maximum_version = version
+    demanding.verify_mode = ssl.CERT_REQUIRED
+    authority.ca.configure_trust(demanding)
+    certificate = authority.ca.issue_cert("relay.test")
+    files = [str(tmp_path / name) for name in ("cert.pem", "key.pem")]
+    certificate.cert_chain_pems[0].write_to_path(files[0])
+    certificate.private_key_pem.write_to_path(files[1])
+    async with ScriptedServer(ok(), tls=demanding) as server:
+        shown = TlsSettings(authority.file, *files)
+        got = await sender.send(post(server.port, scheme="https", tls=shown))
+        refused = await sender.send(authority.request(server.port))
+        assert 1 == len(server.requests)
+    assert OK == outcome(got)
+    # TLS 1.3 refuses us only after we have begun to send; its reason gets lost when a reset follows.
+    late = {Failure.TLS, Failure.RESET} if version is ssl.TLSVersion.TLSv1_3 else {Failure.TLS}
+    assert refused.failure in late
+
+
+async def test_missing_files_are_told(sender: Sender, tmp_path: Path) -> None:
+    """A file that is not there is no reason to crash, and none to trust everybody."""
+    tls = TlsSettings(ca_file=str(tmp_path / "absent.pem"))
+    async with ScriptedServer(mute) as server:
+        got = await sender.send(post(server.port, scheme="https", tls=tls))
+        assert 0 == server.connections
+    assert REFUSED == outcome(got)
+
+
+async def test_files_that_come_later_are_found(
+    sender: Sender, authority: Authority, tmp_path: Path
+) -> None:
+    """A mistake in a file is over as soon as it is corrected."""
+    file = tmp_path / "ca.pem"
+    tls = TlsSettings(ca_file=str(file))
+    async with ScriptedServer(ok(), tls=authority.server()) as server:
+        assert REFUSED == outcome(await sender.send(post(server.port, scheme="https", tls=tls)))
+        authority.ca.cert_pem.write_to_path(str(file))
+        assert OK == outcome(await sender.send(post(server.port, scheme="https", tls=tls)))
+
+
+async def test_a_mute_tls_server_is_a_connect_timeout(sender: Sender, authority: Authority) -> None:
+    """A handshake that never ends is no connection."""
+    async with ScriptedServer(mute) as server:
+        got = await sender.send(authority.request(server.port, connect_timeout=SHORT))
+        await server.all_ended(1)
+    assert (None, Failure.CONNECT_TIMEOUT, Sent.NO) == outcome(got)
+
+
+async def test_a_handshake_cut_off_is_tls(sender: Sender, authority: Authority) -> None:
+    """It is told from a port that nobody listens on."""
+
+    async def hanging_up(peer: Peer) -> None:
+        await peer.hang_up()
+
+    async with ScriptedServer(hanging_up) as server:
+        assert REFUSED == outcome(await sender.send(authority.request(server.port)))
+
+
+async def test_a_server_without_tls_is_told(sender: Sender, authority: Authority) -> None:
+    """An https:// URL on a plain port is a matter of TLS."""
+
+    async def plain(peer: Peer) -> None:
+        await peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await peer.hang_up()
+
+    async with ScriptedServer(plain) as server:
+        assert REFUSED == outcome(await sender.send(authority.request(server.port)))

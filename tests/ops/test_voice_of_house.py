@@ -1,0 +1,126 @@
+"""What is said of the house."""
+
+from relay.facts import (
+    CensusTaken,
+    JournalCommitted,
+    JournalFailed,
+    JournalPruned,
+    JournalRecovered,
+    LoopLagged,
+    OperatorNoticed,
+    RelayStarted,
+    RelayStopped,
+    RelayStopping,
+)
+from relay.model import BotCensus, Census, EndpointKey
+from relay.ops.told import BURST
+from relay.ops.voice_of_house import LAGS_KEPT
+from tests.ops.listening import BOT, CRM, Listening
+
+FULL = JournalFailed("disk full", 1.0)
+
+
+def census(imbalance: int = 0, oldest: float | None = None, dead: int = 0) -> CensusTaken:
+    bot = BotCensus(pending=5, oldest_unread_at=oldest, receipts_pending=2, imbalance=imbalance)
+    return CensusTaken(Census({BOT: bot}, {CRM: dead} if dead else {}, size_bytes=4096))
+
+
+def test_commits_are_observed(listening: Listening) -> None:
+    """The time of each group commit is in the histogram, and not in the log."""
+    listening.tell(JournalCommitted(0.02, 10), JournalCommitted(0.04, 1))
+
+    assert 2.0 == listening.series("relay_journal_commit_seconds_count")
+    assert 0.06 == listening.series("relay_journal_commit_seconds_sum")
+    assert [] == listening.loud
+
+
+def test_a_journal_in_trouble_is_an_error_once(listening: Listening) -> None:
+    """The same failure again is for debugging; another one, and the recovery, are told."""
+    listening.tell(FULL, FULL, JournalFailed("locked", 1.0), JournalRecovered())
+    listening.tell(JournalRecovered(), FULL)
+
+    assert [
+        ("error", "journal.failed"),
+        ("error", "journal.failed"),
+        ("info", "journal.recovered"),
+        ("error", "journal.failed"),
+    ] == listening.loud
+
+
+def test_the_census_fills_the_gauges(listening: Listening) -> None:
+    """What the journal holds is shown as it was counted."""
+    listening.tell(census(oldest=1.5e9, dead=3))
+
+    assert 5.0 == listening.of_bot("relay_messages_pending")
+    assert 1.5e9 == listening.of_bot("relay_oldest_unread_timestamp_seconds")
+    assert 2.0 == listening.of_bot("relay_receipts_pending")
+    assert 0.0 == listening.of_bot("relay_conservation_imbalance")
+    assert 3.0 == listening.of_crm("relay_dead_letters")
+    assert 4096.0 == listening.series("relay_journal_bytes")
+
+
+def test_gauges_go_back_to_zero(listening: Listening) -> None:
+    """Nothing unread is 0, and dead letters that are no more are none."""
+    listening.tell(census(oldest=1.5e9, dead=3), census())
+
+    assert 0.0 == listening.of_bot("relay_oldest_unread_timestamp_seconds")
+    assert 0.0 == listening.of_crm("relay_dead_letters")
+
+
+def test_names_that_are_not_configured_get_no_series(listening: Listening) -> None:
+    """The journal remembers bots and endpoints of yesterday; labels are today's."""
+    gone = EndpointKey("old", "one")
+    counted = BotCensus(pending=1, oldest_unread_at=None, receipts_pending=0, imbalance=0)
+
+    listening.tell(CensusTaken(Census({"old": counted}, {gone: 2}, size_bytes=0)))
+
+    assert listening.series("relay_messages_pending", bot="old") is None
+    assert listening.series("relay_dead_letters", bot="old", endpoint="one") is None
+
+
+def test_an_imbalance_is_an_error_when_it_changes(listening: Listening) -> None:
+    """A message that is neither finished nor pending is our bug, and is said once."""
+    listening.tell(census(), census(1), census(1), census(2), census())
+
+    assert [
+        ("error", "journal.imbalanced"),
+        ("error", "journal.imbalanced"),
+        ("info", "journal.imbalanced"),
+    ] == listening.loud
+    assert 0.0 == listening.of_bot("relay_conservation_imbalance")
+
+
+def test_lag_is_the_worst_of_the_last_half_minute(listening: Listening) -> None:
+    """A stall between two scrapes is seen, and forgotten after a while."""
+    listening.tell(LoopLagged(0.5), LoopLagged(0.001))
+    assert 0.5 == listening.series("relay_event_loop_lag_seconds")
+
+    listening.tell(*[LoopLagged(0.002)] * LAGS_KEPT)
+    assert 0.002 == listening.series("relay_event_loop_lag_seconds")
+    assert [] == listening.loud
+
+
+def test_a_long_lag_is_a_warning(listening: Listening) -> None:
+    """A second is told, and a loop that is late all the time does not fill the log."""
+    listening.tell(*[LoopLagged(1.5)] * 100)
+
+    assert [("warning", "loop.lagged")] * BURST == listening.loud
+
+
+def test_life_and_operators_are_information(listening: Listening) -> None:
+    """Starting, stopping and operators' actions are told at the default level."""
+    listening.tell(
+        RelayStarted("1.2.3", (BOT,), clean=False),
+        OperatorNoticed("paused", CRM),
+        RelayStopping("SIGTERM"),
+        RelayStopped(2),
+        JournalPruned(10),
+    )
+
+    assert [
+        ("info", "relay.started"),
+        ("info", "operator.noticed"),
+        ("info", "relay.stopping"),
+        ("info", "relay.stopped"),
+    ] == listening.loud
+    assert [BOT] == listening.lines("relay.started")[0]["bots"]

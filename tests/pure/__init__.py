@@ -1,0 +1,1 @@
+"""Promises of the pure files: no loop, no sockets."""
