@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from relay.simulator import sends
 from relay.simulator.acks import acknowledge
@@ -41,7 +41,6 @@ class Connection:
     ) -> None:
         self.bot = bot
         self._exchange = exchange
-        self._socket = socket
         self._record = record
         self._wire = Wire(exchange, socket, transport, record)
         self._drop = exchange.faults.drops.take()
@@ -50,14 +49,14 @@ class Connection:
 
     async def serve(self) -> None:
         """Serve until either side ends it."""
-        if not await self._exchange.seat(self):
+        if await self._exchange.seat(self):
+            self._begin(self._pump.run())
+            self._begin(self._wire.keep_pinging())
+            self._begin(self._drop_in_time())
+        else:
             await self.drop(_POLICY_VIOLATION)
-            return
-        self._begin(self._pump.run())
-        self._begin(self._wire.keep_pinging())
-        self._begin(self._drop_in_time())
         try:
-            await self._contained(self._read())
+            await self._contained(self._wire.read(self._take))
         finally:
             self._exchange.leave(self)
             self._exchange.mailbox(self.bot).leave(self._pump)
@@ -105,21 +104,6 @@ class Connection:
             await self._wire.drop(self._drop.code)
 
     # --- Reading
-
-    async def _read(self) -> None:
-        while True:
-            if self._exchange.faults.stop_reading:
-                self._wire.stop_reading()
-            received = await self._socket.receive()
-            match received.type:
-                case WSMsgType.BINARY | WSMsgType.TEXT:
-                    await self._take(received.data)
-                case WSMsgType.PING:
-                    await self._wire.pong(received.data)
-                case WSMsgType.PONG:
-                    pass
-                case _:
-                    return
 
     async def _take(self, frame: bytes | str) -> None:
         journal = self._exchange.journal

@@ -124,30 +124,32 @@ class Pump:
         self._wake.set()
 
     async def _step(self) -> bool:
-        self._live_turn = not self._live_turn
-        if self._live and self._live_turn and self._exchange.faults.mix_live:
+        """Push what is next; False if nothing may be pushed now."""
+        if self._live_is_next():
             await self._send(self._live.popleft(), LIVE)
-        elif self._backlog:
-            return await self._step_backlog()
-        elif self._live:
-            await self._send(self._live.popleft(), LIVE)
+        elif self._backlog and not self._page_is_full():
+            await self._step_backlog(self._backlog.popleft())
         else:
             return False
         return True
 
-    async def _step_backlog(self) -> bool:
-        item = self._backlog[0]
+    def _live_is_next(self) -> bool:
+        self._live_turn = not self._live_turn
+        if not self._live or not self._backlog:
+            return bool(self._live)
+        return self._exchange.faults.mix_live and (self._live_turn or self._page_is_full())
+
+    def _page_is_full(self) -> bool:
         limit = self._exchange.faults.page_limit
-        if isinstance(item, Message) and limit is not None:
-            if len(self._page) >= limit:
-                return False
-            self._page.add(item.message_id)
-        self._backlog.popleft()
-        if not isinstance(item, Message) or self._mailbox.is_pending(item.message_id):
-            await self._send(item, PENDING)
-        else:
-            self._page.discard(item.message_id)
-        return True
+        return limit is not None and len(self._page) >= limit
+
+    async def _step_backlog(self, item: Item | _EchoOf) -> None:
+        if isinstance(item, Message):
+            if not self._mailbox.is_pending(item.message_id):
+                return
+            if self._exchange.faults.page_limit is not None:
+                self._page.add(item.message_id)
+        await self._send(item, PENDING)
 
     # --- The sending
 

@@ -14,11 +14,9 @@ from relay.simulator.exchange import Exchange
 from relay.simulator.faults import Answer, ErrorFrame, Hang, Late, Reset, Unechoed, UpgradeFault
 from relay.simulator.journal import Connect
 from relay.simulator.token import Check, Signed
-from relay.simulator.wire import Wire, reset_connection
+from relay.simulator.wire import CLOSE_WAIT, Wire, reset_connection
 
 SUBPROTOCOL: Final = "Mixin-Blaze-1"
-_CLOSE_WAIT: Final = 2.0
-"""Seconds that a client gets to answer a close frame."""
 
 
 async def upgrade(exchange: Exchange, request: web.Request) -> web.StreamResponse:
@@ -134,11 +132,15 @@ async def _open_to_refuse(
     exchange: Exchange, request: web.Request, record: Connect, error: ErrorFrame
 ) -> web.StreamResponse:
     socket = await _handshake(exchange, request, echo=True)
+    wire = Wire(exchange, socket, transport_of(request), record)
     with suppress(ConnectionError):
-        await Wire(exchange, socket, transport_of(request), record).refuse(error)
-    while not socket.closed:
-        await socket.receive()
+        await wire.refuse(error)
+        await wire.read(_ignore)
     return socket
+
+
+async def _ignore(_frame: bytes | str) -> None:
+    """Do nothing for a client that was refused."""
 
 
 async def _open(
@@ -162,8 +164,9 @@ async def _handshake(
 ) -> web.WebSocketResponse:
     offered = SUBPROTOCOL in request.headers.get("Sec-WebSocket-Protocol", "")
     socket = web.WebSocketResponse(
-        timeout=_CLOSE_WAIT,
+        timeout=CLOSE_WAIT,
         autoping=False,
+        autoclose=False,
         compress=False,
         protocols=(SUBPROTOCOL,) if echo and offered else (),
         max_msg_size=LARGEST_FRAME,

@@ -1,11 +1,12 @@
-"""The sending side of one socket, with the faults of a bad line."""
+"""One socket as frames, with the faults of a bad line."""
 
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from typing import Final
 
-from aiohttp import web
+from aiohttp import WSMsgType, web
 
 from relay.simulator.codec import pack
 from relay.simulator.exchange import Exchange
@@ -20,8 +21,12 @@ _SHORT: Final = 125
 _MEDIUM: Final = 0xFFFF
 
 
+CLOSE_WAIT: Final = 2.0
+"""Seconds that a client gets to answer a close frame."""
+
+
 class Wire:
-    """Sends frames and notes them. Raises ConnectionError once the client is gone."""
+    """Reads frames, and sends and notes them. Raises ConnectionError once the client is gone."""
 
     def __init__(
         self,
@@ -35,11 +40,14 @@ class Wire:
         self._transport = transport
         self._record = record
         self._lock = asyncio.Lock()
+        self._is_closing = False
 
     async def send(self, frame: bytes | str) -> None:
         """Send a frame; it is noted first, since its answer may be here before this returns."""
         if self._exchange.faults.half_open:
             return
+        if self._is_closing:
+            raise ConnectionResetError("the socket is closing")
         self._exchange.journal.frame(self._record.number, frame, incoming=False)
         async with self._lock:
             if (pause := self._exchange.faults.drip) is not None:
@@ -48,6 +56,25 @@ class Wire:
                 await self._socket.send_str(frame)
             else:
                 await self._socket.send_bytes(frame)
+
+    async def read(self, take: Callable[[bytes | str], Awaitable[None]]) -> None:
+        """Hand frames on, and answer pings, until the client is gone."""
+        while True:
+            if self._exchange.faults.stop_reading:
+                self._transport.pause_reading()
+            received = await self._socket.receive()
+            match received.type:
+                case WSMsgType.BINARY | WSMsgType.TEXT:
+                    await take(received.data)
+                case WSMsgType.PING:
+                    await self._pong(received.data)
+                case WSMsgType.PONG:
+                    pass
+                case _:
+                    break
+        if self._is_closing:
+            # The client has answered our close frame; aiohttp would send another one.
+            self._transport.close()
 
     async def refuse(self, error: ErrorFrame) -> None:
         """Send an ERROR frame (blaze-protocol.md 2.5), and close if that is asked for."""
@@ -58,35 +85,32 @@ class Wire:
 
     async def drop(self, code: int | None) -> None:
         """End the socket with a close code, or without a close frame if there is none."""
-        self._record.close_code = code
+        self._record.close_code = self._record.close_code or code
         if code is None:
             self._transport.abort()
-        else:
-            # Without a drain: a client that doesn't read would hold this up for ever.
-            await self._socket.close(code=code, drain=False)
+        elif not self._is_closing:
+            self._is_closing = True
+            await self._socket.send_frame(struct.pack("!H", code), WSMsgType.CLOSE)
+            asyncio.get_running_loop().call_later(CLOSE_WAIT, self._transport.abort)
 
     def reset(self) -> None:
         """Reset the connection."""
         reset_connection(self._transport)
 
-    def stop_reading(self) -> None:
-        """Read nothing more, so that the client's buffers fill."""
-        self._transport.pause_reading()
-
-    async def pong(self, payload: bytes) -> None:
-        """Answer a ping, unless the server is to be dead."""
-        faults = self._exchange.faults
-        if faults.answer_pings and not faults.half_open:
-            async with self._lock:
-                await self._socket.pong(payload)
-
     async def keep_pinging(self) -> None:
         """Ping for as long as the socket lives."""
         while (pause := self._exchange.faults.ping_every) is not None:
             await asyncio.sleep(pause)
-            if not self._exchange.faults.half_open:
+            if not self._exchange.faults.half_open and not self._is_closing:
                 async with self._lock:
                     await self._socket.ping()
+
+    async def _pong(self, payload: bytes) -> None:
+        """Answer a ping, unless the server is to be dead."""
+        faults = self._exchange.faults
+        if faults.answer_pings and not faults.half_open and not self._is_closing:
+            async with self._lock:
+                await self._socket.pong(payload)
 
     async def _drip(self, frame: bytes | str, pause: float) -> None:
         for byte in _framed(frame):

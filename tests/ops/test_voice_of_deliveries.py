@@ -107,14 +107,14 @@ def test_an_error_is_loud_when_it_changes(listening: Listening) -> None:
 
 def test_an_endpoint_that_flaps_does_not_flood_the_log(listening: Listening) -> None:
     """Success and failure in turn are a burst of lines, then a few in a minute."""
-    listening.tell(*all_ended(*[DOWN, OK] * 100))
+    listening.tell(*all_ended(DOWN, OK) * 100)
 
     assert BURST == len(listening.loud)
 
 
 def test_what_could_not_be_told_is_told_later(listening: Listening) -> None:
     """The last word about an endpoint is the true one, however often it changed before."""
-    listening.tell(*all_ended(*[DOWN, OK] * (BURST // 2)), ended(DOWN))
+    listening.tell(*all_ended(DOWN, OK) * (BURST // 2), ended(DOWN))
     assert ("info", "endpoint.recovered") == listening.loud[-1]
 
     listening.now += PERIOD

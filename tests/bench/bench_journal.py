@@ -1,0 +1,218 @@
+"""Measures the journal: CPU time per message, and what a backlog of a million costs.
+
+Run with `python -m tests.bench.bench_journal [--backlog N]`.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from uuid import UUID
+
+import click
+
+from relay.journal import open_journal
+from relay.model import (
+    Arrival,
+    Attempt,
+    Delivered,
+    Delivery,
+    EndpointKey,
+    Message,
+    Owed,
+    Source,
+    Success,
+)
+from relay.ports import Journal
+
+ENDPOINT = EndpointKey("bot", "webhook")
+GROUP = 500
+NOW = 1_700_000_000.0
+_FRAME = b"x" * 700
+_LANES = 2000
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+@contextmanager
+def measured(stage: str, messages: int = 0) -> Iterator[None]:
+    """Print what a stage costs, per message if it handles so many."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    line = f"{stage:<32} {wall * 1e3:>9.1f} ms {cpu * 1e3:>9.1f} ms CPU"
+    if messages:
+        line += f" {cpu / messages * 1e6:>7.1f} us CPU/message {messages / wall:>9.0f} messages/s"
+    click.echo(line)
+
+
+def arrival(number: int) -> Arrival:
+    """Make a message as Mixin pushes them."""
+    lane = f"conversation-{number % _LANES:032}"
+    message = Message(
+        ENDPOINT.bot,
+        str(UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)),
+        lane,
+        "user-0000-0000-0000-000000000000",
+        "PLAIN_TEXT",
+        Source.LIVE,
+        _FRAME,
+        NOW + number / 1e3,
+    )
+    return Arrival(message, (Owed(ENDPOINT, lane, required=True),))
+
+
+async def record(journal: Journal, arrivals: Sequence[Arrival]) -> None:
+    """Record in groups."""
+    for start in range(0, len(arrivals), GROUP):
+        await journal.record(arrivals[start : start + GROUP])
+
+
+async def due(journal: Journal, limit: int = GROUP) -> Sequence[Delivery]:
+    """Read a window's worth."""
+    answer = await journal.due(ENDPOINT, NOW * 2, skip=(), limit=limit, max_bytes=_MAX_BYTES)
+    return answer.deliveries
+
+
+async def settle(journal: Journal, deliveries: Sequence[Delivery]) -> None:
+    """Record a group of 2xx."""
+    outcomes = [Delivered(each, Attempt(1, NOW, 0.1, Success(200, "ok"))) for each in deliveries]
+    await journal.settle(outcomes, NOW)
+
+
+async def receipts(journal: Journal) -> None:
+    """Confirm all receipts that are owed, page by page as the outbox does."""
+    while page := await journal.owed_receipts(ENDPOINT.bot, after=0, limit=400):
+        seqs = [receipt.seq for receipt in page]
+        await journal.settle_receipts(ENDPOINT.bot, confirmed=seqs, refused=[], now=NOW)
+
+
+async def flow(journal: Journal, count: int) -> None:
+    """Take messages from arrival to READ, stage by stage."""
+    arrivals = [arrival(number) for number in range(1, count + 1)]
+    await record(journal, arrivals[:GROUP])  # let SQLAlchemy compile its statements first
+    await settle(journal, await due(journal))
+    await receipts(journal)
+    count -= GROUP
+    with measured("record, groups of 500", count):
+        await record(journal, arrivals[GROUP:])
+    windows: list[Sequence[Delivery]] = []
+    with measured("due and settle, groups of 500", count):
+        while deliveries := await due(journal):
+            windows.append(deliveries)
+            await settle(journal, deliveries)
+    with measured("receipts, pages of 400", count):
+        await receipts(journal)
+    with measured("record, all duplicates", count):
+        await record(journal, arrivals[GROUP:])
+    await receipts(journal)
+    with measured("prune, groups of 500", count):
+        while await journal.prune(NOW * 2, limit=GROUP):
+            pass
+
+
+def pile_up(path: Path, count: int) -> None:
+    """Write a backlog of pending messages behind the journal's back."""
+    frame = _FRAME
+    with closing(sqlite3.connect(path)) as database, database:
+        (endpoint,) = database.execute("SELECT id FROM endpoints").fetchone()
+        database.executemany(
+            "INSERT INTO messages VALUES"
+            " (?, 'bot', ?, ?, 'u', 'PLAIN_TEXT', 'live', ?, 'none', NULL, NULL, NULL, 700, ?)",
+            (
+                (seq, made.message.message_id, made.message.conversation_id, NOW, frame)
+                for seq, made in ((seq, arrival(seq)) for seq in range(1, count + 1))
+            ),
+        )
+        database.execute(
+            "INSERT INTO deliveries SELECT seq, seq, ?, conversation_id,"
+            " 1, 'pending', 0, 0, 0, NULL, 0, NULL, NULL FROM messages",
+            (endpoint,),
+        )
+        database.execute(
+            "INSERT INTO lanes SELECT endpoint_id, lane, ? FROM deliveries GROUP BY 1, 2", (NOW,)
+        )
+        database.execute("INSERT INTO tallies VALUES ('bot', ?, 0)", (count,))
+
+
+async def longest_hold(seconds: float = 0.001) -> float:
+    """Watch the event loop until cancelled; answers with its longest absence."""
+    loop, longest = asyncio.get_running_loop(), 0.0
+    try:
+        while True:
+            before = loop.time()
+            await asyncio.sleep(seconds)
+            longest = max(longest, loop.time() - before - seconds)
+    except asyncio.CancelledError:
+        return longest
+
+
+async def backlog(location: str, count: int) -> None:
+    """Measure the same with so many messages pending."""
+    path = Path(location.removeprefix("sqlite:///"))
+    async with open_journal(location) as opened:
+        await opened.journal.start([ENDPOINT], NOW)
+    with measured(f"(build a backlog of {count})"):
+        pile_up(path, count)
+    async with open_journal(location) as opened:
+        journal = opened.journal
+        with measured("start after an unclean stop"):
+            await journal.start([ENDPOINT], NOW)
+        with measured("first due of 500"):
+            await due(journal)
+        with measured("due of 500", GROUP):
+            deliveries = await due(journal)
+        with measured("due of 1000", 2 * GROUP):
+            await due(journal, 2 * GROUP)
+        for _ in range(2):
+            with measured("settle 500", GROUP):
+                await settle(journal, deliveries)
+            deliveries = await due(journal)
+        with measured("receipts of these", 2 * GROUP):
+            await receipts(journal)
+        fresh = [arrival(count + number) for number in range(1, 20 * GROUP + 1)]
+        with measured("record 10000", len(fresh)):
+            await record(journal, fresh)
+        watch = asyncio.create_task(longest_hold())
+        with measured("census"):
+            await journal.census()
+        watch.cancel()
+        click.echo(f"{'':<32} {await watch * 1e3:>9.1f} ms the loop was held at the longest")
+        with measured("prune"):
+            await journal.prune(NOW * 2, limit=GROUP)
+        with measured("endpoints of the desk"):
+            await opened.desk.endpoints()
+        await journal.stop()
+    async with open_journal(location) as opened:
+        with measured("start after a clean stop"):
+            await opened.journal.start([ENDPOINT], NOW)
+            await opened.journal.stop()
+        with measured("start without the endpoint"):
+            await opened.journal.start([EndpointKey("bot", "other")], NOW)
+            await opened.journal.stop()
+        with measured("start with it again"):
+            await opened.journal.start([ENDPOINT], NOW)
+
+
+async def measure(messages: int, pending: int) -> None:
+    """Run everything in a directory of its own."""
+    with TemporaryDirectory() as directory:
+        async with open_journal(f"sqlite:///{directory}/flow.db") as opened:
+            await opened.journal.start([ENDPOINT], NOW)
+            await flow(opened.journal, messages)
+        if pending:
+            await backlog(f"sqlite:///{directory}/backlog.db", pending)
+
+
+@click.command()
+@click.option("--messages", default=20_000, help="how many to take from arrival to READ")
+@click.option("--backlog", "pending", default=1_000_000, help="how many are pending; 0 for none")
+def main(messages: int, pending: int) -> None:
+    """Measure the journal."""
+    asyncio.run(measure(messages, pending))
+
+
+if __name__ == "__main__":
+    main()

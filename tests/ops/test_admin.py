@@ -1,0 +1,295 @@
+"""The admin API over real sockets, held to its own document."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+
+from relay.desk import DeadLetterQuery, MessageQuery
+from relay.model import MessageOutcome
+from relay.ops.admin import admin_app
+from relay.ops.admin_models import MOST
+from tests.ops.fake_desk import CRM, MESSAGE_ID, FakeDesk
+from tests.ops.schemas import check
+from tests.ops.serving import read_problem, serving
+
+TOKEN = "correct-horse-battery"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+NOW = 1604400000.0
+API = "/api/v1"
+
+
+@asynccontextmanager
+async def calling(
+    desk: FakeDesk, headers: dict[str, str] | None = None
+) -> AsyncIterator[aiohttp.ClientSession]:
+    app = admin_app(desk, TOKEN, clock=lambda: NOW, version="1.2.3")
+    async with serving(admin=app, headers=BEARER if headers is None else headers) as client:
+        yield client
+
+
+async def ask(desk: FakeDesk, method: str, path: str, **options: Any) -> tuple[int, dict[str, Any]]:
+    """Ask, and hold the answer to the document."""
+    async with calling(desk) as client:
+        async with client.get(f"{API}/openapi.json") as answer:
+            document = await answer.json()
+        async with client.request(method, f"{API}{path}", **options) as answer:
+            body = await answer.json()
+            described = _operation(document, method, path)["responses"][str(answer.status)]
+            schema = described["content"][answer.content_type]["schema"]
+    check(body, schema, document)
+    assert "aGVsbG8" not in json.dumps(body)
+
+
+async def test_an_unknown_message_is_404() -> None:
+    """What the journal does not know is not found."""
+    status, body = await ask(FakeDesk(), "GET", "/messages/nothing")
+
+    assert (404, "no message nothing") == (status, body["detail"])
+
+
+# --- Dead letters ---------------------------------------------------------------------------------
+
+
+async def test_dead_letters_are_listed() -> None:
+    """A row says which delivery died and why."""
+    desk = FakeDesk()
+
+    status, body = await ask(desk, "GET", "/dead-letters")
+
+    assert 200 == status
+    assert [("dead_letters", DeadLetterQuery(limit=100))] == desk.asked
+    (letter,) = body["dead_letters"]
+    assert ("support", "crm", "http_4xx") == (letter["bot"], letter["endpoint"], letter["reason"])
+
+
+async def test_dead_letters_can_be_narrowed_down() -> None:
+    """Every condition reaches the desk, and ids may be several."""
+    desk = FakeDesk()
+    query = (
+        "message_id=a&message_id=b&bot=support&endpoint=crm&reason=removed"
+        "&ended_before=2020-11-02T12:47:32Z&limit=7"
+    )
+
+    await ask(desk, "GET", f"/dead-letters?{query}")
+    await ask(desk, "GET", "/dead-letters?message_id=a&limit=7")
+
+    assert [
+        (
+            "dead_letters",
+            DeadLetterQuery(("a", "b"), "support", "crm", "removed", 1604321252.0, 7),
+        ),
+        ("dead_letters", DeadLetterQuery(("a",), limit=7)),
+    ] == desk.asked
+
+
+async def test_dead_letters_are_retried() -> None:
+    """The chosen ones are due again now; the answer has those revived."""
+    desk = FakeDesk()
+
+    status, body = await ask(
+        desk, "POST", "/dead-letters/retry", json={"message_ids": [MESSAGE_ID]}
+    )
+
+    assert (200, 1) == (status, len(body["dead_letters"]))
+    assert [("retry", DeadLetterQuery((MESSAGE_ID,), limit=MOST), NOW)] == desk.asked
+
+
+async def test_all_dead_letters_of_an_endpoint_are_retried() -> None:
+    """`all` takes everything that the conditions leave."""
+    desk = FakeDesk()
+    asked = {"all": True, "bot": "support", "endpoint": "crm", "limit": 10}
+
+    await ask(desk, "POST", "/dead-letters/retry", json=asked)
+
+    query = DeadLetterQuery(bot="support", endpoint="crm", limit=10)
+    assert [("retry", query, NOW)] == desk.asked
+
+
+@pytest.mark.parametrize("mark_read", [False, True])
+async def test_discarding_marks_read_only_on_demand(
+    mark_read: bool,  # noqa: FBT001 - pytest passes parameters by name
+) -> None:
+    """Without `mark_read` a discarded message stays unread."""
+    desk = FakeDesk()
+    asked = {"message_ids": [MESSAGE_ID], **({"mark_read": True} if mark_read else {})}
+
+    status, _ = await ask(desk, "POST", "/dead-letters/discard", json=asked)
+
+    assert 200 == status
+    query = DeadLetterQuery((MESSAGE_ID,), limit=MOST)
+    assert [("discard", query, NOW, mark_read)] == desk.asked
+
+
+@pytest.mark.parametrize("action", ["retry", "discard"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"all": False},
+        {"endpoint": "crm"},
+        {"message_ids": []},
+        {"message_ids": None},
+        {"message_ids": ["a"], "all": True},
+        {"message_ids": ["a"] * (MOST + 1)},
+        {"message_ids": [7]},
+        {"all": "yes"},
+        {"all": 1},
+        {"all": True, "mark_raed": True},
+        {"all": True, "mark_read": "true"},
+        {"all": True, "limit": 0},
+        {"all": True, "limit": MOST + 1},
+        {"all": True, "ended_before": "2020-11-02T12:47:32"},
+        {"all": True, "ended_before": "yesterday"},
+        [],
+        "all",
+    ],
+)
+async def test_nothing_is_done_by_mistake(action: str, body: object) -> None:
+    """Without an explicit choice, or with anything not understood, the desk is not asked."""
+    desk = FakeDesk()
+
+    status, problem = await ask(desk, "POST", f"/dead-letters/{action}", json=body)
+
+    assert 422 == status
+    assert problem["mistakes"]
+    assert [] == desk.asked
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"all=true", b"[" * 60_000])
+async def test_a_body_that_is_no_json_is_refused(data: bytes) -> None:
+    """400, and the desk is not asked."""
+    desk = FakeDesk()
+
+    status, _ = await ask(desk, "POST", "/dead-letters/retry", data=data)
+
+    assert 400 == status
+    assert [] == desk.asked
+
+
+async def test_a_large_body_is_refused() -> None:
+    """413, and the desk is not asked."""
+    desk = FakeDesk()
+
+    status, _ = await ask(desk, "POST", "/dead-letters/retry", data=b" " * 100_000)
+
+    assert 413 == status
+    assert [] == desk.asked
+
+
+# --- Endpoints ------------------------------------------------------------------------------------
+
+
+async def test_endpoints_are_listed() -> None:
+    """A row has what the relay wrote of it and what the journal counts."""
+    status, body = await ask(FakeDesk(), "GET", "/endpoints")
+
+    assert 200 == status
+    (endpoint,) = body["endpoints"]
+    assert ("support", "crm", "open") == (
+        endpoint["bot"],
+        endpoint["endpoint"],
+        endpoint["state"],
+    )
+    assert "2020-11-02T12:48:32.472333Z" == endpoint["next_probe_at"]
+    assert (3, 1, True) == (endpoint["pending"], endpoint["dead_letters"], endpoint["configured"])
+
+
+@pytest.mark.parametrize("action", ["pause", "resume"])
+async def test_an_endpoint_is_paused_and_resumed(action: str) -> None:
+    """The action reaches the desk under the endpoint's full name."""
+    desk = FakeDesk()
+
+    status, body = await ask(desk, "POST", f"/endpoints/support/crm/{action}")
+
+    assert 200 == status
+    assert {"bot": "support", "endpoint": "crm", "action": action} == body
+    assert [(action, CRM)] == desk.asked
+
+
+@pytest.mark.parametrize("action", ["pause", "resume"])
+async def test_an_unknown_endpoint_is_404(action: str) -> None:
+    """What the journal does not know is not found."""
+    status, body = await ask(FakeDesk(), "POST", f"/endpoints/support/other/{action}")
+
+    assert (404, "no endpoint support/other") == (status, body["detail"])
+
+
+# --- Mistakes and trouble -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "where"),
+    [
+        ("/messages?limit=0", "limit"),
+        ("/messages?limit=1001", "limit"),
+        ("/messages?limit=many", "limit"),
+        ("/messages?outcome=lost", "outcome"),
+        ("/messages?bot=a&bot=b", "bot"),
+        ("/messages?bott=a", "bott"),
+        ("/dead-letters?ended_before=yesterday", "ended_before"),
+        ("/endpoints?bot=a", "bot"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(path: str, where: str) -> None:
+    """422 says which parameter is wrong, and the desk is not asked."""
+    desk = FakeDesk()
+
+    status, problem = await ask(desk, "GET", path)
+
+    assert 422 == status
+    assert [where] == [mistake["where"] for mistake in problem["mistakes"]]
+    assert [] == desk.asked
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/messages", None),
+        ("GET", f"/messages/{MESSAGE_ID}", None),
+        ("GET", "/dead-letters", None),
+        ("POST", "/dead-letters/retry", {"all": True}),
+        ("POST", "/dead-letters/discard", {"all": True}),
+        ("GET", "/endpoints", None),
+        ("POST", "/endpoints/support/crm/pause", None),
+        ("POST", "/endpoints/support/crm/resume", None),
+    ],
+)
+async def test_a_journal_in_trouble_is_503(method: str, path: str, body: object) -> None:
+    """Every operation says that it may be tried again, without the error's own words."""
+    status, problem = await ask(FakeDesk(available=False), method, path, json=body)
+
+    assert 503 == status
+    assert "secret" not in json.dumps(problem)
+
+
+async def test_a_journal_in_trouble_says_when_to_ask_again() -> None:
+    """503 has a Retry-After."""
+    desk = FakeDesk(available=False)
+    async with calling(desk) as client, client.get(f"{API}/endpoints") as answer:
+        assert "5" == answer.headers["Retry-After"]
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/messages/a/b", ""])
+async def test_an_unknown_path_is_404(path: str) -> None:
+    """With the token, what is not there is not found."""
+    async with calling(FakeDesk()) as client, client.get(f"{API}{path}") as answer:
+        assert 404 == (await read_problem(answer))["status"]
+
+
+async def test_a_wrong_method_is_405() -> None:
+    """Nothing is done by a GET that a POST does."""
+    desk = FakeDesk()
+    path = f"{API}/endpoints/support/crm/pause"
+    async with calling(desk) as client, client.get(path) as answer:
+        assert 405 == (await read_problem(answer))["status"]
+    assert [] == desk.asked
+
+
+async def test_answers_have_no_banner() -> None:
+    """The API's answers tell nothing of what serves them, either."""
+    async with calling(FakeDesk()) as client, client.get(f"{API}/endpoints") as answer:
+        assert "Server" not in answer.headers
