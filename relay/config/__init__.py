@@ -8,7 +8,6 @@ from relay.config.models import (
     Bot,
     Endpoint,
     Gate,
-    LogFormat,
     LogLevel,
     Ordering,
     Retry,
@@ -16,6 +15,7 @@ from relay.config.models import (
     Tls,
     Unwanted,
 )
+from relay.ops.logs import LogFormat
 
 __all__ = [
     "Bot",

@@ -38,6 +38,7 @@ from relay.config.fields import (
     Uuid,
     WebhookUrl,
 )
+from relay.ops.logs import LogFormat
 from relay.webhook.exchange import Target, TlsSettings
 
 _DAY = 86_400.0
@@ -52,13 +53,6 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """How it is logged."""
-
-    JSON = "json"
-    CONSOLE = "console"
 
 
 class Ordering(StrEnum):

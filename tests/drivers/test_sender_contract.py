@@ -121,6 +121,14 @@ async def test_interim_answers_are_passed_over(sender: Sender) -> None:
         assert (201, None, Sent.YES) == outcome(await sender.send(post(server.port)))
 
 
+async def test_another_protocol_is_not_switched_to(sender: Sender) -> None:
+    """101 is told like any other status, and its connection is not used again."""
+    said = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nhello"
+    async with ScriptedServer(saying(said), answering(answer())) as server:
+        got = [await sender.send(post(server.port)) for _ in range(2)]
+    assert [101, 200] == [answered.status for answered in got]
+
+
 async def test_an_answer_before_the_request_is_read_counts(sender: Sender) -> None:
     """A receiver that refuses a large body without reading it is understood."""
 

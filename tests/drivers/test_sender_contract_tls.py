@@ -120,7 +120,7 @@ async def test_a_client_certificate_is_shown(
         refused = await sender.send(authority.request(server.port))
         assert 1 == len(server.requests)
     assert OK == outcome(got)
-    # TLS 1.3 refuses us only after we have begun to send; its reason gets lost when a reset follows.
+    # TLS 1.3 refuses us only after we have begun to send; when a reset follows, its reason is lost.
     late = {Failure.TLS, Failure.RESET} if version is ssl.TLSVersion.TLSv1_3 else {Failure.TLS}
     assert refused.failure in late
 

@@ -41,6 +41,114 @@ async def ask(desk: FakeDesk, method: str, path: str, **options: Any) -> tuple[i
             described = _operation(document, method, path)["responses"][str(answer.status)]
             schema = described["content"][answer.content_type]["schema"]
     check(body, schema, document)
+    return answer.status, body
+
+
+def _operation(document: dict[str, Any], method: str, path: str) -> dict[str, Any]:
+    asked = f"{API}{path}".partition("?")[0].split("/")
+    for template, operations in document["paths"].items():
+        parts = template.split("/")
+        if len(parts) == len(asked) and all(
+            part == word or part.startswith("{") for part, word in zip(parts, asked, strict=True)
+        ):
+            operation: dict[str, Any] = operations[method.lower()]
+            return operation
+    raise AssertionError(path)
+
+
+# --- Who may ask ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        f"Bearer {TOKEN}x",
+        f"Bearer {TOKEN[:-1]}",
+        f"Bearer {TOKEN.upper()}",
+        f"Basic {TOKEN}",
+        TOKEN,
+        "Bearer gr\xfcn",
+    ],
+)
+@pytest.mark.parametrize("path", ["/messages", "/openapi.json", "/nothing", ""])
+async def test_nothing_without_the_token(authorization: str | None, path: str) -> None:
+    """Whatever is asked, a wrong token is 401, and the desk is not asked."""
+    desk = FakeDesk()
+    headers = {} if authorization is None else {"Authorization": authorization}
+
+    async with calling(desk, headers) as client, client.get(f"{API}{path}") as answer:
+        assert 401 == (await read_problem(answer))["status"]
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert [] == desk.asked
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_scheme_is_read_in_any_case(scheme: str) -> None:
+    """RFC 9110: schemes have no case."""
+    headers = {"Authorization": f"{scheme} {TOKEN}"}
+    async with calling(FakeDesk(), headers) as client, client.get(f"{API}/endpoints") as answer:
+        assert 200 == answer.status
+
+
+def test_an_empty_token_is_refused() -> None:
+    """An API that anyone may use can't be made by mistake."""
+    with pytest.raises(ValueError, match="without a token"):
+        admin_app(FakeDesk(), "", clock=lambda: NOW, version="1.2.3")
+
+
+async def test_probes_and_metrics_need_no_token() -> None:
+    """The token guards the API and nothing else."""
+    async with calling(FakeDesk(), {}) as client:
+        for path in ("/livez", "/readyz", "/metrics"):
+            async with client.get(path) as answer:
+                assert 200 == answer.status
+
+
+# --- Messages -------------------------------------------------------------------------------------
+
+
+async def test_messages_are_listed() -> None:
+    """A row has ids, outcome and times in UTC, and nothing of the content."""
+    desk = FakeDesk()
+
+    status, body = await ask(desk, "GET", "/messages")
+
+    assert 200 == status
+    assert [("messages", MessageQuery())] == desk.asked
+    (message,) = body["messages"]
+    assert (MESSAGE_ID, "dead") == (message["message_id"], message["outcome"])
+    assert "2020-11-02T12:47:32.472333Z" == message["received_at"]
+
+
+async def test_messages_can_be_narrowed_down() -> None:
+    """Every condition reaches the desk."""
+    desk = FakeDesk()
+    query = "bot=support&conversation_id=ABC&category=PLAIN_TEXT&pending=false&outcome=dead&limit=7"
+
+    await ask(desk, "GET", f"/messages?{query}")
+
+    expected = MessageQuery("support", "abc", "PLAIN_TEXT", False, MessageOutcome.DEAD, 7)  # noqa: FBT003 - in the order of the query
+    assert [("messages", expected)] == desk.asked
+
+
+async def test_a_message_is_shown_with_its_deliveries() -> None:
+    """The history has each delivery with its attempts, and nothing of the content."""
+    status, body = await ask(FakeDesk(), "GET", f"/messages/{MESSAGE_ID.upper()}")
+
+    assert 200 == status
+    (history,) = body["histories"]
+    assert MESSAGE_ID == history["message"]["message_id"]
+    (delivery,) = history["deliveries"]
+    assert ("crm", "dead", False) == (delivery["endpoint"], delivery["state"], delivery["waits"])
+    assert (422, "http_4xx") == (
+        delivery["attempts"][0]["status"],
+        delivery["attempts"][0]["reason"],
+    )
     assert "aGVsbG8" not in json.dumps(body)
 
 

@@ -197,11 +197,10 @@ async def test_a_taken_address_is_a_clear_error() -> None:
     assert "Address already in use" in str(failed.value)
 
 
-@pytest.mark.parametrize("listen", [Address("127.0.0.1", 70000), Address("host.invalid", 0)])
-async def test_an_impossible_address_is_a_clear_error(listen: Address) -> None:
-    """A port or a host that can't be is the same error."""
-    with pytest.raises(ListenFailed, match=f"can't listen on {listen.host}:{listen.port}: "):
-        await make(listen).start()
+async def test_an_impossible_port_is_a_clear_error() -> None:
+    """A port that can't be is the same error."""
+    with pytest.raises(ListenFailed, match=r"can't listen on 127\.0\.0\.1:70000: .*port"):
+        await make(Address("127.0.0.1", 70000)).start()
 
 
 async def test_stopping_lets_go_of_the_port() -> None:

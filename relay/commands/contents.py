@@ -1,0 +1,41 @@
+"""What a message says, for an operator who asks: the very body that its webhooks get."""
+
+from collections.abc import Sequence
+
+from relay.blaze.encryption import Decryptor, Undecryptable
+from relay.blaze.wire import NotJson
+from relay.config import Settings
+from relay.desk import MessageHistory
+from relay.model import Message
+from relay.webhook.envelope import build_envelope
+
+
+def with_bodies(histories: Sequence[MessageHistory], settings: Settings) -> dict[str, str]:
+    """Give each bot's message as the webhooks' body, or as its frame if there is no such bot."""
+    return {history.summary.bot: _body(history, settings) for history in histories}
+
+
+def _body(history: MessageHistory, settings: Settings) -> str:
+    summary = history.summary
+    message = Message(
+        summary.bot,
+        summary.message_id,
+        summary.conversation_id,
+        summary.user_id,
+        summary.category,
+        summary.source,
+        history.frame,
+        summary.received_at,
+    )
+    bot = next((bot for bot in settings.bots if bot.name == summary.bot), None)
+    app_id = bot.keystore.app_id if bot else ""
+    decrypt = Decryptor(bot.keystore) if bot else _no_key
+    try:
+        body = build_envelope(message, bot_name=summary.bot, app_id=app_id, decrypt=decrypt)
+    except NotJson:
+        body = history.frame
+    return body.decode(errors="replace")
+
+
+def _no_key(_: bytes) -> bytes:
+    raise Undecryptable("the bot is not configured any more")

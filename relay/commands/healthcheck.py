@@ -1,0 +1,69 @@
+"""`relay healthcheck`: for a container's health check, which runs it again and again.
+
+It needs nothing but the standard library; the settings file is read only if the port is in there.
+"""
+
+import http.client
+import os
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+import click
+
+from relay.commands.failure import Failure, WrongUsage
+from relay.commands.options import config_option
+
+_TIMEOUT = 5.0
+"""Seconds; longer than a busy loop's lag, shorter than the patience of an orchestrator."""
+
+_DEFAULT_PORT = 8080
+_READY = 200
+
+
+@click.command(name="healthcheck")
+@config_option
+@click.option("--url", metavar="URL", help="Base of the HTTP surface; default: here, at `listen`.")
+def command(config: Path | None, url: str | None) -> None:
+    """Exit 0 if /readyz says ready, 1 if not or out of reach."""
+    base = (url or f"http://127.0.0.1:{_port(config)}").rstrip("/")
+    target = _target(base)
+    try:
+        status = _get(target)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        why = str(error) or type(error).__name__
+        raise Failure(f"{base}/readyz: out of reach ({why}); expected {_READY}") from None
+    if status != _READY:
+        raise Failure(f"{base}/readyz: {status}; expected {_READY}")
+
+
+def _target(base: str) -> SplitResult:
+    try:
+        target = urlsplit(base)
+        usable = target.scheme in {"http", "https"} and target.hostname and target.port != 0
+    except ValueError:
+        usable = False
+    if not usable or "@" in base or "?" in base or "#" in base or not base.isprintable():
+        raise WrongUsage("--url: expected a base URL such as http://127.0.0.1:8080")
+    return target
+
+
+def _get(target: SplitResult) -> int:
+    secure = target.scheme == "https"
+    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+    connection = kind(target.hostname or "", target.port, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", f"{target.path}/readyz")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _port(config: Path | None) -> int:
+    if config is None and "RELAY_CONFIG" not in os.environ:
+        port = os.environ.get("RELAY_LISTEN", f":{_DEFAULT_PORT}").strip().rpartition(":")[2]
+        if port.isascii() and port.isdigit() and int(port):
+            return int(port)
+        raise WrongUsage(f"RELAY_LISTEN: expected HOST:PORT such as 0.0.0.0:{_DEFAULT_PORT}")
+    from relay.commands.settings import read_settings  # noqa: PLC0415 - takes longer than the check
+
+    return read_settings(config).listen.port

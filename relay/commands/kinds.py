@@ -1,0 +1,69 @@
+"""What a command line may hold, and how it is refused: with its value and what is expected."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+
+
+class Kind(click.ParamType):
+    """Text that a parser reads; whatever the parser's ValueError says, `expected` is printed."""
+
+    name = "text"
+
+    def __init__(self, expected: str, read: Callable[[str], Any]) -> None:
+        self.expected = expected
+        self._read = read
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Read a value; a default that is no text passes."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._read(value)
+        except ValueError:
+            self.fail(f"{value!r}: expected {self.expected}", param, ctx)
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < len("1" * 10) else 0
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _rate(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= _HIGHEST_RATE:
+        raise ValueError(text)
+    return number
+
+
+_HIGHEST_RATE = 100_000.0
+
+
+def one_of(*choices: str) -> Kind:
+    """Make a kind of a few words."""
+
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(text)
+        return text
+
+    return Kind(f"one of {', '.join(choices)}", read)
+
+
+def one_of_enum(choices: type[StrEnum]) -> Kind:
+    """Make a kind of an enumeration."""
+    return Kind(f"one of {', '.join(choices)}", choices)
+
+
+COUNT = Kind("a whole number from 1", _count)
+RATE = Kind("messages a second, from 0", _rate)
+MESSAGE_ID = Kind("a message's id, which is a UUID", lambda text: str(UUID(text)))
+FILE = Kind("the path of a file", Path)

@@ -1,0 +1,39 @@
+"""`relay run`: the service."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from relay.commands.failure import Failure
+from relay.commands.options import config_option
+from relay.commands.settings import read_settings
+from relay.config import Settings
+from relay.journal import JournalRefused
+from relay.ops.server import ListenFailed
+from relay.ports import JournalUnavailable
+from relay.service import run
+
+STOPPED_AT_ONCE = 130
+"""What a shell makes of an interrupt."""
+
+
+@click.command(name="run")
+@config_option
+def command(config: Path | None) -> int:
+    """Hold the sockets and relay until SIGTERM or SIGINT; a second one stops at once."""
+    return serve(read_settings(config))
+
+
+def serve(settings: Settings) -> int:
+    """Run the service; answers with the exit code. Raises `Failure` if it can't start."""
+    try:
+        return asyncio.run(run(settings))
+    except JournalRefused as refused:
+        raise Failure(f"journal {refused}") from None
+    except JournalUnavailable as unavailable:
+        raise Failure(f"journal: {unavailable}") from None
+    except ListenFailed as failed:
+        raise Failure(f"listen: {failed}") from None
+    except asyncio.CancelledError:
+        return STOPPED_AT_ONCE

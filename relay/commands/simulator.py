@@ -1,0 +1,62 @@
+"""`relay simulator`: a local Blaze, for developing a webhook without an account."""
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relay.commands.failure import Failure, WrongUsage
+from relay.commands.kinds import COUNT, FILE, RATE, Kind
+from relay.config.addresses import LISTEN, Listen, parse_listen
+from relay.simulator.command import serve
+from relay.simulator.journal import Ack, Connect, Entry, Request, Violation
+from relay.simulator.keystore import Bot, make_keystore
+
+_ADDRESS = Kind(LISTEN, parse_listen)
+
+
+@click.command(name="simulator")
+@click.option(
+    "--listen",
+    type=_ADDRESS,
+    metavar="HOST:PORT",
+    default="127.0.0.1:7000",
+    show_default=True,
+    help="Where to serve the socket and the HTTP API.",
+)
+@click.option("--keystore", type=FILE, metavar="FILE", help="The bot; default: a new one.")
+@click.option("--write-keystore", type=FILE, metavar="FILE", help="Make a new bot's keystore.")
+@click.option("--rate", type=RATE, metavar="R", default="1", help="Messages a second; default 1.")
+@click.option("--messages", type=COUNT, metavar="N", help="How many; default: without end.")
+def command(
+    listen: Listen,
+    keystore: Path | None,
+    write_keystore: Path | None,
+    rate: float,
+    messages: int | None,
+) -> None:
+    """Serve a local Blaze and the HTTP API that goes with it until Ctrl-C."""
+    if keystore and write_keystore:
+        raise WrongUsage("--write-keystore: expected alone, since --keystore names one")
+    bot = _read(keystore) if keystore else make_keystore()
+    if write_keystore:
+        _write(write_keystore, bot)
+    path = keystore or write_keystore
+    serving = serve(
+        listen.host,
+        listen.port,
+        keystore=bot,
+        rate=rate,
+        messages=messages,
+        on_start=lambda simulator: _announce(simulator.blaze_url, simulator.api_url, path),
+        on_push=lambda message_id, category: click.echo(f"pushed {message_id} {category}"),
+        on_entry=lambda entry: _print_entry(entry),
+    )
+    try:
+        asyncio.run(serving)
+    except OSError as error:
+        raise Failure(f"--listen: '{listen}': {error.strerror or error}") from None

@@ -1,0 +1,103 @@
+"""One message's timeline: received, each attempt, what comes next and when, receipt."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from relay.commands.printing import moment, print_table, took
+from relay.desk import AttemptRecord, DeliveryRecord, MessageHistory
+from relay.model import DeliveryState, ReceiptState
+from relay.ops.admin_models import HistoryList
+
+
+class Event(NamedTuple):
+    """One line of a timeline; without a time it is about what is still to come."""
+
+    at: float | None
+    where: str
+    what: str
+
+
+def print_history(
+    histories: Sequence[MessageHistory], bodies: Mapping[str, str], *, as_json: bool
+) -> None:
+    """Print what happened to a message, and its body for those bots that one is given for."""
+    if as_json:
+        click.echo(json.dumps(_document(histories, bodies), indent=2))
+        return
+    now = time.time()
+    for history in histories:
+        summary = history.summary
+        facts = (
+            ("message", summary.message_id),
+            ("bot", summary.bot),
+            ("category", summary.category),
+            ("conversation", summary.conversation_id),
+            ("user", summary.user_id),
+        )
+        print_table(("", ""), facts)
+        events = [(moment(at, now), where, what) for at, where, what in timeline(history)]
+        print_table(("time", "endpoint", "what"), events)
+        if summary.bot in bodies:
+            click.echo(bodies[summary.bot])
+
+
+def timeline(history: MessageHistory) -> list[Event]:
+    """Tell a message's story in order; what is still to come is last."""
+    events = [Event(history.summary.received_at, "-", f"received ({history.summary.source})")]
+    for delivery in history.deliveries:
+        events += delivery_events(delivery)
+    events += _receipt_events(history)
+    return sorted(events, key=lambda event: (event.at is None, event.at or 0.0))
+
+
+def delivery_events(delivery: DeliveryRecord) -> Iterator[Event]:
+    """Tell one delivery's story."""
+    where = str(delivery.endpoint)
+    for attempt in delivery.attempts:
+        yield Event(attempt.started_at, where, _attempt(attempt))
+    if delivery.state is not DeliveryState.PENDING:
+        why = f": {delivery.ended_reason}" if delivery.ended_reason else ""
+        yield Event(delivery.ended_at, where, f"{delivery.state}{why}")
+        return
+    doubt = "; an earlier one may have been taken" if delivery.doubtful else ""
+    if delivery.waits:
+        yield Event(None, where, f"waits for an earlier message of its lane{doubt}")
+    else:
+        number = len(delivery.attempts) + 1
+        yield Event(delivery.due_at, where, f"attempt {number} is due{doubt}")
+
+
+def _attempt(attempt: AttemptRecord) -> str:
+    status = f" {attempt.status}" if attempt.status is not None else ""
+    reason = f" ({attempt.reason})" if attempt.reason is not None else ""
+    detail = f": {attempt.detail}" if attempt.detail else ""
+    outcome = f"{attempt.outcome}{status}{reason}"
+    return f"attempt {attempt.number}: {outcome} after {took(attempt.duration)}{detail}"
+
+
+def _receipt_events(history: MessageHistory) -> Iterator[Event]:
+    match history.summary.receipt:
+        case ReceiptState.NONE:
+            pass
+        case ReceiptState.OWED:
+            yield Event(None, "-", "READ is to be said to Mixin")
+        case ReceiptState.CONFIRMED:
+            yield Event(history.receipt_at, "-", "marked READ")
+        case ReceiptState.REFUSED:
+            yield Event(history.receipt_at, "-", "READ was refused by Mixin for good")
+    if history.summary.outcome is not None:
+        yield Event(history.summary.finished_at, "-", f"finished: {history.summary.outcome}")
+
+
+def _document(histories: Sequence[MessageHistory], bodies: Mapping[str, str]) -> Any:
+    answer = HistoryList.model_validate({"histories": histories}, from_attributes=True)
+    document = answer.model_dump(mode="json")
+    for history in document["histories"]:
+        body = bodies.get(history["message"]["bot"])
+        if body is not None:
+            history["body"] = json.loads(body)
+    return document

@@ -1,0 +1,132 @@
+"""Whether the outside answers: Mixin to a login, each receiver to a test event."""
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from relay.blaze.api import Answered, MixinApi, Refused, Unanswered
+from relay.blaze.link import Patience, Socket, TurnedAway, Unreachable, dial
+from relay.blaze.session import Refused as FrameRefused
+from relay.blaze.session import Session
+from relay.blaze.token import make_token
+from relay.blaze.transport import open_session
+from relay.branch import USER_AGENT, courier
+from relay.config import Bot, Endpoint, Settings
+from relay.model import Success
+from relay.webhook.address_guard import AddressGuard
+from relay.webhook.sender import AiohttpSender
+
+REFUSAL_WAIT = 2.0
+"""Seconds. A token is refused in a frame right after the upgrade (blaze-protocol.md 2.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """Whether one thing outside answers as it should; `detail` is for people, without secrets."""
+
+    component: str
+    ok: bool
+    detail: str
+
+
+async def connect_probes(
+    settings: Settings, *, refusal_wait: float = REFUSAL_WAIT
+) -> list[ProbeResult]:
+    """Log in as each bot, by HTTP and on the socket, and send each endpoint a signed test event.
+
+    All at once; the results are in the order of the settings. Nothing is asked of the socket, so
+    that a running relay keeps its backlog.
+    """
+    guard = AddressGuard(settings.blocked_networks)
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(probe)
+            for bot in settings.bots
+            for probe in (
+                _ask_api(bot),
+                _open_socket(bot, refusal_wait),
+                *(_send_test(bot, endpoint, guard) for endpoint in bot.endpoints),
+            )
+        ]
+    return [task.result() for task in tasks]
+
+
+async def _ask_api(bot: Bot) -> ProbeResult:
+    component = f"{bot.name}: GET /me"
+    async with open_session(user_agent=USER_AGENT) as http:
+        api = MixinApi(http, [url.text for url in bot.api_url], bot.keystore)
+        match await api.me():
+            case Answered(clock_skew=skew):
+                return ProbeResult(component, ok=True, detail=f"logged in{_clocks(skew)}")
+            case Refused(code, description, clock_skew=skew):
+                detail = f"{code} {description}{_clocks(skew)}"
+                return ProbeResult(component, ok=False, detail=detail)
+            case Unanswered(detail):
+                return ProbeResult(component, ok=False, detail=detail)
+
+
+def _clocks(skew: float | None) -> str:
+    """Tell the difference of the clocks, which spoils tokens when it is minutes."""
+    return "" if skew is None else f"; our clock is {skew:+.0f} s off Mixin's"
+
+
+async def _open_socket(bot: Bot, refusal_wait: float) -> ProbeResult:
+    """Open the socket at the first host that answers."""
+    component = f"{bot.name}: socket"
+    trouble = ""
+    async with open_session(user_agent=USER_AGENT) as http:
+        for url in (URL(each.text) for each in bot.blaze_url):
+            match await dial(http, url, _signed_headers(bot, url), Patience(), time.time()):
+                case Unreachable(detail):
+                    trouble = f"{url.host}: {detail}"
+                case TurnedAway(detail=detail):
+                    return ProbeResult(component, ok=False, detail=f"{url.host}: {detail}")
+                case socket:
+                    refusal = await _refusal(socket, bot, refusal_wait)
+                    await socket.close()
+                    said = refusal or "open"
+                    return ProbeResult(component, refusal is None, f"{url.host}: {said}")
+    return ProbeResult(component, ok=False, detail=trouble)
+
+
+async def _refusal(socket: Socket, bot: Bot, seconds: float) -> str | None:
+    """Wait for Mixin to refuse the token; None if it does not."""
+    session = Session(bot.name, bot.keystore.app_id)
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                frame = await socket.receive()
+                if frame.type is aiohttp.WSMsgType.BINARY:
+                    event = session.receive(frame.data, received_at=time.time())
+                    if isinstance(event, FrameRefused):
+                        return f"{event.code} {event.description}"
+                elif frame.type not in (aiohttp.WSMsgType.PING, aiohttp.WSMsgType.PONG):
+                    return f"closed with code {socket.close_code}"
+    except TimeoutError:
+        return None
+
+
+def _signed_headers(bot: Bot, url: URL) -> dict[str, str]:
+    jti = str(uuid.uuid4())
+    token = make_token(
+        bot.keystore, method="GET", uri=url.raw_path_qs, body=b"", now=time.time(), jti=jti
+    )
+    return {"Authorization": f"Bearer {token}", "X-Request-Id": jti}
+
+
+async def _send_test(bot: Bot, endpoint: Endpoint, guard: AddressGuard) -> ProbeResult:
+    component = f"{bot.name}/{endpoint.name}"
+    sender = AiohttpSender(guard, connections=1)
+    try:
+        verdict = await courier(bot, endpoint, sender, time.time).send_test()
+    finally:
+        await sender.close()
+    if isinstance(verdict, Success):
+        return ProbeResult(component, ok=True, detail=f"answered {verdict.status}")
+    status = "" if verdict.status is None else f"{verdict.status} "
+    detail = f"{status}({verdict.reason}) {verdict.detail}"
+    return ProbeResult(component, ok=False, detail=detail.strip())
