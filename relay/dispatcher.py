@@ -300,6 +300,7 @@ class Dispatcher:
                 delivered=isinstance(outcome, Delivered),
                 attempts=attempt.number,
                 delay=attempt.started_at + attempt.duration - message.received_at,
+                reason=attempt.verdict.reason,
             )
         )
         if settled.finished is not None:

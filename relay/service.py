@@ -82,7 +82,8 @@ class Service:
         async with asyncio.TaskGroup() as group:
             crew = Crew(group, house, bots, steward, LoopWatch(self._tell))
             self._health.watch_live(loop_turns(crew.watch.age))
-            self._health.watch_live(tasks_live(lambda: crew.tasks))
+            # While draining, loops end as they should.
+            self._health.watch_live(tasks_live(lambda: [] if self.stopping else crew.tasks))
             await self._stop_asked.wait()
             written = await self._come_to_rest(crew)
             crew.dismiss()

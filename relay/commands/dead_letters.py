@@ -11,6 +11,7 @@ import click
 from relay.commands.contents import with_bodies
 from relay.commands.desk import at_desk
 from relay.commands.failure import Failure, require_none
+from relay.commands.family import Family
 from relay.commands.kinds import MESSAGE_ID
 from relay.commands.options import config_option, json_option
 from relay.commands.printing import moment, print_note, print_table
@@ -26,7 +27,7 @@ _LISTED = 100
 _COLUMNS = ("died", "message", "endpoint", "category", "attempts", "reason", "status", "detail")
 
 
-@click.group(name="dead-letters")
+@click.group(name="dead-letters", cls=Family)
 def command() -> None:
     """Look at dead letters, send them again or give them up."""
 

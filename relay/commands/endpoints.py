@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from relay.commands.desk import at_desk, find_endpoint
+from relay.commands.family import Family
 from relay.commands.options import config_option, json_option
 from relay.commands.printing import moment, print_table
 from relay.commands.settings import read_settings
@@ -24,7 +25,7 @@ _COLUMNS = (
 )
 
 
-@click.group(name="endpoints")
+@click.group(name="endpoints", cls=Family)
 def command() -> None:
     """Look at the webhooks, and hold one of them back for a while."""
 
@@ -63,7 +64,7 @@ def pause(name: str, config: Path | None, *, as_json: bool) -> None:
 @config_option
 @json_option
 def resume(name: str, config: Path | None, *, as_json: bool) -> None:
-    """Let the endpoint NAME (or BOT/NAME) go on, paused or gone, and poke it if it is in trouble."""
+    """Let the endpoint NAME (or BOT/NAME) go on, paused or gone, and try one in trouble at once."""
 
     async def work(desk: Desk) -> EndpointKey:
         endpoint = await find_endpoint(desk, name)

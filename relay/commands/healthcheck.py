@@ -39,10 +39,10 @@ def command(config: Path | None, url: str | None) -> None:
 def _target(base: str) -> SplitResult:
     try:
         target = urlsplit(base)
-        usable = target.scheme in {"http", "https"} and target.hostname and target.port != 0
+        known = target.scheme in {"http", "https"} and bool(target.hostname) and target.port != 0
     except ValueError:
-        usable = False
-    if not usable or "@" in base or "?" in base or "#" in base or not base.isprintable():
+        target, known = SplitResult("", "", "", "", ""), False
+    if not known or not base.isprintable() or any(sign in base for sign in "@?# "):
         raise WrongUsage("--url: expected a base URL such as http://127.0.0.1:8080")
     return target
 

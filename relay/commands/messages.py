@@ -9,6 +9,7 @@ import click
 from relay.commands.contents import with_bodies
 from relay.commands.desk import at_desk
 from relay.commands.failure import Failure, WrongUsage
+from relay.commands.family import Family
 from relay.commands.kinds import COUNT, MESSAGE_ID, one_of_enum
 from relay.commands.options import config_option, json_option
 from relay.commands.printing import moment, print_table
@@ -24,7 +25,7 @@ _LISTED = 50
 _COLUMNS = ("received", "message", "bot", "category", "conversation", "outcome", "receipt")
 
 
-@click.group(name="messages")
+@click.group(name="messages", cls=Family)
 def command() -> None:
     """Look at messages: which came, and what happened to one of them."""
 
@@ -41,13 +42,13 @@ def command() -> None:
 @click.option("--limit", type=COUNT, metavar="N", help=f"At most so many; default {_LISTED}.")
 @click.option("--all", "everything", is_flag=True, help="However many there are.")
 def list_messages(
+    *,
     config: Path | None,
     bot: str | None,
     conversation: str | None,
     category: str | None,
     outcome: MessageOutcome | None,
     limit: int | None,
-    *,
     pending: bool,
     finished: bool,
     everything: bool,

@@ -1,4 +1,4 @@
-"""What a person reads: tables on a terminal, tab-separated lines elsewhere, times with their age."""
+"""What is printed: tables on a terminal, tab-separated lines elsewhere, times with their age."""
 
 import sys
 from collections.abc import Iterable, Sequence

@@ -54,9 +54,58 @@ def command(
         messages=messages,
         on_start=lambda simulator: _announce(simulator.blaze_url, simulator.api_url, path),
         on_push=lambda message_id, category: click.echo(f"pushed {message_id} {category}"),
-        on_entry=lambda entry: _print_entry(entry),
+        on_entry=_print_entry,
     )
     try:
         asyncio.run(serving)
     except OSError as error:
         raise Failure(f"--listen: '{listen}': {error.strerror or error}") from None
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Read a keystore of any family."""
+    try:
+        keystore = json.loads(path.read_text(encoding="utf-8"))
+        Bot.of(keystore)
+    except OSError as error:
+        why = error.strerror or "unusable"
+        raise WrongUsage(f"--keystore: '{path}': expected a readable file ({why})") from None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise WrongUsage(f"--keystore: '{path}': expected a keystore in JSON") from None
+    return dict(keystore)
+
+
+def _write(path: Path, keystore: Mapping[str, Any]) -> None:
+    """Write a keystore for its owner's eyes only; one that is there already is kept."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(keystore, file, indent=2)
+    except FileExistsError:
+        text = "exists; expected a new file, or --keystore to use this one"
+        raise WrongUsage(f"--write-keystore: '{path}': {text}") from None
+    except (OSError, ValueError) as error:
+        raise Failure(f"--write-keystore: '{path}': can't be written ({error})") from None
+
+
+def _announce(blaze_url: str, api_url: str, keystore: Path | None) -> None:
+    """Print the settings with which a relay finds the simulator."""
+    click.echo(f"RELAY_BLAZE_URL={blaze_url}")
+    click.echo(f"RELAY_API_URL={api_url}")
+    if keystore is not None:
+        click.echo(f"RELAY_KEYSTORE_FILE={keystore}")
+
+
+def _print_entry(entry: Entry) -> None:
+    match entry:
+        case Connect(refused=str() as why):
+            click.echo(f"connect {entry.number} refused: {why}")
+        case Connect(closed_at=None):
+            click.echo(f"connect {entry.number} accepted")
+        case Connect():
+            click.echo(f"connect {entry.number} over (code {entry.close_code})")
+        case Ack():
+            click.echo(f"ack {entry.message_id} {entry.status} by {entry.transport}")
+        case Request():
+            click.echo(f"request {entry.method} {entry.path} {entry.status}")
+        case Violation():
+            click.echo(f"VIOLATION {entry.kind}: {entry.detail}")

@@ -1,24 +1,30 @@
-"""One SQL database behind the journal: a writer, readers, and errors mapped where they come in."""
+"""One SQL database behind the journal: a writer, readers, and errors mapped where they come in.
+
+SQLAlchemy runs in threads of its own, a transaction at a time. An asynchronous driver hops
+between threads several times for each statement, which costs more than the statements do
+(docs/adr/002-the-journal-in-threads.md).
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, event, exc
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy.pool import QueuePool
 
 from relay.ports import JournalUnavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_BUSY_TIMEOUT_MS = 5000
-"""How long a write waits for another process's, such as an operator's command."""
+BUSY_TIMEOUT = 5.0
+"""Seconds that a write waits for another process's, such as an operator's command."""
 
+_READERS = 2
 _PRAGMAS = (
-    f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}",
     "PRAGMA journal_mode=WAL",
     # Power loss may take the last commits: Mixin still holds what is unread (design.md 6, W8).
     "PRAGMA synchronous=NORMAL",
@@ -29,36 +35,34 @@ _PRAGMAS = (
 
 
 class Database:
-    """Runs functions on a connection, each in one transaction."""
+    """Runs functions on a connection, each in one transaction.
 
-    def __init__(self, path: Path) -> None:
+    Whoever is cancelled while waiting leaves a transaction that has begun to end by itself: it is
+    committed whole, or not at all.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
         self.path = path
-        url = f"sqlite+aiosqlite:///{path}"
-        self._writer = create_async_engine(url, pool_size=1, max_overflow=0)
-        self._readers = create_async_engine(url, pool_size=3, max_overflow=0)
         # One writer at a time, and no reader that becomes one: SQLite would answer "locked".
-        self._turn = asyncio.Lock()
-        _prepare(self._writer, begin="BEGIN IMMEDIATE")
-        _prepare(self._readers, begin="BEGIN")
+        self._writer = _Lane(path, busy_timeout, begin="BEGIN IMMEDIATE", threads=1)
+        self._readers = _Lane(path, busy_timeout, begin="BEGIN", threads=_READERS)
 
     async def write(
         self, change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a function in a transaction of its own and commit it."""
-        async with self._turn, _mapped_errors(), self._writer.begin() as connection:
-            return await connection.run_sync(change, *args, **kwargs)
+        return await self._writer.run(lambda connection: change(connection, *args, **kwargs))
 
     async def read(
         self, look: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a function that sees one consistent state."""
-        async with _mapped_errors(), self._readers.begin() as connection:
-            return await connection.run_sync(look, *args, **kwargs)
+        return await self._readers.run(lambda connection: look(connection, *args, **kwargs))
 
     async def close(self) -> None:
-        """Close every connection."""
-        await self._writer.dispose()
-        await self._readers.dispose()
+        """Let what runs end, and close every connection."""
+        await self._writer.close()
+        await self._readers.close()
 
     def size_bytes(self) -> int:
         """Measure the files."""
@@ -66,22 +70,49 @@ class Database:
         return sum(file.stat().st_size for file in files if file.exists())
 
 
-def _prepare(engine: AsyncEngine, *, begin: str) -> None:
+class _Lane:
+    """Threads that work on the database, a connection for each."""
+
+    def __init__(self, path: Path, busy_timeout: float, *, begin: str, threads: int) -> None:
+        self._engine = create_engine(
+            f"sqlite:///{path}",
+            poolclass=QueuePool,
+            pool_size=threads,
+            max_overflow=0,
+            connect_args={"timeout": busy_timeout, "check_same_thread": False},
+        )
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="journal")
+        _prepare(self._engine, begin=begin)
+
+    async def run(self, work: Callable[[Connection], R]) -> R:
+        """Do work in a transaction on one of the threads."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._transact, work)
+
+    async def close(self) -> None:
+        """Let what runs end, and close the connections."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._engine.dispose()
+
+    def _transact(self, work: Callable[[Connection], R]) -> R:
+        with _mapped_errors(), self._engine.begin() as connection:
+            return work(connection)
+
+
+def _prepare(engine: Engine, *, begin: str) -> None:
     """Let SQLAlchemy begin transactions, which the driver would otherwise do too late."""
 
     def connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        cursor = connection.cursor()
         for pragma in _PRAGMAS:
-            cursor.execute(pragma)
-        cursor.close()
+            connection.execute(pragma).close()
 
-    event.listen(engine.sync_engine, "connect", connect)
-    event.listen(engine.sync_engine, "begin", lambda conn: conn.exec_driver_sql(begin))
+    event.listen(engine, "connect", connect)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
 
 
-@asynccontextmanager
-async def _mapped_errors() -> AsyncIterator[None]:
+@contextmanager
+def _mapped_errors() -> Iterator[None]:
     """Tell what may pass, such as a full disk or a lock, from what is a bug."""
     try:
         yield

@@ -123,7 +123,10 @@ def endpoint_note(connection: Connection, endpoint: EndpointKey) -> EndpointNote
 def read_notices(connection: Connection, after: int) -> list[Notice]:
     """Read operators' actions."""
     rows = connection.execute(
-        select(notices, notices.c.count.label("many")).where(notices.c.id > after).order_by(notices.c.id).limit(1000)
+        select(notices, notices.c.count.label("many"))
+        .where(notices.c.id > after)
+        .order_by(notices.c.id)
+        .limit(1000)
     )
     return [
         Notice(row.id, NoticeKind(row.kind), EndpointKey(row.bot, row.endpoint), row.many)

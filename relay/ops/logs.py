@@ -18,7 +18,6 @@ from relay.ops.redaction import Redactor
 _QUIET = {
     # Below a warning these tell every statement with its values: people's messages.
     "sqlalchemy": logging.WARNING,
-    "aiosqlite": logging.WARNING,
     # Below a warning these tell of each command and of each probe that all is well.
     "alembic": logging.WARNING,
     "aiohttp.access": logging.WARNING,

@@ -11,9 +11,9 @@ run there too, or in another process::
         await simulator.acknowledged(ids)           # waits for facts; never sleep
         assert [] == simulator.journal.violations   # the judgement is the test's
 
-`simulator.journal` holds every connect, frame, ack, request and violation;
-`simulator.allow_read(receiver.has_taken)` makes a READ before its 2xx a violation. What goes wrong
-is scripted at `simulator.faults`, "the next times" or "until switched off"::
+`simulator.journal` holds every connect, frame, ack, request and violation; with
+`simulator.allow_read = receiver.has_taken` a READ before its 2xx is a violation. What goes wrong is
+scripted at `simulator.faults`, "the next times" or "until switched off"::
 
     simulator.faults.upgrades.next(throttle("2"), Answer(503), times=2)
     simulator.faults.acks.always(AppError(7001, applied=True))

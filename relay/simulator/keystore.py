@@ -50,7 +50,7 @@ class Bot:
     session_id: str
     public_key: Ed25519PublicKey | RSAPublicKey
     sealing_key: bytes | None
-    keystore: Mapping[str, str] = field(repr=False)
+    keystore: Mapping[str, str] = field(repr=False, compare=False)
 
     @property
     def algorithm(self) -> str:

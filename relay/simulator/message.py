@@ -91,7 +91,7 @@ def raw_url_of(raw: bytes) -> str:
 
 def timestamp(at: float, *, nanoseconds: bool = False) -> str:
     """Write a time as the server does: in UTC, with 6 or 9 fraction digits."""
-    text = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    text = datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     return f"{text}000Z" if nanoseconds else f"{text}Z"
 
 

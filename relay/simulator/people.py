@@ -1,5 +1,6 @@
 """The users who write to the bots: made up, and the same on every run."""
 
+import functools
 import hashlib
 from dataclasses import dataclass, field
 from typing import Final
@@ -44,6 +45,7 @@ def stable_id(*names: str) -> str:
     return str(UUID(bytes=digest[:16], version=4))
 
 
+@functools.cache
 def contact_conversation(one: str, other: str) -> str:
     """Tell the id of the conversation between two users (blaze-protocol.md 5.2)."""
     pair = "".join(sorted((one, other)))

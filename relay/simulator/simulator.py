@@ -96,8 +96,13 @@ class Simulator:
         """The server's clock."""
         return self._exchange.clock
 
+    @property
+    def allow_read(self) -> Callable[[str], bool] | None:
+        """Who tells whether a message may be READ by now; a no makes a violation."""
+        return self._exchange.allow_read
+
+    @allow_read.setter
     def allow_read(self, allow: Callable[[str], bool] | None) -> None:
-        """Set who tells whether a message may be READ by now; a no makes a violation."""
         self._exchange.allow_read = allow
 
     async def start(self) -> None:
@@ -165,7 +170,11 @@ class Simulator:
         return message.message_id
 
     def push_again(self, message_id: str, *, bot: Bot | None = None, **fields: Any) -> None:
-        """Push a known message once more as if it were live, changed for this once by `fields`."""
+        """Push a known message once more as if it were live, acknowledged or not.
+
+        `fields` of `Message` change it for this once, such as `payload` or `changes`. Raises
+        LookupError for a message that the server never had.
+        """
         mailbox = self._exchange.mailbox(bot or self.bot)
         message = mailbox.find(message_id)
         if message is None:

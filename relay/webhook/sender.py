@@ -28,12 +28,10 @@ KEEP_IDLE = 4.0
 MAX_BODY = 64 * 1024
 # The status line has decided; for so long the rest is waited for, to keep the connection.
 BODY_PATIENCE = 2.0
-# A line in a log, not a page.
-MAX_DETAIL = 300
 
 # Above this aiohttp wants a stream, which it writes piece by piece.
 _LARGE = 1024 * 1024
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
+_NO_TIMEOUT = aiohttp.ClientTimeout()
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -269,18 +267,16 @@ def _connect_failure(error: aiohttp.ClientConnectorError, scheme: str) -> Failur
 
 def _words(error: Exception) -> str:
     """Describe an error for people, never by a text that could hold the URL."""
-    cause = error.__cause__ or error
-    match error, cause:
-        case _, _BlockedError():
-            words = cause.words
+    match error, error.__cause__ or error:
+        case _, _BlockedError() as blocked:
+            return blocked.words
         case aiohttp.ClientResponseError(), _:
-            words = error.message
+            return error.message
         case aiohttp.ServerDisconnectedError(), _:
-            words = "the connection was closed before an answer came"
-        case _, aiohttp.ClientError():
-            words = type(cause).__name__
-        case _, OSError():
-            words = str(cause)
-        case _:
-            words = type(cause).__name__
-    return " ".join(words.split())[:MAX_DETAIL]
+            return "the connection was closed before an answer came"
+        case _, aiohttp.ClientError() as cause:
+            return type(cause).__name__
+        case _, OSError() as cause:
+            return str(cause)
+        case _, cause:
+            return type(cause).__name__

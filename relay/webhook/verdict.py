@@ -10,7 +10,7 @@ from relay.webhook.exchange import Answer, Failure, Sent
 # A receiver may ask for patience, not for silence for days.
 MAX_PAUSE = 3600.0
 # Enough of the receiver's own words to find its mistake, little enough for one line.
-MAX_EXCERPT = 200
+MAX_DETAIL = 200
 
 _FAILURES = {
     Failure.BLOCKED: Reason.BLOCKED_ADDRESS,
@@ -47,15 +47,15 @@ def judge(answer: Answer, now: float) -> Verdict:
 
 
 def _judge_failure(answer: Answer) -> Verdict:
-    reason = Reason.OTHER if answer.failure is None else _FAILURES[answer.failure]
-    doubtful = answer.sent is not Sent.NO
-    return Transient(reason, detail=answer.detail or str(answer.failure), doubtful=doubtful)
+    failure = answer.failure or Failure.CLIENT
+    detail = _line(answer.detail) or failure.value
+    return Transient(_FAILURES[failure], detail=detail, doubtful=answer.sent is not Sent.NO)
 
 
 def _judge_status(status: int, answer: Answer, now: float) -> Verdict:
     if status // 100 == _CLASS_OF_SUCCESS:
         return Success(status)
-    detail = _excerpt(answer.body)
+    detail = _line(answer.body[: 4 * MAX_DETAIL].decode(errors="replace"))
     if status == _GONE:
         return Gone(status, detail)
     if reason := _trouble(status):
@@ -98,7 +98,6 @@ def _until(date: str, now: float) -> float:
         return 0.0
 
 
-def _excerpt(body: bytes) -> str:
-    text = body[: 4 * MAX_EXCERPT].decode(errors="replace")
-    words = " ".join(text.split())
-    return "".join(c if c.isprintable() else "\ufffd" for c in words[:MAX_EXCERPT])
+def _line(text: str) -> str:
+    words = " ".join(text.split())[:MAX_DETAIL]
+    return "".join(c if c.isprintable() else "\ufffd" for c in words)

@@ -75,7 +75,7 @@ class FakeCourier:
         self._always: dict[Key, Script] = {}
         self._in_flight: Counter[EndpointKey] = Counter()
         self._busy: set[tuple[EndpointKey, str]] = set()
-        self._pushed: dict[tuple[EndpointKey, str], list[str]] = defaultdict(list)
+        self._recorded: dict[tuple[EndpointKey, str], list[str]] = defaultdict(list)
         self._doubtful: set[Key] = set()
 
     # --- What tests say -------------------------------------------------------------------------
@@ -108,9 +108,10 @@ class FakeCourier:
 
     # --- What the world tells -------------------------------------------------------------------
 
-    def pushed(self, endpoint: EndpointKey, lane: str, message_id: str) -> None:
-        """Note the order in which messages came for the first time."""
-        self._pushed[endpoint, lane].append(message_id)
+    def recorded(self, delivery: Delivery) -> None:
+        """Note the order in which the journal took messages."""
+        key = (delivery.endpoint, delivery.lane)
+        self._recorded[key].append(delivery.message.message_id)
 
     def died(self, endpoint: EndpointKey, message_id: str) -> None:
         """Note that a delivery is a dead letter: it has left its lane."""
@@ -202,7 +203,7 @@ class FakeCourier:
         self._busy.discard((post.endpoint, post.lane))
 
     def _mind_order(self, post: Post) -> None:
-        for message_id in self._pushed[post.endpoint, post.lane]:
+        for message_id in self._recorded[post.endpoint, post.lane]:
             if message_id == post.message_id:
                 return
             if (post.endpoint, message_id) not in self.ended:

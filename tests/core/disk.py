@@ -1,7 +1,8 @@
 """A journal that takes its time, can be full, and keeps what it has taken through every crash."""
 
 import asyncio
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from random import Random
 from typing import TypeVar
 
 from relay.journal.memory import MemoryJournal
@@ -9,10 +10,12 @@ from relay.model import (
     Arrival,
     Census,
     Deferred,
+    Delivery,
     Due,
     EndpointKey,
     EndpointNote,
     Finished,
+    Fresh,
     Notice,
     Outcome,
     OwedReceipt,
@@ -28,12 +31,18 @@ T = TypeVar("T")
 class Disk:
     """A `relay.ports.Journal` over the one in memory.
 
-    A write takes `latency` seconds, half of them after it is committed and before anybody hears of
-    it; the next one waits for its end, as in a database. Reads wait for nobody. While `full`,
+    Up to `latency` seconds pass before a write is committed, and up to as many before anybody hears
+    of it; the next one waits for its end, as in a database. Reads wait for nobody. While `full`,
     nothing is written; while `unreadable`, nothing is read. What is `poisonous` can't be recorded.
     """
 
-    def __init__(self, journal: MemoryJournal, latency: float = 0.0) -> None:
+    def __init__(
+        self,
+        journal: MemoryJournal,
+        latency: float = 0.0,
+        *,
+        on_recorded: Callable[[Delivery], None] = lambda _: None,
+    ) -> None:
         self.journal = journal
         self.latency = latency
         self.full = False
@@ -41,20 +50,20 @@ class Disk:
         self.poisonous: set[str] = set()
         self.groups: list[int] = []
         self.reads = 0
+        self._on_recorded = on_recorded
         self._turn = asyncio.Lock()
+        self._random = Random(7)
 
     async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
         return await self.journal.start(endpoints, now)
 
     async def stop(self) -> None:
-        await self._write(self.journal.stop())
+        await self._write(lambda: self.journal.stop())
 
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         if any(arrival.message.message_id in self.poisonous for arrival in arrivals):
             raise UnicodeError
-        recorded = await self._write(self.journal.record(arrivals))
-        self.groups.append(len(arrivals))
-        return recorded
+        return await self._write(lambda: self._record(arrivals))
 
     async def due(
         self,
@@ -66,53 +75,68 @@ class Disk:
         max_bytes: int,
     ) -> Due:
         self.reads += 1
-        due = self.journal.due(endpoint, now, skip=skip, limit=limit, max_bytes=max_bytes)
-        return await self._read(due)
+        return await self._read(
+            lambda: self.journal.due(endpoint, now, skip=skip, limit=limit, max_bytes=max_bytes)
+        )
 
     async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
-        return await self._write(self.journal.settle(outcomes, now))
+        return await self._write(lambda: self.journal.settle(outcomes, now))
 
     async def defer(self, deferred: Sequence[Deferred]) -> None:
-        await self._write(self.journal.defer(deferred))
+        await self._write(lambda: self.journal.defer(deferred))
 
     async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
-        return await self._read(self.journal.owed_receipts(bot, after=after, limit=limit))
+        return await self._read(lambda: self.journal.owed_receipts(bot, after=after, limit=limit))
 
     async def settle_receipts(
         self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
     ) -> Sequence[Finished]:
-        settled = self.journal.settle_receipts(bot, confirmed=confirmed, refused=refused, now=now)
-        return await self._write(settled)
+        return await self._write(
+            lambda: self.journal.settle_receipts(bot, confirmed=confirmed, refused=refused, now=now)
+        )
 
     async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
-        await self._write(self.journal.keep_unreadable(bot, frame, now))
+        await self._write(lambda: self.journal.keep_unreadable(bot, frame, now))
 
     async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
-        await self._write(self.journal.note_endpoint(endpoint, note))
+        await self._write(lambda: self.journal.note_endpoint(endpoint, note))
 
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         return await self.journal.endpoint_note(endpoint)
 
     async def notices(self, after: int) -> Sequence[Notice]:
-        return await self._read(self.journal.notices(after))
+        return await self._read(lambda: self.journal.notices(after))
 
     async def census(self) -> Census:
-        return await self._read(self.journal.census())
+        return await self._read(lambda: self.journal.census())
 
     async def prune(self, before: float, *, limit: int) -> int:
-        return await self._write(self.journal.prune(before, limit=limit))
+        return await self._write(lambda: self.journal.prune(before, limit=limit))
 
-    async def _write(self, change: Awaitable[T]) -> T:
+    async def _record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
+        answers = await self.journal.record(arrivals)
+        self.groups.append(len(arrivals))
+        for answer in answers:
+            for delivery in answer.deliveries if isinstance(answer, Fresh) else ():
+                self._on_recorded(delivery)
+        return answers
+
+    async def _write(self, change: Callable[[], Awaitable[T]]) -> T:
         async with self._turn:
-            await self._pass_time(self.full, change)
-            result = await change
-            await asyncio.sleep(self.latency / 2)
+            await self._pass_time()
+            if self.full:
+                raise JournalUnavailable("the disk is full")
+            result = await change()
+            await self._pass_time()
         return result
 
-    async def _read(self, look: Awaitable[T]) -> T:
-        await self._pass_time(self.unreadable, look)
-        result = await look
-        await asyncio.sleep(self.latency / 2)
+    async def _read(self, look: Callable[[], Awaitable[T]]) -> T:
+        await self._pass_time()
+        if self.unreadable:
+            raise JournalUnavailable("the disk can't be read")
+        result = await look()
+        await self._pass_time()
         return result
 
-    async def _pass_time(self, unavailable: bool, work: Awaitable[T]) -> None: ...
+    async def _pass_time(self) -> None:
+        await asyncio.sleep(self.latency * self._random.random())

@@ -45,12 +45,12 @@ def message(
     at: float = EPOCH,
 ) -> Message:
     """Make a message that came at the given time."""
-    return Message(
-        BOT, uuid(number), conversation, user, category, Source.LIVE, b"." * size, at
-    )
+    return Message(BOT, uuid(number), conversation, user, category, Source.LIVE, b"." * size, at)
 
 
-def delivery(number: int, lane: str = "c", *, size: int = 2, endpoint: EndpointKey = CRM) -> Delivery:
+def delivery(
+    number: int, lane: str = "c", *, size: int = 2, endpoint: EndpointKey = CRM
+) -> Delivery:
     """Make a delivery that nobody has attempted yet."""
     return Delivery(number, endpoint, lane, message(number, lane, size=size))
 

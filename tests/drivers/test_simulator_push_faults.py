@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 
+import aiohttp
 import pytest
 
 from relay.simulator import AppError, Drop, Echo, Empty, Moment, Order, Place, Repeat, Simulator
@@ -81,19 +82,26 @@ async def test_the_socket_can_be_dropped_after_some_pushes(code: int | None) -> 
             assert ids == await socket.take_ids(4)
 
 
-@pytest.mark.parametrize(
-    ("moment", "frames"),
-    [(Moment.BEFORE_ECHO, 0), (Moment.AFTER_ECHO, 1), (Moment.AFTER_SECONDS, 1)],
-)
+@pytest.mark.parametrize(("moment", "frames"), [(Moment.BEFORE_ECHO, 0), (Moment.AFTER_ECHO, 1)])
 async def test_the_socket_can_be_dropped_around_the_echo(moment: Moment, frames: int) -> None:
-    """Before the echo, after it, or after some seconds."""
+    """Before the echo of LIST_PENDING_MESSAGES, or after it."""
     async with simulated() as (simulator, client):
-        simulator.faults.drops.next(Drop(moment, 1012, after=0.05))
+        simulator.faults.drops.next(Drop(moment, 1012))
         async with client.connect() as socket:
             await socket.list_pending()
             for _ in range(frames):
                 await socket.take()
-            assert 1012 == await socket.closed()
+            assert aiohttp.WSMsgType.CLOSE is (await socket.take_raw()).type
+            assert 1012 == socket.ws.close_code
+
+
+async def test_sockets_can_be_dropped_every_few_seconds() -> None:
+    """A standing drop ends each socket some time after it came up."""
+    async with simulated() as (simulator, client):
+        simulator.faults.drops.always(Drop(Moment.AFTER_SECONDS, 1001, after=0.01))
+        for _ in range(2):
+            async with client.connect() as socket:
+                assert 1001 == await socket.closed()
 
 
 async def test_tests_can_drop_sockets_themselves() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 
 
 def check_schema(schema: dict[str, Any]) -> None:

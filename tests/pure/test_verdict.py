@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relay.model import Gone, Reason, Rejected, Success, Transient, Verdict
 from relay.webhook.exchange import Answer, Failure, Sent
-from relay.webhook.verdict import MAX_EXCERPT, MAX_PAUSE, judge, read_retry_after
+from relay.webhook.verdict import MAX_DETAIL, MAX_PAUSE, judge, read_retry_after
 
 NOW = datetime(2024, 2, 29, 12, 0, 0, tzinfo=UTC).timestamp()
 PAUSING = {429, 503}
@@ -60,7 +60,7 @@ def test_410_is_gone() -> None:
     assert Gone() == answered(410)
 
 
-@given(st.integers(), st.none() | st.text(), st.binary(max_size=4 * MAX_EXCERPT))
+@given(st.integers(), st.none() | st.text(), st.binary(max_size=4 * MAX_DETAIL))
 def test_every_status_has_a_verdict(status: int, retry_after: str | None, body: bytes) -> None:
     """Only 2xx is success, only 410 gone, only 429 and 503 pause; an answer leaves no doubt."""
     verdict = answered(status, retry_after, body)
@@ -204,15 +204,16 @@ def test_the_detail_quotes_the_receiver() -> None:
     verdict = answered(500, body=b"  Traceback:\n\n\x1b[31m no\xff such table\0 " + b"x" * 9999)
     expected = "Traceback: \ufffd[31m no\ufffd such table\ufffd "
     assert expected == verdict.detail[: len(expected)]
-    assert MAX_EXCERPT == len(verdict.detail)
+    assert MAX_DETAIL == len(verdict.detail)
 
 
 @given(st.binary())
 def test_details_are_one_short_printable_line(body: bytes) -> None:
     """Whatever a receiver says, it can't forge a line of the log."""
-    detail = answered(500, body=body).detail
-    assert len(detail) <= MAX_EXCERPT
-    assert detail.isprintable()
+    failure = judge(Answer(failure=Failure.PROTOCOL, detail=body.decode("latin-1")), NOW)
+    for detail in (answered(500, body=body).detail, failure.detail):
+        assert len(detail) <= MAX_DETAIL
+        assert detail.isprintable()
 
 
 def test_a_failure_without_words_is_named() -> None:

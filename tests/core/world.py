@@ -1,0 +1,326 @@
+"""The relay without its drivers, put together as the service does it, in a world that can end.
+
+What outlives a crash is the world's: the journal, the receivers, Mixin. The rest is a `Run`.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+from relay.dispatcher import Dispatcher, Neighbours
+from relay.facts import DeliverySettled, Fact, ReceiptsConfirmed
+from relay.gate import Gate, GatePolicy
+from relay.intake import Intake
+from relay.journal.memory import MemoryJournal
+from relay.journal.memory_desk import MemoryDesk
+from relay.journal.memory_store import Store
+from relay.lanes import MAX_BYTES, MAX_DELIVERIES, Lanes
+from relay.model import Delivery, EndpointKey, GateState, Message
+from relay.outbox import Outbox
+from relay.outcomes import Outcomes
+from relay.retry import RetryPolicy
+from relay.routing import Route, Routing
+from relay.steward import Steward
+from tests.core.acknowledgers import FakeAcknowledger
+from tests.core.couriers import FakeCourier
+from tests.core.disk import Disk
+from tests.core.recorder import Recorder
+from tests.core.samples import BOT, message, uuid
+from tests.core.virtual_time import EPOCH
+
+DRAIN = 25.0
+FLUSH = 10.0
+RETENTION = 8 * 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint's settings."""
+
+    key: EndpointKey
+    required: bool = True
+    categories: tuple[str, ...] = ()
+    retry: RetryPolicy = RetryPolicy()
+    gate: GatePolicy = GatePolicy()
+    max_deliveries: int = MAX_DELIVERIES
+    max_bytes: int = MAX_BYTES
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of the relay, from its start to its stop, cut or crash."""
+
+    outcomes: Outcomes
+    outbox: Outbox
+    dispatchers: dict[EndpointKey, Dispatcher]
+    intake: Intake
+    steward: Steward
+    records: list[asyncio.Task[None]] = field(default_factory=list)
+    workers: list[asyncio.Task[None]] = field(default_factory=list)
+    others: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """Every loop."""
+        return [*self.records, *self.workers, *self.others]
+
+    def begin(self) -> None:
+        """Start every loop."""
+        start = asyncio.get_running_loop().create_task
+        self.records = [start(self.outcomes.run()), start(self.intake.group.run())]
+        self.workers = [start(dispatcher.run()) for dispatcher in self.dispatchers.values()]
+        self.others = [start(self.steward.run()), start(self.outbox.run())]
+
+    async def come_to_rest(self, drain: float) -> int:
+        """Stop in the order of design.md 7; answers how many attempts were cut."""
+        for dispatcher in self.dispatchers.values():
+            dispatcher.stop()
+        await asyncio.wait(self.workers, timeout=drain)
+        cut = sum(dispatcher.cut() for dispatcher in self.dispatchers.values())
+        self.steward.close()
+        await asyncio.wait(self.workers, timeout=FLUSH)
+        self.outcomes.close()
+        self.intake.group.close()
+        await asyncio.wait(self.records, timeout=FLUSH)
+        self.outbox.close()
+        await asyncio.wait(self.others, timeout=FLUSH)
+        return cut
+
+    @property
+    def written(self) -> bool:
+        """Whether everything came to its end."""
+        return all(task.done() for task in [*self.records, *self.workers])
+
+    async def end(self) -> None:
+        """Drop what still runs; a loop that broke raises its error here."""
+        for task in self.tasks:
+            task.cancel()
+        for ended in await asyncio.gather(*self.tasks, return_exceptions=True):
+            if isinstance(ended, BaseException) and not isinstance(ended, asyncio.CancelledError):
+                raise ended
+
+
+class World:
+    """Mixin, a relay, and the receivers."""
+
+    def __init__(
+        self,
+        *endpoints: Endpoint,
+        latency: float = 0.002,
+        by_conversation: bool = True,
+        unwanted_read: bool = True,
+    ) -> None:
+        self.endpoints = endpoints
+        self.tell = Recorder()
+        self.courier = FakeCourier()
+        self.mixin = FakeAcknowledger()
+        self.mixin.only(self.may_be_read)
+        self.waived: set[str] = set()
+        self.disk = Disk(MemoryJournal(), latency, on_recorded=self.courier.recorded)
+        self.desk = MemoryDesk(self.disk.journal.store)
+        self.clean: bool | None = None
+        self.cut_attempts = 0
+        self._random = Random(11)
+        self._run: Run | None = None
+        self._routing = Routing(
+            [Route(each.key, each.required, each.categories) for each in endpoints],
+            by_conversation=by_conversation,
+            unwanted_read=unwanted_read,
+        )
+        self._messages: dict[str, Message] = {}
+
+    @property
+    def run(self) -> Run:
+        """The relay that runs now."""
+        assert self._run is not None
+        return self._run
+
+    @property
+    def store(self) -> Store:
+        """What the journal holds."""
+        return self.disk.journal.store
+
+    @property
+    def now(self) -> float:
+        """The wall time."""
+        return EPOCH + asyncio.get_running_loop().time()
+
+    async def __aenter__(self) -> Self:
+        """Start the relay."""
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
+    ) -> None:
+        """Stop the relay, and see that every promise was kept."""
+        if self._run is not None:
+            await (self.stop() if kind is None else self.run.end())
+        if kind is None:
+            assert [] == self.violations
+
+    @property
+    def violations(self) -> list[str]:
+        """What broke a promise."""
+        return self.courier.violations + self.mixin.violations
+
+    # --- What happens to a relay ----------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start a relay on what the journal holds."""
+        assert self._run is None
+        keys = [endpoint.key for endpoint in self.endpoints]
+        self.clean = await self.disk.start(keys, self.now)
+        outcomes = Outcomes(self.disk, self._telemetry, self._clock)
+        outbox = self._outbox()
+        dispatchers = {
+            each.key: await self._dispatcher(each, outcomes, outbox) for each in self.endpoints
+        }
+        intake = self._intake(dispatchers, outbox)
+        self._run = Run(outcomes, outbox, dispatchers, intake, self._steward(dispatchers, outbox))
+        await self._run.steward.skip_old_notices()
+        self._run.begin()
+
+    async def stop(self, drain: float = DRAIN) -> None:
+        """Let the relay come to rest; what is in flight after `drain` seconds is cut."""
+        run, self._run = self.run, None
+        self.cut_attempts = await run.come_to_rest(drain)
+        if self.cut_attempts:
+            self.courier.interrupted()
+        if run.written:
+            await self.disk.stop()
+        else:
+            self.courier.interrupted()
+        await run.end()
+
+    async def cut(self) -> None:
+        """Stop at once: what is in flight is cut."""
+        await self.stop(drain=0.0)
+
+    async def crash(self) -> None:
+        """Drop the relay with all that it has in memory."""
+        run, self._run = self.run, None
+        await run.end()
+        self.courier.interrupted()
+
+    async def restart(self) -> None:
+        """Crash, and start again."""
+        await self.crash()
+        await self.start()
+
+    # --- What Mixin does ------------------------------------------------------------------------
+
+    def push(self, number: int, conversation: str = "c", **more: Any) -> str:
+        """Push a message, or push it again; answers with its id."""
+        pushed = self._messages.setdefault(
+            uuid(number), message(number, conversation, at=self.now, **more)
+        )
+        self.run.intake.take(pushed)
+        return pushed.message_id
+
+    def push_unread(self) -> None:
+        """Push everything again that is not READ, as Mixin does after each connect."""
+        for message_id, pushed in self._messages.items():
+            if message_id not in self.mixin.read:
+                self.run.intake.take(pushed)
+
+    def may_be_read(self, message_id: str) -> bool:
+        """Say whether every endpoint that READ waits for has answered 2xx (interface.md 1)."""
+        arrival = self._routing.arrival(self._messages[message_id])
+        if not arrival.owed:
+            return arrival.unwanted_read
+        return message_id in self.waived or all(
+            (owed.endpoint, message_id) in self.courier.answered
+            for owed in arrival.owed
+            if owed.required
+        )
+
+    # --- Waiting --------------------------------------------------------------------------------
+
+    async def settled(self, *message_ids: str, endpoint: EndpointKey | None = None) -> None:
+        """Wait until messages have ended, at one endpoint or at all of them."""
+        for key in [endpoint] if endpoint else [each.key for each in self.endpoints]:
+            for message_id in message_ids:
+                await self.tell.wait_for(DeliverySettled, _settles(key, message_id))
+
+    async def read(self, *message_ids: str) -> None:
+        """Wait until Mixin has the READ receipts of messages."""
+        for message_id in message_ids:
+            await self.tell.wait_for(ReceiptsConfirmed, _confirms(message_id))
+
+    # --- Putting it together --------------------------------------------------------------------
+
+    def _telemetry(self, fact: Fact) -> None:
+        if isinstance(fact, DeliverySettled) and not fact.delivered:
+            self.courier.died(fact.endpoint, fact.message_id)
+        self.tell(fact)
+
+    def _clock(self) -> float:
+        return self.now
+
+    async def _dispatcher(
+        self, endpoint: Endpoint, outcomes: Outcomes, outbox: Outbox
+    ) -> Dispatcher:
+        note = await self.disk.endpoint_note(endpoint.key)
+        neighbours = Neighbours(
+            self.disk,
+            outcomes,
+            self.courier.at(endpoint.key),
+            outbox.receipt_owed,
+            self._telemetry,
+            self._clock,
+            self._random.random,
+        )
+        gate = Gate(
+            endpoint.gate,
+            paused=note.state is GateState.PAUSED,
+            gone=note.state is GateState.GONE,
+            gone_since=note.gone_since,
+        )
+        lanes = Lanes(max_deliveries=endpoint.max_deliveries, max_bytes=endpoint.max_bytes)
+        return Dispatcher(endpoint.key, neighbours, gate=gate, retry=endpoint.retry, lanes=lanes)
+
+    def _intake(self, dispatchers: Mapping[EndpointKey, Dispatcher], outbox: Outbox) -> Intake:
+        def offer(delivery: Delivery, *, leads: bool) -> None:
+            dispatchers[delivery.endpoint].offer(delivery, leads=leads)
+
+        return Intake(
+            BOT,
+            self._routing,
+            self.disk,
+            offer=offer,
+            receipt_owed=outbox.receipt_owed,
+            telemetry=self._telemetry,
+            clock=self._clock,
+        )
+
+    def _outbox(self) -> Outbox:
+        return Outbox(
+            BOT,
+            self.disk,
+            self.mixin,
+            telemetry=self._telemetry,
+            clock=self._clock,
+            jitter=self._random.random,
+        )
+
+    def _steward(self, dispatchers: Mapping[EndpointKey, Dispatcher], outbox: Outbox) -> Steward:
+        return Steward(
+            self.disk,
+            dispatchers,
+            receipt_owed={BOT: outbox.receipt_owed},
+            retention=RETENTION,
+            telemetry=self._telemetry,
+            clock=self._clock,
+        )
+
+
+def _settles(endpoint: EndpointKey, message_id: str) -> Callable[[DeliverySettled], bool]:
+    return lambda fact: (fact.endpoint, fact.message_id) == (endpoint, message_id)
+
+
+def _confirms(message_id: str) -> Callable[[ReceiptsConfirmed], bool]:
+    return lambda fact: message_id in fact.message_ids
