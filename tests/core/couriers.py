@@ -113,9 +113,9 @@ class FakeCourier:
         key = (delivery.endpoint, delivery.lane)
         self._recorded[key].append(delivery.message.message_id)
 
-    def died(self, endpoint: EndpointKey, message_id: str) -> None:
-        """Note that a delivery is a dead letter: it has left its lane."""
-        self.ended.add((endpoint, message_id))
+    def buried(self, delivery: Delivery) -> None:
+        """Note that the journal has a dead letter: it has left its lane."""
+        self.ended.add((delivery.endpoint, delivery.message.message_id))
 
     def interrupted(self) -> None:
         """Note a cut or a crash: whatever was taken may come again, if it says `unknown` (W3, W4)."""

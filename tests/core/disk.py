@@ -9,6 +9,7 @@ from relay.journal.memory import MemoryJournal
 from relay.model import (
     Arrival,
     Census,
+    DeadLettered,
     Deferred,
     Delivery,
     Due,
@@ -42,6 +43,7 @@ class Disk:
         latency: float = 0.0,
         *,
         on_recorded: Callable[[Delivery], None] = lambda _: None,
+        on_buried: Callable[[Delivery], None] = lambda _: None,
     ) -> None:
         self.journal = journal
         self.latency = latency
@@ -51,6 +53,7 @@ class Disk:
         self.groups: list[int] = []
         self.reads = 0
         self._on_recorded = on_recorded
+        self._on_buried = on_buried
         self._turn = asyncio.Lock()
         self._random = Random(7)
 
@@ -80,7 +83,7 @@ class Disk:
         )
 
     async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
-        return await self._write(lambda: self.journal.settle(outcomes, now))
+        return await self._write(lambda: self._settle(outcomes, now))
 
     async def defer(self, deferred: Sequence[Deferred]) -> None:
         await self._write(lambda: self.journal.defer(deferred))
@@ -119,6 +122,13 @@ class Disk:
         for answer in answers:
             for delivery in answer.deliveries if isinstance(answer, Fresh) else ():
                 self._on_recorded(delivery)
+        return answers
+
+    async def _settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
+        answers = await self.journal.settle(outcomes, now)
+        for outcome in outcomes:
+            if isinstance(outcome, DeadLettered):
+                self._on_buried(outcome.delivery)
         return answers
 
     async def _write(self, change: Callable[[], Awaitable[T]]) -> T:

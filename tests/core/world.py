@@ -10,8 +10,9 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
+from relay.desk import DeadLetterQuery
 from relay.dispatcher import Dispatcher, Neighbours
-from relay.facts import DeliverySettled, Fact, ReceiptsConfirmed
+from relay.facts import DeliverySettled, ReceiptsConfirmed
 from relay.gate import Gate, GatePolicy
 from relay.intake import Intake
 from relay.journal.memory import MemoryJournal
@@ -112,14 +113,21 @@ class World:
         latency: float = 0.002,
         by_conversation: bool = True,
         unwanted_read: bool = True,
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
+        self._loop = loop or asyncio.get_running_loop()
         self.endpoints = endpoints
         self.tell = Recorder()
         self.courier = FakeCourier()
         self.mixin = FakeAcknowledger()
         self.mixin.only(self.may_be_read)
-        self.waived: set[str] = set()
-        self.disk = Disk(MemoryJournal(), latency, on_recorded=self.courier.recorded)
+        self.waived: set[tuple[EndpointKey, str]] = set()
+        self.disk = Disk(
+            MemoryJournal(),
+            latency,
+            on_recorded=self.courier.recorded,
+            on_buried=self.courier.buried,
+        )
         self.desk = MemoryDesk(self.disk.journal.store)
         self.clean: bool | None = None
         self.cut_attempts = 0
@@ -143,10 +151,14 @@ class World:
         """What the journal holds."""
         return self.disk.journal.store
 
+    def wall(self) -> float:
+        """Tell the wall time."""
+        return EPOCH + self._loop.time()
+
     @property
-    def now(self) -> float:
-        """The wall time."""
-        return EPOCH + asyncio.get_running_loop().time()
+    def pushed(self) -> set[str]:
+        """Every message that Mixin has pushed."""
+        return set(self._messages)
 
     async def __aenter__(self) -> Self:
         """Start the relay."""
@@ -173,8 +185,8 @@ class World:
         """Start a relay on what the journal holds."""
         assert self._run is None
         keys = [endpoint.key for endpoint in self.endpoints]
-        self.clean = await self.disk.start(keys, self.now)
-        outcomes = Outcomes(self.disk, self._telemetry, self._clock)
+        self.clean = await self.disk.start(keys, self.wall())
+        outcomes = Outcomes(self.disk, self.tell, self.wall)
         outbox = self._outbox()
         dispatchers = {
             each.key: await self._dispatcher(each, outcomes, outbox) for each in self.endpoints
@@ -211,12 +223,32 @@ class World:
         await self.crash()
         await self.start()
 
+    async def heal(self, seconds: float = 1000.0) -> None:
+        """Let everything succeed for so long that whatever can end has ended."""
+        self.courier.heal()
+        self.mixin.heal()
+        self.disk.full = self.disk.unreadable = False
+        for endpoint in self.endpoints:
+            await self.desk.resume(endpoint.key)
+        self.push_unread()
+        await self.pass_time(seconds)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let the relay run for so long."""
+        await asyncio.sleep(seconds)
+
+    async def discard(self, query: DeadLetterQuery, *, mark_read: bool) -> None:
+        """Give dead letters up."""
+        letters = await self.desk.discard(query, self.wall(), mark_read=mark_read)
+        if mark_read:
+            self.waived |= {(letter.endpoint, letter.message_id) for letter in letters}
+
     # --- What Mixin does ------------------------------------------------------------------------
 
     def push(self, number: int, conversation: str = "c", **more: Any) -> str:
         """Push a message, or push it again; answers with its id."""
         pushed = self._messages.setdefault(
-            uuid(number), message(number, conversation, at=self.now, **more)
+            uuid(number), message(number, conversation, at=self.wall(), **more)
         )
         self.run.intake.take(pushed)
         return pushed.message_id
@@ -232,11 +264,8 @@ class World:
         arrival = self._routing.arrival(self._messages[message_id])
         if not arrival.owed:
             return arrival.unwanted_read
-        return message_id in self.waived or all(
-            (owed.endpoint, message_id) in self.courier.answered
-            for owed in arrival.owed
-            if owed.required
-        )
+        required = {(owed.endpoint, message_id) for owed in arrival.owed if owed.required}
+        return required <= self.courier.answered | self.waived
 
     # --- Waiting --------------------------------------------------------------------------------
 
@@ -253,14 +282,6 @@ class World:
 
     # --- Putting it together --------------------------------------------------------------------
 
-    def _telemetry(self, fact: Fact) -> None:
-        if isinstance(fact, DeliverySettled) and not fact.delivered:
-            self.courier.died(fact.endpoint, fact.message_id)
-        self.tell(fact)
-
-    def _clock(self) -> float:
-        return self.now
-
     async def _dispatcher(
         self, endpoint: Endpoint, outcomes: Outcomes, outbox: Outbox
     ) -> Dispatcher:
@@ -270,8 +291,8 @@ class World:
             outcomes,
             self.courier.at(endpoint.key),
             outbox.receipt_owed,
-            self._telemetry,
-            self._clock,
+            self.tell,
+            self.wall,
             self._random.random,
         )
         gate = Gate(
@@ -293,8 +314,8 @@ class World:
             self.disk,
             offer=offer,
             receipt_owed=outbox.receipt_owed,
-            telemetry=self._telemetry,
-            clock=self._clock,
+            telemetry=self.tell,
+            clock=self.wall,
         )
 
     def _outbox(self) -> Outbox:
@@ -302,8 +323,8 @@ class World:
             BOT,
             self.disk,
             self.mixin,
-            telemetry=self._telemetry,
-            clock=self._clock,
+            telemetry=self.tell,
+            clock=self.wall,
             jitter=self._random.random,
         )
 
@@ -313,8 +334,8 @@ class World:
             dispatchers,
             receipt_owed={BOT: outbox.receipt_owed},
             retention=RETENTION,
-            telemetry=self._telemetry,
-            clock=self._clock,
+            telemetry=self.tell,
+            clock=self.wall,
         )
 
 

@@ -1,0 +1,161 @@
+"""What has become of each message, by the words of three witnesses.
+
+The simulator says what was pushed and what is READ, the receiver what it was sent and has taken,
+the relay's facts what it makes of them. Only messages under way are kept: memory is bounded.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from relay.demo.preview import one_line, preview
+from relay.demo.receiver import Visit
+from relay.facts import AttemptEnded, AttemptStarted, Fact, MessageReceived
+from relay.simulator import Ack
+from relay.simulator.journal import Entry
+
+
+class State(StrEnum):
+    """How far a message has come."""
+
+    PUSHED = "pushed"
+    RECEIVED = "received"
+    FAILED = "failed"
+    DELIVERED = "delivered"
+    READ = "READ"
+
+
+@dataclass(slots=True)
+class Passage:
+    """One message's way through; `number` counts from 1, `pushed_at` is monotonic.
+
+    `failure` says what the last failed attempt came to, `due_at` (Unix seconds) when the next is.
+    """
+
+    number: int
+    message_id: str
+    category: str
+    pushed_at: float
+    state: State = State.PUSHED
+    conversation: str = ""
+    preview: str = ""
+    attempts: int = 0
+    failure: str = ""
+    due_at: float | None = None
+    taken: bool = False
+    read: bool = False
+    took: float = 0.0
+
+    @property
+    def lacks(self) -> str:
+        """Say what is missing; nothing once it is taken and READ."""
+        lacking = ("" if self.taken else "not delivered", "" if self.read else "not marked READ")
+        return ", ".join(filter(None, lacking))
+
+
+class Board:
+    """Follows every message from the push to the READ.
+
+    `names` are those of conversations; `on_change` hears of each step of a passage. A failed
+    attempt is a step, but nothing that moves anything.
+    """
+
+    def __init__(
+        self,
+        names: Mapping[str, str],
+        on_change: Callable[[Passage], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._names = names
+        self._on_change = on_change
+        self._clock = clock
+        self.under_way: dict[str, Passage] = {}
+        self._moved = asyncio.Event()
+        self.pushed = self.read = self.attempts = self.retries = 0
+        self.started_at = self.moved_at = clock()
+
+    async def moved(self) -> None:
+        """Wait until a message has come further."""
+        self._moved.clear()
+        await self._moved.wait()
+
+    def wake(self) -> None:
+        """End the waits, though nothing has moved."""
+        self._moved.set()
+
+    # --- The simulator's word
+
+    def push(self, message_id: str, category: str) -> None:
+        """Note a message that Mixin now holds as pending."""
+        if not self.pushed:
+            self.started_at = self._clock()
+        self.pushed += 1
+        passage = Passage(self.pushed, message_id, one_line(category), self._clock())
+        self.under_way[message_id] = passage
+        self._step(passage, State.PUSHED)
+
+    def witness(self, entry: Entry) -> None:
+        """Follow what the simulator saw: a message's READ, the first time that it is applied."""
+        match entry:
+            case Ack(message_id=message_id, status="READ", applied=True):
+                passage = self.under_way.get(message_id)
+                if passage is not None and not passage.read:
+                    self.read += 1
+                    passage.read = True
+                    passage.took = self._clock() - passage.pushed_at
+                    self._step(passage, State.READ)
+            case _:
+                pass
+
+    # --- The receiver's word
+
+    def visit(self, visit: Visit) -> None:
+        """Follow what the receiver was sent: only there a message's content can be seen."""
+        passage = self.under_way.get(visit.message_id)
+        if passage is None:
+            return
+        conversation = str(visit.data["conversation_id"])
+        passage.conversation = self._names.get(conversation, "a group")
+        passage.preview = preview(visit.data["content"])
+        if visit.taken:
+            passage.taken = True
+            self._step(passage, State.DELIVERED)
+
+    # --- The relay's word
+
+    def follow(self, fact: Fact) -> None:
+        """Follow the relay; a `relay.facts.Telemetry`."""
+        match fact:
+            case AttemptStarted(number=number):
+                self.attempts += 1
+                self.retries += number > 1
+            case MessageReceived(message_id=message_id):
+                if passage := self.under_way.get(message_id):
+                    self._step(passage, State.RECEIVED)
+            case AttemptEnded():
+                self._attempt_ended(fact)
+            case _:
+                pass
+
+    def _attempt_ended(self, fact: AttemptEnded) -> None:
+        passage = self.under_way.get(fact.message_id)
+        if passage is None:
+            return
+        passage.attempts = fact.attempt.number
+        verdict = fact.attempt.verdict
+        if verdict.reason is not None:
+            passage.failure = str(verdict.status or verdict.reason)
+            passage.due_at = fact.due_at
+            self._step(passage, State.FAILED)
+
+    def _step(self, passage: Passage, state: State) -> None:
+        passage.state = state
+        if passage.taken and passage.read:
+            del self.under_way[passage.message_id]
+        if state is not State.FAILED:
+            self.moved_at = self._clock()
+            self._moved.set()
+        self._on_change(passage)

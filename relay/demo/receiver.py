@@ -1,0 +1,123 @@
+"""A sample receiver: verifies as a stranger would, takes each message once, is busy now and then.
+
+What an operator's own webhook has to do is all here: read the body, verify, deduplicate, answer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Final, Self
+
+from aiohttp import web
+from standardwebhooks import Webhook, WebhookVerificationError
+
+PATH: Final = "/hooks/mixin"
+
+RETRY_AFTER: Final = 1
+"""Seconds that a busy receiver asks for: the fewest that the header can say."""
+
+_EVERY: Final = 20
+_MOST_REFUSALS: Final = 10
+"""Each costs the run about `RETRY_AFTER`, however long it is."""
+
+_SHUTDOWN: Final = 1.0
+"""Seconds that requests under way get at the end; they need none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request with a good signature.
+
+    `number` counts the messages in the order in which they first came, from 1, and `attempt` how
+    often this one has come; `taken` says that it was answered 2xx, now or before.
+    """
+
+    message_id: str
+    number: int
+    attempt: int
+    data: dict[str, Any]
+    taken: bool
+
+
+Refuses = Callable[[Visit], bool]
+"""Says whether the receiver is too busy for a message that it has not taken yet."""
+
+
+def now_and_then(messages: int) -> Refuses:
+    """Be busy for one message in 20, at its first attempt: 10 times in `messages` at most."""
+    every = max(_EVERY, -(-messages // _MOST_REFUSALS))
+    return lambda visit: visit.attempt == 1 and visit.number % every == every // 2
+
+
+class Receiver:
+    """Serves one webhook on a loopback port while it is entered.
+
+    `taken` holds the ids of what it has answered 2xx; the rest are counts of requests.
+    """
+
+    def __init__(
+        self, secret: str, *, refuses: Refuses, on_visit: Callable[[Visit], None]
+    ) -> None:
+        self._webhook = Webhook(secret)
+        self._refuses = refuses
+        self._on_visit = on_visit
+        self._waiting: dict[str, tuple[int, int]] = {}
+        self._port = 0
+        self.taken: set[str] = set()
+        self.verified = self.forged = self.refused = self.duplicates = 0
+        app = web.Application()
+        app.router.add_post(PATH, self._serve)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN)
+
+    @property
+    def url(self) -> str:
+        """The webhook's URL."""
+        return f"http://127.0.0.1:{self._port}{PATH}"
+
+    def has_taken(self, message_id: str) -> bool:
+        """Say whether a message was answered 2xx."""
+        return message_id in self.taken
+
+    async def __aenter__(self) -> Self:
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._runner.cleanup()
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        envelope = self._verified(await request.read(), dict(request.headers))
+        if envelope is None:
+            self.forged += 1
+            return web.Response(status=401, text="the signature does not hold")
+        self.verified += 1
+        return self._receive(request.headers["webhook-id"], envelope["data"])
+
+    def _verified(self, body: bytes, headers: dict[str, str]) -> Any:
+        try:
+            return self._webhook.verify(body, headers)
+        except (WebhookVerificationError, ValueError):  # the package lets malformed headers raise
+            return None
+
+    def _receive(self, message_id: str, data: dict[str, Any]) -> web.Response:
+        if message_id in self.taken:
+            self.duplicates += 1
+            return web.Response(status=204)
+        new = (len(self.taken) + len(self._waiting) + 1, 0)
+        number, attempts = self._waiting.pop(message_id, new)
+        visit = Visit(message_id, number, attempts + 1, data, taken=False)
+        if self._refuses(visit):
+            self.refused += 1
+            self._waiting[message_id] = (number, visit.attempt)
+            self._on_visit(visit)
+            return web.Response(status=503, headers={"retry-after": str(RETRY_AFTER)})
+        self.taken.add(message_id)
+        self._on_visit(replace(visit, taken=True))
+        return web.Response(status=204)

@@ -1,0 +1,1 @@
+"""The commands: what is printed where, and with which exit code."""
