@@ -34,7 +34,7 @@ def command(config: Path | None, *, connect: bool, as_json: bool) -> None:
         print_table(("component", "holds", "detail"), map(_row, probes or ()))
     failed = [probe.component for probe in probes or () if not probe.ok]
     if failed:
-        raise Failure(f"--connect: expected all to hold, failed: {', '.join(failed)}")
+        raise Failure(f"--connect: failed: {', '.join(failed)}; expected all to hold")
 
 
 def _rows(value: Any, path: KeyPath = ()) -> Iterator[tuple[str, str]]:

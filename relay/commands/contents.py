@@ -32,7 +32,7 @@ def _body(history: MessageHistory, settings: Settings) -> str:
     decrypt = Decryptor(bot.keystore) if bot else _no_key
     try:
         body = build_envelope(message, bot_name=summary.bot, app_id=app_id, decrypt=decrypt)
-    except NotJson:
+    except (NotJson, LookupError, TypeError):  # a frame of another version, or by another hand
         body = history.frame
     return body.decode(errors="replace")
 

@@ -4,13 +4,39 @@ import asyncio
 
 import click
 
+from relay.commands.failure import Failure
 from relay.commands.kinds import COUNT, RATE
-from relay.demo import run_demo
+from relay.commands.run import STOPPED_AT_ONCE
+from relay.demo import MESSAGES, run_demo
+from relay.demo import RATE as USUAL_RATE
+from relay.journal import JournalRefused
 
 
 @click.command(name="demo")
-@click.option("--messages", type=COUNT, metavar="N", default=20, help="How many; default 20.")
-@click.option("--rate", type=RATE, metavar="R", default=5.0, help="Messages a second; default 5.")
+@click.option(
+    "--messages",
+    type=COUNT,
+    metavar="N",
+    default=MESSAGES,
+    help=f"How many; default {MESSAGES}.",
+)
+@click.option(
+    "--rate",
+    type=RATE,
+    metavar="R",
+    default=USUAL_RATE,
+    help=f"Messages a second; default {USUAL_RATE:g}, 0 for as fast as it goes.",
+)
 def command(messages: int, rate: float) -> int:
-    """Run simulator, relay and a receiver that verifies signatures, and show what goes through."""
-    return asyncio.run(run_demo(messages=messages, rate=rate))
+    """Run simulator, relay and a receiver that verifies signatures, and show what goes through.
+
+    Exit 0 only if every message was delivered and marked READ.
+    """
+    try:
+        return asyncio.run(run_demo(messages=messages, rate=rate))
+    except BrokenPipeError:
+        raise
+    except (JournalRefused, OSError) as error:
+        raise Failure(f"demo: can't start: {error}") from None
+    except asyncio.CancelledError:
+        return STOPPED_AT_ONCE

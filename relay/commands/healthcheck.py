@@ -17,6 +17,7 @@ _TIMEOUT = 5.0
 """Seconds; longer than a busy loop's lag, shorter than the patience of an orchestrator."""
 
 _DEFAULT_PORT = 8080
+_PORT_DIGITS = 5
 _READY = 200
 
 
@@ -59,11 +60,18 @@ def _get(target: SplitResult) -> int:
 
 
 def _port(config: Path | None) -> int:
-    if config is None and "RELAY_CONFIG" not in os.environ:
-        port = os.environ.get("RELAY_LISTEN", f":{_DEFAULT_PORT}").strip().rpartition(":")[2]
-        if port.isascii() and port.isdigit() and int(port):
-            return int(port)
-        raise WrongUsage(f"RELAY_LISTEN: expected HOST:PORT such as 0.0.0.0:{_DEFAULT_PORT}")
+    if config is None and not os.environ.get("RELAY_CONFIG"):
+        return _port_of_variable(os.environ.get("RELAY_LISTEN", f"0.0.0.0:{_DEFAULT_PORT}"))
     from relay.commands.settings import read_settings  # noqa: PLC0415 - takes longer than the check
 
-    return read_settings(config).listen.port
+    listen = read_settings(config).listen
+    if not listen.port:
+        raise WrongUsage(f"listen: '{listen}': expected a port, or --url")
+    return listen.port
+
+
+def _port_of_variable(listen: str) -> int:
+    port = listen.strip().rpartition(":")[2]
+    if not (port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS and int(port)):
+        raise WrongUsage(f"RELAY_LISTEN: {listen!r}: expected HOST:PORT with a port, or --url")
+    return int(port)

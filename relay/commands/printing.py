@@ -20,7 +20,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         for row in cleaned:
             click.echo("\t".join(row))
         return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    show_head = any(columns)
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold", show_header=show_head)
     for row in cleaned:
         table.add_row(*map(Text, row))
     Console().print(table)

@@ -31,7 +31,7 @@ class State(StrEnum):
 class Passage:
     """One message's way through; `number` counts from 1, `pushed_at` is monotonic.
 
-    `failure` says what the last failed attempt came to, `due_at` (Unix seconds) when the next is.
+    `failure` says what the last failed attempt came to, and how long the relay waits after it.
     """
 
     number: int
@@ -43,7 +43,6 @@ class Passage:
     preview: str = ""
     attempts: int = 0
     failure: str = ""
-    due_at: float | None = None
     taken: bool = False
     read: bool = False
     took: float = 0.0
@@ -53,6 +52,10 @@ class Passage:
         """Say what is missing; nothing once it is taken and READ."""
         lacking = ("" if self.taken else "not delivered", "" if self.read else "not marked READ")
         return ", ".join(filter(None, lacking))
+
+
+OnChange = Callable[[Passage], None]
+"""Hears of a step."""
 
 
 class Board:
@@ -65,7 +68,7 @@ class Board:
     def __init__(
         self,
         names: Mapping[str, str],
-        on_change: Callable[[Passage], None],
+        on_change: OnChange,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -145,10 +148,8 @@ class Board:
         if passage is None:
             return
         passage.attempts = fact.attempt.number
-        verdict = fact.attempt.verdict
-        if verdict.reason is not None:
-            passage.failure = str(verdict.status or verdict.reason)
-            passage.due_at = fact.due_at
+        if fact.attempt.verdict.reason is not None:
+            passage.failure = _failure(fact)
             self._step(passage, State.FAILED)
 
     def _step(self, passage: Passage, state: State) -> None:
@@ -159,3 +160,11 @@ class Board:
             self.moved_at = self._clock()
             self._moved.set()
         self._on_change(passage)
+
+
+def _failure(fact: AttemptEnded) -> str:
+    attempt, verdict = fact.attempt, fact.attempt.verdict
+    what = str(verdict.status or verdict.reason)
+    if fact.due_at is None:
+        return what
+    return f"{what}, again in {fact.due_at - attempt.started_at - attempt.duration:.1f} s"

@@ -40,10 +40,11 @@ class PlainView:
         if lines:
             print(*lines, sep="\n", file=self._out, flush=True)
 
-    def sum_up(self, score: Score) -> None:
+    def sum_up(self, score: Score, *, metrics: str) -> None:
         """Write the counts, what is missing, and the verdict."""
         self.say("")
         self._lines += [f"{name:<20} {value}" for name, value in counts(score)]
+        self._lines.append(f"{'metrics were at':<20} {metrics}")
         self._lines += complaints(score)
         self.say(verdict(score))
         self.refresh(score)

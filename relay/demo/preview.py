@@ -10,21 +10,7 @@ MOST_CHARACTERS: Final = 48
 
 def preview(content: Any) -> str:
     """Say in a few words what a webhook's `content` says."""
-    match content:
-        case None:
-            return "-"
-        case str():
-            return one_line(content)
-        case {"sticker_id": str() as sticker}:
-            return one_line(f"sticker {sticker[:8]}")
-        case {"amount": str() as amount, "asset_id": str() as asset}:
-            return one_line(f"transfer of {amount}, asset {asset[:8]}")
-        case {"mime_type": str() as kind, "size": int() as size}:
-            return one_line(f"{content.get('name') or kind}, {size} bytes")
-        case Mapping():
-            return one_line(", ".join(f"{key} {_plain(value)}" for key, value in content.items()))
-        case _:
-            return one_line(_plain(content))
+    return one_line(_in_words(content))
 
 
 def one_line(text: str, most: int = MOST_CHARACTERS) -> str:
@@ -32,6 +18,22 @@ def one_line(text: str, most: int = MOST_CHARACTERS) -> str:
     words = "".join(c if c.isprintable() else " " for c in text[: 4 * most]).split()
     line = " ".join(words)
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _in_words(content: Any) -> str:
+    match content:
+        case None:
+            return "-"
+        case {"sticker_id": str() as sticker}:
+            return f"sticker {sticker[:8]}"
+        case {"amount": str() as amount, "asset_id": str() as asset}:
+            return f"transfer of {amount}, asset {asset[:8]}"
+        case {"mime_type": str() as kind, "size": int() as size}:
+            return f"{content.get('name') or kind}, {size} bytes"
+        case Mapping():
+            return ", ".join(f"{key} {_plain(value)}" for key, value in content.items())
+        case _:
+            return _plain(content)
 
 
 def _plain(value: Any) -> str:

@@ -55,9 +55,7 @@ class Receiver:
     `taken` holds the ids of what it has answered 2xx; the rest are counts of requests.
     """
 
-    def __init__(
-        self, secret: str, *, refuses: Refuses, on_visit: Callable[[Visit], None]
-    ) -> None:
+    def __init__(self, secret: str, *, refuses: Refuses, on_visit: Callable[[Visit], None]) -> None:
         self._webhook = Webhook(secret)
         self._refuses = refuses
         self._on_visit = on_visit

@@ -26,13 +26,13 @@ class View(Protocol):
     def refresh(self, score: Score) -> None:
         """Show what is new."""
 
-    def sum_up(self, score: Score) -> None:
+    def sum_up(self, score: Score, *, metrics: str) -> None:
         """Show the counts at the end."""
 
 
 def choose_view(out: TextIO) -> View:
     """Give the view that fits what standard output is; colours asked for change nothing."""
-    console = Console(file=out, highlight=False)
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
     if out.isatty() and console.is_interactive:
         return LiveView(console)
     return PlainView(out)

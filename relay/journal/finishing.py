@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, exists, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from relay.journal.many import among
 from relay.journal.rules import TAKEN
 from relay.journal.schema import PENDING, deliveries, messages, tallies
 from relay.model import DeliveryState, MessageOutcome, ReceiptState
@@ -30,43 +31,53 @@ _OUTCOME = case(
     (_any(), MessageOutcome.READ.value),
     else_=MessageOutcome.UNWANTED.value,
 )
+_OWE = (
+    update(messages)
+    .where(among(messages.c.seq, "seqs"), messages.c.receipt == ReceiptState.NONE.value)
+    .where(~_HELD_BACK)
+    .values(receipt=ReceiptState.OWED.value)
+    .returning(messages.c.seq)
+)
+_FINISH = (
+    update(messages)
+    .where(among(messages.c.seq, "seqs"), messages.c.outcome.is_(None))
+    .where(~_any(PENDING), _LOST | (messages.c.receipt != ReceiptState.OWED.value))
+    .values(outcome=_OUTCOME, finished_at=bindparam("now"))
+    .returning(messages.c.seq, messages.c.bot, messages.c.message_id, messages.c.outcome)
+)
+_REOPEN = (
+    update(messages)
+    .where(among(messages.c.seq, "seqs"), messages.c.outcome.is_not(None))
+    .values(outcome=None, finished_at=None)
+    .returning(messages.c.bot)
+)
+_ADD = insert(tallies)
+_TALLY = _ADD.on_conflict_do_update(
+    index_elements=[tallies.c.bot],
+    set_={
+        "received": tallies.c.received + _ADD.excluded.received,
+        "finished": tallies.c.finished + _ADD.excluded.finished,
+    },
+)
 
 
 def owe_receipts(connection: Connection, seqs: Collection[int]) -> set[int]:
     """Owe READ for those messages that may be said READ now; answers with those that are new."""
-    owed = (
-        update(messages)
-        .where(messages.c.seq.in_(seqs), messages.c.receipt == ReceiptState.NONE.value)
-        .where(~_HELD_BACK)
-        .values(receipt=ReceiptState.OWED.value)
-        .returning(messages.c.seq)
-    )
-    return set(connection.scalars(owed))
+    return set(connection.scalars(_OWE, {"seqs": seqs})) if seqs else set()
 
 
 def finish(connection: Connection, seqs: Collection[int], now: float) -> dict[int, Row[Any]]:
     """Finish those messages that need nothing more; answers with their ids and outcomes."""
-    ended = (
-        update(messages)
-        .where(messages.c.seq.in_(seqs), messages.c.outcome.is_(None))
-        .where(~_any(PENDING), _LOST | (messages.c.receipt != ReceiptState.OWED.value))
-        .values(outcome=_OUTCOME, finished_at=now)
-        .returning(messages.c.seq, messages.c.bot, messages.c.message_id, messages.c.outcome)
-    )
-    rows = {row.seq: row for row in connection.execute(ended)}
+    if not seqs:
+        return {}
+    rows = {row.seq: row for row in connection.execute(_FINISH, {"seqs": seqs, "now": now})}
     tally(connection, finished=Counter(row.bot for row in rows.values()))
     return rows
 
 
 def reopen(connection: Connection, seqs: Collection[int]) -> None:
     """Let finished messages be unfinished again."""
-    opened = (
-        update(messages)
-        .where(messages.c.seq.in_(seqs), messages.c.outcome.is_not(None))
-        .values(outcome=None, finished_at=None)
-        .returning(messages.c.bot)
-    )
-    reopened = Counter(connection.scalars(opened))
+    reopened = Counter(connection.scalars(_REOPEN, {"seqs": seqs}))
     tally(connection, finished=Counter({bot: -count for bot, count in reopened.items()}))
 
 
@@ -78,12 +89,9 @@ def tally(
 ) -> None:
     """Count what was received and what finished."""
     received, finished = received or Counter(), finished or Counter()
-    for bot in received.keys() | finished.keys():
-        more = {"received": received[bot], "finished": finished[bot]}
-        statement = insert(tallies).values(bot=bot, **more)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[tallies.c.bot],
-                set_={name: tallies.c[name] + count for name, count in more.items()},
-            )
-        )
+    counts = [
+        {"bot": bot, "received": received[bot], "finished": finished[bot]}
+        for bot in sorted(received.keys() | finished.keys())
+    ]
+    if counts:
+        connection.execute(_TALLY, counts)

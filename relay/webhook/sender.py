@@ -47,9 +47,11 @@ class AiohttpSender:
         *,
         connections: int,
         keep_idle: float = KEEP_IDLE,
+        body_patience: float = BODY_PATIENCE,
         resolver: AbstractResolver | None = None,
     ) -> None:
         self._guard = guard
+        self._body_patience = body_patience
         self._routes: dict[Target, _Route] = {}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -95,7 +97,7 @@ class AiohttpSender:
             trace_request_ctx=flight,
         )
         try:
-            await flight.receive(response)
+            await flight.receive(response, self._body_patience)
         finally:
             # Closes the connection, unless the whole answer is here: then it is in use again.
             response.close()
@@ -186,12 +188,12 @@ class _Flight:
             self.deadline.reschedule(self._ends_at)
         self._stage = _Stage.SENDING
 
-    async def receive(self, response: aiohttp.ClientResponse) -> None:
-        """Take the answer's head, and as much of its body as comes soon."""
+    async def receive(self, response: aiohttp.ClientResponse, patience: float) -> None:
+        """Take the answer's head, and as much of its body as comes within `patience`."""
         self.status = response.status
         self._retry_after = response.headers.get("Retry-After")
         if not response.content.is_eof():
-            self._hurry(BODY_PATIENCE)
+            self._hurry(patience)
         while not response.content.at_eof() and (room := MAX_BODY - len(self._body)):
             self._body += await response.content.read(room)
 

@@ -136,7 +136,7 @@ class Stage:
         verdict = Transient(Reason.HTTP_5XX, 500, "oops\n\tno")
         self.at_journal(lambda opened: _settle(opened, number, endpoint, verdict))
 
-    def bury(self, number: int, endpoint: EndpointKey, *, at: float = NOW) -> None:
+    def bury(self, number: int, endpoint: EndpointKey, *, at: float = NOW + 100) -> None:
         """Let a message arrive and die."""
         verdict = Rejected(Reason.HTTP_4XX, 400, "no thanks")
         self.at_journal(lambda opened: _settle(opened, number, endpoint, verdict, at))
@@ -169,7 +169,7 @@ async def _settle(
     number: int,
     endpoint: EndpointKey,
     verdict: Success | Transient | Rejected,
-    at: float = NOW,
+    at: float = NOW + 100,
 ) -> None:
     (delivery,) = await _receive(opened, number, (endpoint,))
     attempt = Attempt(1, at, 0.25, verdict)

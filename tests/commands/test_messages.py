@@ -1,5 +1,6 @@
 """`relay messages`."""
 
+import re
 import sys
 
 import pytest
@@ -49,9 +50,7 @@ def test_a_list_for_programs(stage: Stage) -> None:
     stage.receive(1, CRM)
     (message,) = stage.relay("messages", "list", "--json").document["messages"]
     assert (uuid(1), "2023-11-14T22:13:21Z") == (message["message_id"], message["received_at"])
-    assert {"messages": []} == stage.relay(
-        "messages", "list", "--json", "--finished"
-    ).document
+    assert {"messages": []} == stage.relay("messages", "list", "--json", "--finished").document
 
 
 def test_a_timeline_tells_what_happened_and_what_comes(stage: Stage) -> None:
@@ -67,12 +66,8 @@ def test_a_timeline_tells_what_happened_and_what_comes(stage: Stage) -> None:
         ["user", "u"],
     ] == said.rows[:5]
     assert [
-        ["support/crm", "attempt 1: transient 500 (http_5xx) after 250ms: oops  no"],
         ["-", "received (live)"],
-        ["support/crm", "attempt 2 is due; an earlier one may have been taken"],
-    ] == [row[1:] for row in said.rows[5:]] or [
         ["support/crm", "attempt 1: transient 500 (http_5xx) after 250ms: oops  no"],
-        ["-", "received (live)"],
         ["support/crm", "attempt 2 is due"],
     ] == [row[1:] for row in said.rows[5:]]
 
@@ -160,7 +155,8 @@ def test_a_table_on_a_terminal(stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
     stage.receive(1, CRM)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "300")
-    head, row = stage.relay("messages", "list").out.splitlines()
+    out = re.sub(r"\x1b\[[0-9;]*m", "", stage.relay("messages", "list").out)
+    head, row = out.splitlines()
     assert head.split() == [
         "received",
         "message",

@@ -74,8 +74,17 @@ def test_a_line_for_each_mistake(stage: Stage, arguments: str, lines: list[str])
 
 @pytest.mark.parametrize(
     "arguments",
-    ["run", "check", "messages list", f"messages show {ID}", "dead-letters list"]
-    + [f"dead-letters retry {ID}", "endpoints list", "endpoints pause x", "healthcheck"],
+    [
+        "run",
+        "check",
+        "messages list",
+        f"messages show {ID}",
+        "dead-letters list",
+        f"dead-letters retry {ID}",
+        "endpoints list",
+        "endpoints pause x",
+        "healthcheck",
+    ],
 )
 def test_every_command_tells_every_mistake_in_the_settings(stage: Stage, arguments: str) -> None:
     """Wrong settings are wrong usage: all of it at once, without a secret."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from relay.desk import DeadLetterQuery
 from relay.gate import GatePolicy
@@ -139,19 +139,18 @@ class RelayMachine(RuleBasedStateMachine):
 
     # --- The promises ---------------------------------------------------------------------------
 
-    @precondition(lambda self: hasattr(self, "world"))
     @invariant()
     def promises_are_kept(self) -> None:
         assert [] == self.world.violations
 
     def teardown(self) -> None:
         try:
-            if hasattr(self, "world"):
-                self.do(self.world.heal())
-                self.nothing_is_left()
-                self.do(self.world.stop())
-                assert [] == self.world.violations
+            self.do(self.world.heal())
+            self.nothing_is_left()
+            self.do(self.world.stop())
+            assert [] == self.world.violations
         finally:
+            self.do(self.world.end())
             self.loop.close()
 
     def nothing_is_left(self) -> None:

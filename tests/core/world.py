@@ -169,10 +169,16 @@ class World:
         self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None
     ) -> None:
         """Stop the relay, and see that every promise was kept."""
-        if self._run is not None:
-            await (self.stop() if kind is None else self.run.end())
-        if kind is None:
+        if kind is None and self._run is not None:
+            await self.stop()
             assert [] == self.violations
+        await self.end()
+
+    async def end(self) -> None:
+        """Drop the relay; a loop that broke raises its error here."""
+        run, self._run = self._run, None
+        if run is not None:
+            await run.end()
 
     @property
     def violations(self) -> list[str]:
@@ -214,8 +220,7 @@ class World:
 
     async def crash(self) -> None:
         """Drop the relay with all that it has in memory."""
-        run, self._run = self.run, None
-        await run.end()
+        await self.end()
         self.courier.interrupted()
 
     async def restart(self) -> None:

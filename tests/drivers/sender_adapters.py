@@ -17,6 +17,8 @@ from relay.webhook.sender import AiohttpSender
 PATIENT = 20.0
 # The deadline where it is what is tested.
 SHORT = 0.25
+# Far shorter than that, so that a drip is alive all the time.
+DRIP = 0.02
 
 BODY = b'{"type":"relay.test"}'
 
@@ -28,6 +30,7 @@ class Conditions:
     blocked: tuple[str, ...] = ()
     connections: int = 8
     keep_idle: float = 4.0
+    body_patience: float = 2.0
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -60,6 +63,7 @@ def _aiohttp(conditions: Conditions) -> Sender:
         conditions.guard,
         connections=conditions.connections,
         keep_idle=conditions.keep_idle,
+        body_patience=conditions.body_patience,
         resolver=Names(conditions.names),
     )
 

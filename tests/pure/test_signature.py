@@ -107,6 +107,7 @@ def test_weak_and_overlong_secrets_are_refused(length: int) -> None:
         ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "begins neither"),
         ("whpk_" + PUBLIC, "begins neither"),
         ("whsec_not*base64", "not base64"),
+        ("whsec_" + "QUJD-" * 8, "not base64"),
         ("whsec_ünïcode", "not base64"),
         ("whsk_" + base64.b64encode(bytes(33)).decode(), "33 bytes"),
         ("whsk_" + base64.b64encode(bytes(64)).decode(), "public half"),

@@ -1,0 +1,1 @@
+"""Promises of the whole: the real process, real sockets, real kills."""

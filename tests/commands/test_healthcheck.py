@@ -1,0 +1,111 @@
+"""`relay healthcheck`."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from tests.commands.stage import Stage
+
+
+class Surface(HTTPServer):
+    """An HTTP surface that answers as it is told, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status = 200
+        self.asked: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Surface
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.path)
+        if self.server.status:
+            self.send_response(self.server.status)
+            self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def surface() -> Iterator[Surface]:
+    with Surface() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_ready(stage: Stage, surface: Surface) -> None:
+    """Exit 0, and not a word, if /readyz says 200."""
+    said = stage.relay("healthcheck", "--url", f"{surface.url}/base/")
+    assert (0, "", "") == (said.code, said.out, said.err)
+    assert ["/base/readyz"] == surface.asked
+
+
+@pytest.mark.parametrize("status", [503, 404, 204, 302])
+def test_not_ready(stage: Stage, surface: Surface, status: int) -> None:
+    """Exit 1 with a line if it says anything else."""
+    surface.status = status
+    said = stage.relay("healthcheck", "--url", surface.url)
+    assert (1, "", f"relay: {surface.url}/readyz: {status}; expected 200\n") == (
+        said.code,
+        said.out,
+        said.err,
+    )
+
+
+def test_out_of_reach(stage: Stage, surface: Surface) -> None:
+    """Exit 1 with a line if nobody answers, or not in HTTP."""
+    surface.status = 0
+    for url, why in (("http://127.0.0.1:9", "refused"), (surface.url, "closed")):
+        said = stage.relay("healthcheck", "--url", url)
+        assert (1, "") == (said.code, said.out)
+        assert said.err.startswith(f"relay: {url}/readyz: out of reach (")
+        assert why in said.err
+        assert 1 == len(said.err.splitlines())
+
+
+def test_the_port_is_that_of_the_settings(
+    stage: Stage, surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --url the port of `listen` is asked on 127.0.0.1, from the file or a variable."""
+    stage.write_settings(listen=f"0.0.0.0:{surface.server_port}")
+    assert 0 == stage.relay("healthcheck").code
+    monkeypatch.delenv("RELAY_CONFIG")
+    assert 0 == stage.relay("healthcheck", "--config", "relay.yaml").code
+    monkeypatch.setenv("RELAY_LISTEN", f"[::]:{surface.server_port}")
+    assert 0 == stage.relay("healthcheck").code
+    assert 3 == len(surface.asked)
+
+
+@pytest.mark.parametrize("listen", ["x", "0.0.0.0:0", ":99999999", ""])
+def test_a_port_that_cannot_be_known(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, listen: str
+) -> None:
+    """A `listen` that names no port is told as such."""
+    monkeypatch.delenv("RELAY_CONFIG")
+    monkeypatch.setenv("RELAY_LISTEN", listen)
+    said = stage.relay("healthcheck")
+    assert (2, "") == (said.code, said.out)
+    assert said.err.startswith(f"relay: RELAY_LISTEN: {listen!r}: expected HOST:PORT")
+
+
+def test_a_port_that_the_system_chooses(stage: Stage) -> None:
+    """Port 0 in the settings file leaves the address open."""
+    stage.write_settings(listen="127.0.0.1:0")
+    said = stage.relay("healthcheck")
+    assert (2, "relay: listen: '127.0.0.1:0': expected a port, or --url\n") == (
+        said.code,
+        said.err,
+    )

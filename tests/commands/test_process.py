@@ -1,0 +1,143 @@
+"""The commands as processes: signals, pipes, exit codes, and what is imported for what."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.commands.stage import Stage
+
+ROOT = str(Path(__file__).parents[2])
+RELAY = [sys.executable, "-c", "from relay.cli import main; main()"]
+
+
+def _environment(**more: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
+    return kept | {"PYTHONUNBUFFERED": "1"} | more
+
+
+@contextmanager
+def process(*arguments: str, cwd: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a command until the block ends; whoever still lives then is killed."""
+    with subprocess.Popen(
+        [*RELAY, *arguments],
+        cwd=cwd,
+        env=_environment(PYTHONPATH=ROOT, **more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def finish(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    with process(*arguments, cwd=cwd, **more) as running:
+        out, err = running.communicate()
+        return subprocess.CompletedProcess(arguments, running.returncode, out, err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "heavy"),
+    [
+        (["--help"], {"pydantic", "aiohttp", "sqlalchemy", "cryptography", "yaml", "rich"}),
+        (["healthcheck"], {"pydantic", "aiohttp", "sqlalchemy", "cryptography", "yaml", "rich"}),
+        (["secret"], {"pydantic", "aiohttp", "sqlalchemy", "yaml", "rich"}),
+        (["check"], {"sqlalchemy"}),
+        (["messages", "list"], {"aiohttp"}),
+    ],
+)
+def test_a_command_imports_what_it_needs(
+    tmp_path: Path, arguments: list[str], heavy: set[str]
+) -> None:
+    """Start-up is quick: what takes long to import is left to the commands that need it."""
+    code = f"import json, sys; from relay.cli import execute; execute({arguments!r})"
+    answered = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(json.dumps(list(sys.modules)))"],
+        cwd=tmp_path,
+        env=_environment(PYTHONPATH=ROOT),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set() == heavy & set(json.loads(answered.stdout.splitlines()[-1]))
+
+
+def test_the_simulator_serves_until_interrupted(tmp_path: Path) -> None:
+    """It makes a keystore for its owner only, says where it is, pushes, and Ctrl-C is no drama."""
+    path = tmp_path / "keystore.json"
+    options = ["--listen", "127.0.0.1:0", "--write-keystore", "keystore.json", "--rate", "100"]
+    with process("simulator", *options, cwd=tmp_path) as running:
+        assert running.stdout is not None
+        lines = [running.stdout.readline() for _ in range(4)]
+        running.send_signal(signal.SIGINT)
+        _, err = running.communicate()
+    assert lines[0].startswith("RELAY_BLAZE_URL=ws://127.0.0.1:")
+    assert lines[1].startswith("RELAY_API_URL=http://127.0.0.1:")
+    assert "RELAY_KEYSTORE_FILE=keystore.json\n" == lines[2]
+    assert lines[3].startswith("pushed ")
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    assert {"app_id", "session_id", "session_private_key"} <= json.loads(path.read_text()).keys()
+    assert (130, "") == (running.returncode, err)
+
+
+def test_a_closed_pipe_is_quiet(stage: Stage) -> None:
+    """Whoever stops reading is not told off."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen(
+        [*RELAY, "check"],
+        cwd=stage.folder,
+        env=_environment(PYTHONPATH=ROOT, RELAY_CONFIG="relay.yaml"),
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        os.close(writing)
+        _, err = running.communicate()
+    assert (141, "") == (running.returncode, err)
+
+
+def test_a_terminal_that_knows_no_umlauts(stage: Stage) -> None:
+    """What the terminal can't show is escaped, not a traceback."""
+    told = finish("messages", "show", "ü", cwd=stage.folder, PYTHONIOENCODING="ascii")
+    assert 2 == told.returncode
+    assert "relay: ID: '\\xfc': expected a message's id, which is a UUID\n" == told.stderr
+
+
+def test_run_fails_in_a_line_without_its_journal(stage: Stage) -> None:
+    """A journal that can't be opened is told in one line on stderr, with exit 1."""
+    stage.write_settings(journal="sqlite:///none/journal.db", listen="127.0.0.1:0")
+    told = finish("run", "--config", "relay.yaml", cwd=stage.folder)
+    assert (1, "") == (told.returncode, told.stdout)
+    line = "relay: journal none/journal.db: there is no directory none"
+    assert line == told.stderr.splitlines()[-1]
+
+
+def test_run_fails_in_a_line_without_its_port(stage: Stage) -> None:
+    """An address that is taken is told in one line on stderr, with exit 1."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        stage.write_settings(listen=f"127.0.0.1:{taken.getsockname()[1]}")
+        told = finish("run", "--config", "relay.yaml", cwd=stage.folder)
+    assert (1, "") == (told.returncode, told.stdout)
+    assert told.stderr.splitlines()[-1].startswith("relay: listen: ")
+
+
+def test_settings_without_a_file(tmp_path: Path) -> None:
+    """Without anything the mistakes name what is needed, and nothing else is printed."""
+    told = finish("run", cwd=tmp_path)
+    assert (2, "") == (told.returncode, told.stdout)
+    assert ["relay: RELAY_KEYSTORE_FILE", "relay: RELAY_WEBHOOK_URLS"] == [
+        line.rpartition(": missing")[0] for line in told.stderr.splitlines()
+    ]
