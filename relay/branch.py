@@ -132,11 +132,13 @@ async def _dispatchers(
             house.telemetry,
             house.clock,
         )
+        note = await house.journal.endpoint_note(key)
         dispatchers[key] = Dispatcher(
             key,
             neighbours,
-            gate=_gate(endpoint, await house.journal.endpoint_note(key)),
+            gate=_gate(endpoint, note),
             retry=RetryPolicy(**endpoint.retry.model_dump()),
+            noted=note,
         )
     return dispatchers
 

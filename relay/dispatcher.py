@@ -4,6 +4,7 @@ This is the file to read first: `_work` is the relay in four lines.
 """
 
 import asyncio
+import math
 import random
 import traceback
 from collections.abc import Callable
@@ -74,6 +75,7 @@ class Dispatcher:
         gate: Gate,
         retry: RetryPolicy,
         lanes: Lanes | None = None,
+        noted: EndpointNote | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.gate = gate
@@ -85,9 +87,10 @@ class Dispatcher:
         self._stopping = False
         self._attempting: set[asyncio.Task[None]] = set()
         self._cut: set[asyncio.Task[None]] = set()
-        self._last_error: str | None = None
+        self._poked = False
+        self._noted = noted or EndpointNote(GateState.CLOSED)
+        self._last_error = self._noted.last_error
         self._told: GateMoved | None = None
-        self._noted: EndpointNote | None = None
 
     async def run(self) -> None:
         """Deliver until stopped; returns once nothing is in flight."""
@@ -108,6 +111,7 @@ class Dispatcher:
                 self.gate.pause()
             case NoticeKind.RESUMED:
                 self.gate.resume()
+                self._poked = True
                 self.lanes.reread()
             case NoticeKind.REVIVED:
                 self.lanes.reread()
@@ -231,12 +235,15 @@ class Dispatcher:
     # --- Waiting and loading --------------------------------------------------------------------
 
     async def _load(self, now: float) -> None:
-        load = self.lanes.begin_load()
+        load, poked = self.lanes.begin_load(), self._poked
+        self._poked = False
+        by = math.inf if poked else now  # resumed: what waits for its retry is due at once
         try:
             due = await self._with.journal.due(
-                self.endpoint, now, skip=load.skip, limit=load.limit, max_bytes=load.max_bytes
+                self.endpoint, by, skip=load.skip, limit=load.limit, max_bytes=load.max_bytes
             )
         except JournalUnavailable:
+            self._poked = self._poked or poked
             self.lanes.fail_load()
             await self._wait_for_change(_JOURNAL_RETRY)
         except BaseException:
@@ -275,10 +282,12 @@ class Dispatcher:
     async def _note(self) -> None:
         """Write down how the endpoint fares, when that has changed."""
         gate = self.gate
+        if gate.state is GateState.PAUSED:
+            return  # the operator's own note, and to be gone with the pause
         state = GateState.OPEN if gate.state is GateState.PROBING else gate.state
         probe_at = gate.admits_at if gate.state is GateState.OPEN else None
         note = EndpointNote(state, self._last_error, probe_at, gate.gone_since)
-        if note == self._noted or (self._noted is None and note == EndpointNote(state)):
+        if note == self._noted:
             return
         try:
             await self._with.journal.note_endpoint(self.endpoint, note)

@@ -82,6 +82,8 @@ class Lanes:
         lane = self._lanes.get(delivery.lane)
         fits = self._fits(delivery)
         if lane is not None:
+            if delivery.id <= lane.queue[-1].id:
+                return  # a load saw it in the journal before we were told
             lane.whole = lane.whole and fits
             if lane.whole:
                 self._append(lane, delivery)
@@ -114,7 +116,8 @@ class Lanes:
             self._ready.append(delivery.lane)
             return
         self._drop(delivery.lane)
-        self._behind = self._behind or continues
+        # What was offered since the outcome was written is unknown to the journal's answer.
+        self._behind = self._behind or continues or not lane.whole
 
     def postponed(self, delivery: Delivery, due_at: float) -> None:
         """Let the lane leave the window until its retry falls due."""

@@ -26,7 +26,7 @@ LINGER = 0.2
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 _FIRST_WAIT_UNAUTHORIZED, _LONGEST_WAIT_UNAUTHORIZED = 60.0, 600.0
 _SHRINK_AFTER = 3
-"""After so many rounds that failed in part, batches are halved: one bad id may spoil its batch."""
+"""After so many failed rounds the next begins with half the batch: one bad id may spoil its own."""
 
 
 @dataclass(slots=True)
@@ -101,27 +101,29 @@ class Outbox:
     async def _send_all(self) -> float | None:
         """Go once through everything owed; answers how long to wait if something failed."""
         after, failed, more = 0, list[tuple[int, ReceiptsFailed]](), True
+        batch = self._batch
         try:
             while more:
-                limit = self._batch * BATCHES_IN_FLIGHT
+                limit = batch * BATCHES_IN_FLIGHT
                 page = await self._journal.owed_receipts(self._bot, after=after, limit=limit)
-                outcome = await self._send(page)
+                outcome = await self._send(page, batch)
                 await self._settle(outcome)
                 failed += outcome.failed
                 # A short page was the last: what has come since waits for others to share its
                 # batch. And when nothing gets through, the rest would fail likewise.
-                more = len(page) == limit and bool(outcome.confirmed or outcome.refused)
+                gets_through = bool(outcome.confirmed or outcome.refused)
+                more = len(page) == limit and (gets_through or batch < MAX_BATCH)
                 after = page[-1].seq if page else after
+                batch = min(MAX_BATCH, 2 * batch)
         except JournalUnavailable:
             return _FIRST_WAIT
         return self._learn(failed)
 
-    async def _send(self, page: Sequence[OwedReceipt]) -> _Round:
+    async def _send(self, page: Sequence[OwedReceipt], size: int) -> _Round:
         outcome = _Round()
         async with asyncio.TaskGroup() as batches:
-            for start in range(0, len(page), self._batch):
-                batch = page[start : start + self._batch]
-                batches.create_task(self._send_batch(batch, outcome))
+            for start in range(0, len(page), size):
+                batches.create_task(self._send_batch(page[start : start + size], outcome))
         return outcome
 
     async def _send_batch(self, batch: Sequence[OwedReceipt], outcome: _Round) -> None:

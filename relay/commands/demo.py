@@ -10,6 +10,7 @@ from relay.commands.run import STOPPED_AT_ONCE
 from relay.demo import MESSAGES, run_demo
 from relay.demo import RATE as USUAL_RATE
 from relay.journal import JournalRefused
+from relay.ports import JournalUnavailable
 
 
 @click.command(name="demo")
@@ -36,7 +37,7 @@ def command(messages: int, rate: float) -> int:
         return asyncio.run(run_demo(messages=messages, rate=rate))
     except BrokenPipeError:
         raise
-    except (JournalRefused, OSError) as error:
+    except (JournalRefused, JournalUnavailable, OSError) as error:
         raise Failure(f"demo: can't start: {error}") from None
     except asyncio.CancelledError:
         return STOPPED_AT_ONCE

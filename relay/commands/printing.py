@@ -12,6 +12,9 @@ from rich.text import Text
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 _LONGEST_IN_MS = 10.0
 
+_TO_COPY = frozenset({"message", "endpoint", "setting", "component"})
+"""Columns that go into the next command, so they stay whole however narrow the terminal is."""
+
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; elsewhere than on a terminal without a head, for `cut` and `awk`."""
@@ -20,8 +23,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         for row in cleaned:
             click.echo("\t".join(row))
         return
-    show_head = any(columns)
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold", show_header=show_head)
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
+    for column in columns:
+        table.add_column(column, no_wrap=column in _TO_COPY, overflow="fold")
     for row in cleaned:
         table.add_row(*map(Text, row))
     Console().print(table)

@@ -21,8 +21,10 @@ _AROUND_ROWS: Final = 6
 _FEWEST_ROWS: Final = 3
 _MOST_ROWS: Final = 100
 
+_CHAT: Final = len("a group")
 _CATEGORY: Final = len("SYSTEM_ACCOUNT_SNAPSHOT")
-"""The longest that comes: columns that jump can't be read."""
+_STATE: Final = len("503, again in 1.0 s")
+"""Widths of the longest that come: columns that jump can't be read."""
 
 _STYLES: Final = {
     State.PUSHED: "dim",
@@ -94,13 +96,13 @@ def _worth_showing(
 
 
 def _table(passages: list[Passage]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, expand=True, padding=(0, 1, 0, 0))
     table.add_column("#", justify="right")
-    table.add_column("conversation", no_wrap=True)
+    table.add_column("chat", no_wrap=True, min_width=_CHAT)
     table.add_column("category", no_wrap=True, min_width=_CATEGORY)
     table.add_column("content", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("tries", justify="right")
-    table.add_column("state", no_wrap=True, min_width=20)
+    table.add_column("state", no_wrap=True, min_width=_STATE)
     for passage in passages:
         table.add_row(*_row(passage))
     return table
@@ -138,13 +140,13 @@ def _bar(score: Score) -> Table:
 
 def _counts(score: Score) -> Text:
     counted = (
-        (score.pushed, "pushed"),
-        (score.delivered, "delivered"),
-        (score.attempts, "attempts"),
-        (score.refused, "refused (503)"),
-        (score.retries, "retries"),
-        (score.verified, "signatures verified"),
-        (score.forged, "bad"),
+        ("pushed", score.pushed),
+        ("delivered", score.delivered),
+        ("attempts", score.attempts),
+        ("503s", score.refused),
+        ("retries", score.retries),
+        ("verified", score.verified),
+        ("bad", score.forged),
     )
-    text = ", ".join(f"{count} {what}" for count, what in counted)
+    text = "  ".join(f"{what} {count}" for what, count in counted)
     return Text(text, "dim", no_wrap=True, overflow="ellipsis")

@@ -36,9 +36,9 @@ async def run_demo(
 
     `rate` is in messages a second, 0 for as fast as they go through; `refuses` says when the
     receiver is busy; `patience` is in seconds. The first SIGINT or SIGTERM stops the pushing and
-    lets what is under way arrive, a second one raises CancelledError. Raises OSError or
-    `JournalRefused` if there is no place for the journal, and BrokenPipeError when nobody reads
-    `out` any more, which is standard output by default.
+    lets what is under way arrive, a second one raises CancelledError. Raises OSError,
+    `JournalRefused` or `JournalUnavailable` if there is no place for the journal, and
+    BrokenPipeError when nobody reads `out` any more, which is standard output by default.
     """
     view = choose_view(out or sys.stdout)
     async with AsyncExitStack() as closing:
@@ -126,7 +126,7 @@ class Run:
         if self._people is not None:
             self._people.cancel()
         waiting = len(self._stage.board.under_way)
-        self._view.say(f"stopping: {waiting} messages under way; once more ends it at once")
+        self._view.say(f"stopping: {waiting} under way; once more ends it at once")
 
     def _score(self, *, written: bool = True) -> Score:
         stage = self._stage

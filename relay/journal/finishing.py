@@ -2,15 +2,14 @@
 
 from collections import Counter
 from collections.abc import Collection
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, exists, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from relay.journal.many import among
 from relay.journal.rules import TAKEN
 from relay.journal.schema import PENDING, deliveries, messages, tallies
-from relay.model import DeliveryState, MessageOutcome, ReceiptState
+from relay.model import DeliveryState, Finished, MessageOutcome, ReceiptState
 
 
 def _any(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -66,13 +65,13 @@ def owe_receipts(connection: Connection, seqs: Collection[int]) -> set[int]:
     return set(connection.scalars(_OWE, {"seqs": seqs})) if seqs else set()
 
 
-def finish(connection: Connection, seqs: Collection[int], now: float) -> dict[int, Row[Any]]:
-    """Finish those messages that need nothing more; answers with their ids and outcomes."""
+def finish(connection: Connection, seqs: Collection[int], now: float) -> dict[int, Finished]:
+    """Finish those messages that need nothing more; answers with what became of which `seq`."""
     if not seqs:
         return {}
-    rows = {row.seq: row for row in connection.execute(_FINISH, {"seqs": seqs, "now": now})}
-    tally(connection, finished=Counter(row.bot for row in rows.values()))
-    return rows
+    rows = connection.execute(_FINISH, {"seqs": seqs, "now": now}).all()
+    tally(connection, finished=Counter(row.bot for row in rows))
+    return {row.seq: Finished(row.message_id, MessageOutcome(row.outcome)) for row in rows}
 
 
 def reopen(connection: Connection, seqs: Collection[int]) -> None:

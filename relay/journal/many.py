@@ -17,7 +17,9 @@ class _Numbers(TypeDecorator[Collection[int]]):
     cache_ok = True
 
     def process_bind_param(
-        self, value: Collection[int] | None, dialect: Dialect  # noqa: ARG002 - SQLAlchemy's
+        self,
+        value: Collection[int] | None,
+        dialect: Dialect,  # noqa: ARG002 - SQLAlchemy's
     ) -> str:
         return json.dumps(list(value or ()))
 

@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
 
 from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
-from relay.journal.rules import REMOVED
-from relay.journal.window import LANE_DEPTH, Window
+from relay.journal.rules import KEPT_NOTICES, NOTICES_AT_ONCE, RECEIPTED, REMOVED
+from relay.journal.window import LANE_DEPTH, fit
 from relay.model import (
     Arrival,
     BotCensus,
@@ -15,7 +16,6 @@ from relay.model import (
     DeadLettered,
     Deferred,
     Delivered,
-    Delivery,
     DeliveryState,
     Due,
     Duplicate,
@@ -36,8 +36,6 @@ from relay.model import (
     UnreadableFrame,
 )
 
-_KEPT_NOTICES = 1000
-
 
 class MemoryJournal:
     """Implements `relay.ports.Journal`."""
@@ -50,13 +48,13 @@ class MemoryJournal:
     async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
         """Begin a run."""
         clean, self._stopped_cleanly = self._stopped_cleanly, False
+        for delivery in self.store.deliveries.values():
+            delivery.doubtful |= not clean and delivery.state is DeliveryState.PENDING
         for key, row in self.store.endpoints.items():
             row.configured = key in endpoints
         for key in endpoints:
             self.store.endpoints.setdefault(key, EndpointRow())
         self._follow_settings(now)
-        for delivery in self.store.deliveries.values():
-            delivery.doubtful |= not clean and delivery.state is DeliveryState.PENDING
         return clean
 
     async def stop(self) -> None:
@@ -80,13 +78,14 @@ class MemoryJournal:
         lanes = self.store.lanes.get(endpoint, {})
         due = [(row.due_at, key) for key, row in lanes.items() if row.due_at <= now]
         later = min((row.due_at for row in lanes.values() if row.due_at > now), default=None)
-        names = [key for _, key in nsmallest(limit + len(skip) + 1, due) if key not in skip]
-        window: Window[Delivery] = Window(limit, max_bytes)
-        for name in names[:limit]:
-            rows = list(islice(lanes[name].waiting.values(), LANE_DEPTH + 1))
-            front = [(row.delivery(), len(row.message.message.frame)) for row in rows]
-            window.add(name, front, complete=True)
-        more = len(window.lanes) < len(names)
+        rows = (
+            (key, row.delivery(), len(row.message.message.frame))
+            for _, key in nsmallest(limit + len(skip) + 1, due)
+            if key not in skip
+            for row in islice(lanes[key].waiting.values(), LANE_DEPTH + 1)
+        )
+        window = fit(list(islice(rows, limit + 1)), limit, max_bytes)
+        more = any(key not in skip and key not in window.lanes for _, key in due)
         return Due(tuple(window.taken), frozenset(window.whole), more, later)
 
     async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
@@ -112,10 +111,11 @@ class MemoryJournal:
     ) -> Sequence[Finished]:
         """Record receipts."""
         ended: list[Finished] = []
-        states = [(seq, ReceiptState.CONFIRMED) for seq in confirmed]
-        for seq, state in states + [(seq, ReceiptState.REFUSED) for seq in refused]:
-            row = self.store.by_seq[seq]
-            if row.message.bot != bot or row.receipt is not ReceiptState.OWED:
+        states = dict.fromkeys(refused, ReceiptState.REFUSED)
+        states |= dict.fromkeys(confirmed, ReceiptState.CONFIRMED)
+        for seq, state in sorted(states.items()):
+            row = self.store.by_seq.get(seq)
+            if row is None or row.message.bot != bot or row.receipt is not ReceiptState.OWED:
                 continue
             row.receipt, row.receipt_at = state, now
             if (outcome := self.store.finish(row, now)) is not None:
@@ -127,8 +127,11 @@ class MemoryJournal:
         self.unreadable.setdefault((bot, frame.digest), frame)
 
     async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
-        """Write down how an endpoint fares."""
-        self.store.endpoints[endpoint].note = note
+        """Write down how an endpoint fares; whether it is paused is an operator's to say."""
+        row = self.store.endpoints.get(endpoint)
+        if row is not None:
+            paused = note.state is GateState.PAUSED
+            row.note = replace(note, state=GateState.CLOSED) if paused else note
 
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         """Read what is written of an endpoint."""
@@ -136,7 +139,8 @@ class MemoryJournal:
 
     async def notices(self, after: int) -> Sequence[Notice]:
         """Read operators' actions."""
-        return [notice for notice in self.store.notices if notice.id > after]
+        later = (notice for notice in self.store.notices if notice.id > after)
+        return list(islice(later, NOTICES_AT_ONCE))
 
     async def census(self) -> Census:
         """Count the stock."""
@@ -147,18 +151,12 @@ class MemoryJournal:
 
     async def prune(self, before: float, *, limit: int) -> int:
         """Remove old finished messages."""
-        old = [
-            row
-            for row in self.store.by_seq.values()
-            if row.outcome not in (None, MessageOutcome.DEAD)
-            and row.receipt is not ReceiptState.OWED
-            and DeliveryState.DEAD not in [delivery.state for delivery in row.deliveries]
-            and (row.finished_at or 0.0) < before
-        ]
-        for row in old[:limit]:
+        old = (row for row in self.store.by_seq.values() if _prunable(row, before))
+        rows = nsmallest(limit, old, key=lambda row: (row.finished_at or 0.0, row.seq))
+        for row in rows:
             self.store.remove(row)
-        del self.store.notices[:-_KEPT_NOTICES]
-        return len(old[:limit])
+        del self.store.notices[:-KEPT_NOTICES]
+        return len(rows)
 
     # --- One at a time --------------------------------------------------------------------------
 
@@ -166,7 +164,7 @@ class MemoryJournal:
         message = arrival.message
         known = self.store.messages.get((message.bot, message.message_id))
         if known is not None:
-            again = known.receipt in (ReceiptState.CONFIRMED, ReceiptState.REFUSED)
+            again = known.receipt in RECEIPTED
             known.receipt = ReceiptState.OWED if again else known.receipt
             return Duplicate(receipt_owed=again)
         row = self.store.add_message(message)
@@ -184,7 +182,7 @@ class MemoryJournal:
         self._charge(row, outcome)
         match outcome:
             case Postponed(due_at=due_at):
-                self.store.lanes[row.owed.endpoint][row.owed.lane].due_at = due_at
+                self.store.postpone(row, due_at)
                 return Settled(lane_continues=True)
             case Delivered():
                 row.state, row.ended_at = DeliveryState.DELIVERED, now
@@ -207,13 +205,14 @@ class MemoryJournal:
         """Bury what is owed to endpoints that are gone from the settings; revive what is back."""
         touched: set[MessageRow] = set()
         for row in self.store.deliveries.values():
-            endpoint = self.store.endpoints[row.owed.endpoint]
-            if not endpoint.configured and row.state is DeliveryState.PENDING:
+            removed = row.state is DeliveryState.DEAD and row.ended_reason == REMOVED
+            configured = self.store.endpoints[row.owed.endpoint].configured
+            if removed and configured:
+                self.store.revive(row, now)
+            elif row.state is DeliveryState.PENDING and not configured:
                 self.store.bury(row, REMOVED, now)
                 self.store.leave_lane(row, now)
                 touched.add(row.message)
-            elif endpoint.configured and row.ended_reason == REMOVED:
-                self.store.revive(row, now)
         for message in touched:
             self.store.finish(message, now)
 
@@ -223,10 +222,10 @@ class MemoryJournal:
     def _count(self, bot: str) -> BotCensus:
         rows = [row for row in self.store.by_seq.values() if row.message.bot == bot]
         pending = [row for row in rows if row.outcome is None]
-        unread = [row.message.received_at for row in pending if _on_its_way(row)]
+        unread = (row.message.received_at for row in pending if _on_its_way(row))
         balance = self.store.received[bot] - self.store.finished[bot] - len(pending)
         owed = sum(row.receipt is ReceiptState.OWED for row in rows)
-        return BotCensus(len(pending), min(unread, default=None), owed, balance)
+        return BotCensus(len(pending), next(unread, None), owed, balance)
 
 
 def endpoint_note(row: EndpointRow | None) -> EndpointNote:
@@ -239,8 +238,16 @@ def endpoint_note(row: EndpointRow | None) -> EndpointNote:
     return EndpointNote(GateState.PAUSED, note.last_error, None, note.gone_since)
 
 
+def _prunable(row: MessageRow, before: float) -> bool:
+    return (
+        row.outcome not in (None, MessageOutcome.DEAD)
+        and row.receipt is not ReceiptState.OWED
+        and DeliveryState.DEAD not in [delivery.state for delivery in row.deliveries]
+        and (row.finished_at or 0.0) < before
+    )
+
+
 def _on_its_way(row: MessageRow) -> bool:
     """Say whether a message may still become READ without an operator."""
     lost = (DeliveryState.DEAD, DeliveryState.DISCARDED)
-    receipted = row.receipt in (ReceiptState.CONFIRMED, ReceiptState.REFUSED)
-    return not receipted and not any(state in lost for state in row.required())
+    return row.receipt not in RECEIPTED and not any(state in lost for state in row.required())

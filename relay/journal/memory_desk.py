@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from operator import attrgetter
 
 from relay.desk import (
     AttemptRecord,
@@ -64,15 +65,13 @@ class MemoryDesk:
         """Give dead letters up."""
         rows = list(self._select(query))
         letters = [_dead_letter(row) for row in rows]
-        finished = Counter({row.owed.endpoint: 0 for row in rows})
         for row in rows:
             row.state = DeliveryState.WAIVED if mark_read else DeliveryState.DISCARDED
-            self._store.reopen(row.message)
-            row.message.owe_receipt()
-            outcome = self._store.finish(row.message, now)
-            finished[row.owed.endpoint] += outcome is MessageOutcome.DISCARDED
+        became = Counter({row.owed.endpoint: 0 for row in rows})
+        for last in {row.message.seq: row for row in rows}.values():
+            became[last.owed.endpoint] += self._judge(last.message, now)
         kind = NoticeKind.WAIVED if mark_read else NoticeKind.DISCARDED
-        self._notify(kind, finished)
+        self._notify(kind, became)
         return letters
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
@@ -106,6 +105,13 @@ class MemoryDesk:
     def _select(self, query: DeadLetterQuery) -> Iterator[DeliveryRow]:
         return islice((row for row in self._store.dead() if _selected(row, query)), query.limit)
 
+    def _judge(self, row: MessageRow, now: float) -> bool:
+        """Judge a message anew; answers whether it became discarded."""
+        before = row.outcome
+        self._store.reopen(row)
+        row.owe_receipt()
+        return before != self._store.finish(row, now) == MessageOutcome.DISCARDED
+
     def _notify(self, kind: NoticeKind, counts: Counter[EndpointKey]) -> None:
         for endpoint, count in counts.items():
             self._store.notify(kind, endpoint, count)
@@ -136,8 +142,11 @@ class MemoryDesk:
             for lane in self._store.lanes.get(key, {}).values()
             for delivery in lane.waiting.values()
         ]
-        oldest = min((delivery.message.message.received_at for delivery in waiting), default=None)
-        return EndpointRecord(key, endpoint_note(row), len(waiting), oldest, dead, row.configured)
+        oldest = min(waiting, key=attrgetter("id"), default=None)
+        oldest_at = oldest.message.message.received_at if oldest else None
+        return EndpointRecord(
+            key, endpoint_note(row), len(waiting), oldest_at, dead, row.configured
+        )
 
 
 def _matches(row: MessageRow, query: MessageQuery) -> bool:

@@ -150,6 +150,12 @@ class Store:
             del lanes[row.owed.lane]
         return bool(lane.waiting)
 
+    def postpone(self, row: DeliveryRow, due_at: float) -> None:
+        """Let a lane wait, unless a dead letter revived meanwhile goes before its first."""
+        lane = self.lanes[row.owed.endpoint][row.owed.lane]
+        if row.id == next(iter(lane.waiting)):
+            lane.due_at = due_at
+
     def finish(self, row: MessageRow, now: float) -> MessageOutcome | None:
         """Finish a message if nothing is left to do; answers with its outcome if that is new."""
         if row.outcome is not None:

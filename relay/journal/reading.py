@@ -1,18 +1,18 @@
 """The journal's transactions that only read, as functions on a connection."""
 
 from collections.abc import Collection, Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select
 
+from relay.journal.many import among
 from relay.journal.rows import read_delivery, read_note, select_deliveries
-from relay.journal.rules import TAKEN
+from relay.journal.rules import NOTICES_AT_ONCE
 from relay.journal.schema import (
     DEAD,
     OWED,
     PENDING,
+    UNFINISHED,
     deliveries,
     endpoints,
     lanes,
@@ -20,7 +20,7 @@ from relay.journal.schema import (
     notices,
     tallies,
 )
-from relay.journal.window import LANE_DEPTH, Window
+from relay.journal.window import LANE_DEPTH, fit
 from relay.model import (
     BotCensus,
     Census,
@@ -36,6 +36,35 @@ from relay.model import (
     ReceiptState,
 )
 
+_AT_ENDPOINT = lanes.c.endpoint_id == bindparam("at")
+_DUE_LANES = (
+    _AT_ENDPOINT,
+    lanes.c.due_at <= bindparam("now"),
+    lanes.c.lane.not_in(bindparam("skip", expanding=True)),
+)
+_ONE = deliveries.alias()
+_FRONT = (
+    select(deliveries.c.id)
+    .where(deliveries.c.endpoint_id == lanes.c.endpoint_id)
+    .where(deliveries.c.lane == lanes.c.lane, PENDING)
+    .order_by(deliveries.c.id)
+    .limit(LANE_DEPTH + 1)
+    .correlate(lanes)
+)
+_FRONTS = (
+    select(lanes.c.lane, _ONE.c.id, messages.c.size)
+    .join_from(lanes, _ONE, _ONE.c.id.in_(_FRONT))
+    .join(messages, messages.c.seq == _ONE.c.seq)
+    .where(*_DUE_LANES)
+    .order_by(lanes.c.due_at, lanes.c.lane, _ONE.c.id)
+    .limit(bindparam("limit"))
+)
+_DELIVERIES = select_deliveries().where(among(deliveries.c.id, "ids"))
+_ANY_DUE_LANE = select(exists().where(*_DUE_LANES))
+_NEXT_DUE_AT = select(func.min(lanes.c.due_at)).where(
+    _AT_ENDPOINT, lanes.c.due_at > bindparam("now")
+)
+
 
 def due(
     connection: Connection,
@@ -48,67 +77,37 @@ def due(
     max_bytes: int,
 ) -> Due:
     """Read what is due, lane by lane: first what there is and its size, then what fits."""
-    mine = lanes.c.endpoint_id == endpoint_id
-    names = connection.scalars(
-        select(lanes.c.lane)
-        .where(mine, lanes.c.due_at <= now)
-        .order_by(lanes.c.due_at)
-        .limit(limit + len(skip) + 1)
-    ).all()
-    wanted = [name for name in names if name not in skip]
-    rows = _fronts(connection, endpoint_id, wanted[:limit], limit)
-    cut = rows[-1].lane if len(rows) > limit else None
-    window: Window[int] = Window(limit, max_bytes)
-    for lane, front in groupby(rows, key=attrgetter("lane")):
-        window.add(lane, [(row.id, row.size) for row in front], complete=lane != cut)
+    asked = {"at": endpoint_id, "now": now, "skip": list(skip), "limit": limit + 1}
+    window = fit(connection.execute(_FRONTS, asked).all(), limit, max_bytes)
+    asked["skip"] = [*skip, *window.lanes]
     return Due(
         _deliveries(connection, endpoint, window.taken),
         frozenset(window.whole),
-        len(window.lanes) < len(wanted),
-        connection.scalar(select(func.min(lanes.c.due_at)).where(mine, lanes.c.due_at > now)),
+        bool(connection.scalar(_ANY_DUE_LANE, asked)),
+        connection.scalar(_NEXT_DUE_AT, asked),
     )
-
-
-def _fronts(
-    connection: Connection, endpoint_id: int, names: Sequence[str], limit: int
-) -> Sequence[Any]:
-    """Read the fronts of lanes, without frames; one more of each than is taken, if there is."""
-    front = (
-        select(deliveries.c.id)
-        .where(deliveries.c.endpoint_id == lanes.c.endpoint_id)
-        .where(deliveries.c.lane == lanes.c.lane, PENDING)
-        .order_by(deliveries.c.id)
-        .limit(LANE_DEPTH + 1)
-        .correlate(lanes)
-    )
-    one = deliveries.alias()
-    return connection.execute(
-        select(one.c.id, lanes.c.lane, messages.c.size)
-        .join_from(lanes, one, one.c.id.in_(front))
-        .join(messages, messages.c.seq == one.c.seq)
-        .where(lanes.c.endpoint_id == endpoint_id, lanes.c.lane.in_(names))
-        .order_by(lanes.c.due_at, lanes.c.lane, one.c.id)
-        .limit(limit + 1)
-    ).all()
 
 
 def _deliveries(
     connection: Connection, endpoint: EndpointKey, ids: Sequence[int]
 ) -> tuple[Delivery, ...]:
     """Read deliveries with their frames, in the given order."""
-    rows = connection.execute(select_deliveries().where(deliveries.c.id.in_(ids)))
+    rows = connection.execute(_DELIVERIES, {"ids": ids})
     found = {row.id: read_delivery(endpoint, row) for row in rows}
     return tuple(found[number] for number in ids)
 
 
+_OWED_RECEIPTS = (
+    select(messages.c.seq, messages.c.message_id)
+    .where(messages.c.bot == bindparam("of"), messages.c.seq > bindparam("after"), OWED)
+    .order_by(messages.c.seq)
+    .limit(bindparam("limit"))
+)
+
+
 def owed_receipts(connection: Connection, bot: str, after: int, limit: int) -> list[OwedReceipt]:
     """Read owed receipts."""
-    rows = connection.execute(
-        select(messages.c.seq, messages.c.message_id)
-        .where(messages.c.bot == bot, messages.c.seq > after, OWED)
-        .order_by(messages.c.seq)
-        .limit(limit)
-    )
+    rows = connection.execute(_OWED_RECEIPTS, {"of": bot, "after": after, "limit": limit})
     return [OwedReceipt(row.seq, row.message_id) for row in rows]
 
 
@@ -126,12 +125,26 @@ def read_notices(connection: Connection, after: int) -> list[Notice]:
         select(notices, notices.c.count.label("many"))
         .where(notices.c.id > after)
         .order_by(notices.c.id)
-        .limit(1000)
+        .limit(NOTICES_AT_ONCE)
     )
     return [
         Notice(row.id, NoticeKind(row.kind), EndpointKey(row.bot, row.endpoint), row.many)
         for row in rows
     ]
+
+
+_LOST = (
+    deliveries.c.seq == messages.c.seq,
+    deliveries.c.required,
+    deliveries.c.state.in_([DeliveryState.DEAD.value, DeliveryState.DISCARDED.value]),
+)
+_FIRST_UNREAD: Select[Any] = (
+    select(messages.c.seq, messages.c.received_at)
+    .where(messages.c.bot == bindparam("of"), messages.c.receipt == bindparam("as"), UNFINISHED)
+    .where(~exists().where(*_LOST))
+    .order_by(messages.c.seq)
+    .limit(1)
+)
 
 
 def census(connection: Connection, size_bytes: int) -> Census:
@@ -158,26 +171,20 @@ def _count_dead(connection: Connection) -> dict[int, int]:
 
 def _count_bot(connection: Connection, bot: str, received: int, finished: int) -> BotCensus:
     mine = messages.c.bot == bot
-    pending = connection.scalar(
-        select(func.count()).select_from(messages).where(mine, messages.c.outcome.is_(None))
-    )
-    owed = connection.scalar(select(func.count()).select_from(messages).where(mine, OWED))
-    pending, owed = pending or 0, owed or 0
+    pending = _count(connection, mine, UNFINISHED)
+    owed = _count(connection, mine, OWED)
     return BotCensus(pending, _oldest_unread(connection, bot), owed, received - finished - pending)
 
 
+def _count(connection: Connection, *conditions: ColumnElement[bool]) -> int:
+    return connection.scalar(select(func.count()).select_from(messages).where(*conditions)) or 0
+
+
 def _oldest_unread(connection: Connection, bot: str) -> float | None:
-    """Find when the oldest message came that may still become READ without an operator."""
-    of_message = (
-        deliveries.c.seq == messages.c.seq,
-        deliveries.c.required,
-        deliveries.c.state.not_in([*(state.value for state in TAKEN), DeliveryState.PENDING.value]),
-    )
-    receipted = (ReceiptState.CONFIRMED.value, ReceiptState.REFUSED.value)
-    return connection.scalar(
-        select(messages.c.received_at)
-        .where(messages.c.bot == bot, messages.c.outcome.is_(None))
-        .where(messages.c.receipt.not_in(receipted), ~exists().where(*of_message))
-        .order_by(messages.c.seq)
-        .limit(1)
-    )
+    """Find when the first message came that may still become READ without an operator."""
+    firsts = [
+        (row.seq, row.received_at)
+        for state in (ReceiptState.NONE, ReceiptState.OWED)
+        for row in connection.execute(_FIRST_UNREAD, {"of": bot, "as": state.value})
+    ]
+    return min(firsts)[1] if firsts else None

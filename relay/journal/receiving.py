@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from relay.journal import finishing
 from relay.journal.many import among
-from relay.journal.rows import Values, delivery_values, message_values
+from relay.journal.rows import Values, delivery_values, lane_values, message_values
 from relay.journal.rules import RECEIPTED, read_owed
 from relay.journal.schema import deliveries, lanes, messages
 from relay.model import (
@@ -18,7 +18,9 @@ from relay.model import (
     Duplicate,
     EndpointKey,
     Fresh,
+    Message,
     MessageOutcome,
+    Owed,
     ReceiptState,
     Recorded,
 )
@@ -26,9 +28,9 @@ from relay.model import (
 EndpointIds = dict[EndpointKey, int]
 LaneKey = tuple[int, str]
 
-_KNOWN = select(
-    messages.c.bot, messages.c.message_id, messages.c.seq, messages.c.receipt
-).where(messages.c.message_id.in_(bindparam("message_ids", expanding=True)))
+_KNOWN = select(messages.c.bot, messages.c.message_id, messages.c.seq, messages.c.receipt).where(
+    messages.c.message_id.in_(bindparam("message_ids", expanding=True))
+)
 _TAKEN = select(lanes.c.endpoint_id, lanes.c.lane).where(
     among(lanes.c.endpoint_id, "endpoint_ids"),
     lanes.c.lane.in_(bindparam("lanes", expanding=True)),
@@ -37,9 +39,7 @@ _ADD_MESSAGES = insert(messages)
 _ADD_DELIVERIES = insert(deliveries)
 _ADD_LANES = insert(lanes)
 _OWE_AGAIN = (
-    update(messages)
-    .where(among(messages.c.seq, "seqs"))
-    .values(receipt=ReceiptState.OWED.value)
+    update(messages).where(among(messages.c.seq, "seqs")).values(receipt=ReceiptState.OWED.value)
 )
 
 
@@ -103,9 +103,7 @@ def record(
     return answers
 
 
-def _known(
-    connection: Connection, arrivals: Sequence[Arrival]
-) -> dict[tuple[str, str], _Known]:
+def _known(connection: Connection, arrivals: Sequence[Arrival]) -> dict[tuple[str, str], _Known]:
     ids = [arrival.message.message_id for arrival in arrivals]
     return {
         (row.bot, row.message_id): _Known(row.seq, row.receipt in RECEIPTED)
@@ -142,3 +140,29 @@ def _add(group: _Group, arrival: Arrival) -> Fresh:
     added = [_add_delivery(group, message, owed) for owed in arrival.owed]
     leading = frozenset(delivery.id for delivery, leads in added if leads)
     return Fresh(tuple(delivery for delivery, _ in added), leading, owes, outcome)
+
+
+def _add_delivery(group: _Group, message: Message, owed: Owed) -> tuple[Delivery, bool]:
+    """Add a delivery of the last message; answers whether it leads its lane."""
+    numbers = group.numbers
+    numbers.delivery += 1
+    lane = (group.ids[owed.endpoint], owed.lane)
+    leads = lane not in group.taken
+    if leads:
+        group.taken.add(lane)
+        group.lanes.append(lane_values(*lane, message.received_at))
+    group.deliveries.append(delivery_values(numbers.delivery, numbers.message, lane[0], owed))
+    return Delivery(numbers.delivery, owed.endpoint, owed.lane, message), leads
+
+
+def _write(connection: Connection, group: _Group) -> None:
+    for statement, rows in (
+        (_ADD_MESSAGES, group.messages),
+        (_ADD_DELIVERIES, group.deliveries),
+        (_ADD_LANES, group.lanes),
+    ):
+        if rows:
+            connection.execute(statement, rows)
+    finishing.tally(connection, received=group.received, finished=group.finished)
+    if group.again:
+        connection.execute(_OWE_AGAIN, {"seqs": group.again})

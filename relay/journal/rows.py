@@ -8,10 +8,14 @@ from relay.journal.schema import deliveries, endpoints, messages
 from relay.model import (
     Attempt,
     Delivery,
+    DeliveryState,
     EndpointKey,
     EndpointNote,
     GateState,
     Message,
+    MessageOutcome,
+    Owed,
+    ReceiptState,
     Rejected,
     Source,
 )
@@ -40,8 +44,10 @@ DELIVERY = (
 )
 
 
-def message_values(seq: int, message: Message) -> Values:
-    """Make a row of a message that has just come."""
+def message_values(
+    seq: int, message: Message, receipt: ReceiptState, outcome: MessageOutcome | None
+) -> Values:
+    """Make a row of a message that has just come, finished with `outcome` if that is so."""
     return {
         "seq": seq,
         "bot": message.bot,
@@ -51,9 +57,29 @@ def message_values(seq: int, message: Message) -> Values:
         "category": message.category,
         "source": message.source.value,
         "received_at": message.received_at,
+        "receipt": receipt.value,
+        "outcome": outcome and outcome.value,
+        "finished_at": outcome and message.received_at,
         "size": len(message.frame),
         "frame": message.frame,
     }
+
+
+def delivery_values(number: int, seq: int, endpoint_id: int, owed: Owed) -> Values:
+    """Make a row of a new delivery."""
+    return {
+        "id": number,
+        "seq": seq,
+        "endpoint_id": endpoint_id,
+        "lane": owed.lane,
+        "required": owed.required,
+        "state": DeliveryState.PENDING.value,
+    }
+
+
+def lane_values(endpoint_id: int, lane: str, due_at: float) -> Values:
+    """Make a row of a lane that was empty."""
+    return {"endpoint_id": endpoint_id, "lane": lane, "due_at": due_at}
 
 
 def attempt_values(delivery: Delivery, attempt: Attempt) -> Values:
@@ -72,7 +98,7 @@ def attempt_values(delivery: Delivery, attempt: Attempt) -> Values:
 
 
 def charge_values(delivery: Delivery, attempt: Attempt) -> Values:
-    """Say what an attempt adds to its delivery, for `writing.CHARGE`."""
+    """Say what an attempt adds to its delivery, for the statements of `settling`."""
     verdict = attempt.verdict
     return {
         "of": delivery.id,

@@ -10,8 +10,16 @@ from relay.model import DeliveryState, MessageOutcome, ReceiptState
 TAKEN = frozenset({DeliveryState.DELIVERED, DeliveryState.WAIVED})
 """The states in which a required delivery no longer holds READ back."""
 
+RECEIPTED = frozenset({ReceiptState.CONFIRMED, ReceiptState.REFUSED})
+"""The states in which a receipt has been answered for good, unless the message comes again."""
+
 REMOVED = "removed"
 """Why a delivery is dead whose endpoint is no longer configured."""
+
+KEPT_NOTICES = 1000
+"""So many operators' actions are kept, the last: a running relay notices each within seconds."""
+
+NOTICES_AT_ONCE = 1000
 
 
 def read_owed(required: Collection[DeliveryState]) -> bool:

@@ -4,9 +4,12 @@ States are kept as the words of `relay.model`. `messages.seq` and `deliveries.id
 arrival; the relay gives them out itself, since one relay at a time writes new rows.
 """
 
+from typing import Any
+
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -20,7 +23,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-from relay.model import DeliveryState, ReceiptState
+from relay.model import DeliveryState, MessageOutcome, ReceiptState
 
 metadata = MetaData()
 
@@ -56,7 +59,7 @@ messages = Table(
     Column("finished_at", Float),
     Column("size", Integer, nullable=False),
     Column("frame", LargeBinary, nullable=False),
-    UniqueConstraint("bot", "message_id"),
+    UniqueConstraint("message_id", "bot"),
 )
 
 deliveries = Table(
@@ -145,37 +148,32 @@ run = Table(
 PENDING = deliveries.c.state == literal_column(f"'{DeliveryState.PENDING}'")
 DEAD = deliveries.c.state == literal_column(f"'{DeliveryState.DEAD}'")
 OWED = messages.c.receipt == literal_column(f"'{ReceiptState.OWED}'")
+UNFINISHED = messages.c.outcome.is_(None)
+FINISHED_ALIVE = messages.c.outcome != literal_column(f"'{MessageOutcome.DEAD}'")
 
-# The indexes are partial: what is finished, which is most, costs nothing in them.
-Index(
+
+def _index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> None:
+    """Index the rows that something is left to do with: the rest, which is most, costs nothing."""
+    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
+_index(
     "deliveries_pending",
     deliveries.c.endpoint_id,
     deliveries.c.lane,
     deliveries.c.id,
-    sqlite_where=PENDING,
-    postgresql_where=PENDING,
+    where=PENDING,
 )
-Index(
-    "deliveries_dead",
-    deliveries.c.endpoint_id,
-    deliveries.c.ended_at,
-    sqlite_where=DEAD,
-    postgresql_where=DEAD,
+_index("deliveries_dead", deliveries.c.endpoint_id, deliveries.c.ended_at, where=DEAD)
+_index("messages_owed", messages.c.bot, messages.c.seq, where=OWED)
+_index(
+    "messages_pending",
+    messages.c.bot,
+    messages.c.receipt,
+    messages.c.seq,
+    where=UNFINISHED,
 )
+_index("messages_finished", messages.c.finished_at, where=FINISHED_ALIVE)
 Index("deliveries_of_message", deliveries.c.seq)
 Index("attempts_of_delivery", attempts.c.delivery_id)
 Index("lanes_due", lanes.c.endpoint_id, lanes.c.due_at)
-Index("messages_owed", messages.c.bot, messages.c.seq, sqlite_where=OWED, postgresql_where=OWED)
-Index(
-    "messages_pending",
-    messages.c.bot,
-    messages.c.seq,
-    sqlite_where=messages.c.outcome.is_(None),
-    postgresql_where=messages.c.outcome.is_(None),
-)
-Index(
-    "messages_finished",
-    messages.c.finished_at,
-    sqlite_where=messages.c.outcome.is_not(None),
-    postgresql_where=messages.c.outcome.is_not(None),
-)

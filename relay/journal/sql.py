@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
-from relay.journal import keeping, reading, writing
+from relay.journal import keeping, reading, receiving, runs, settling
 from relay.journal.database import Database
+from relay.journal.receiving import EndpointIds, Numbers
 from relay.model import (
     Arrival,
     Census,
@@ -26,22 +27,22 @@ class SqlJournal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._ids: writing.EndpointIds = {}
-        self._numbers = writing.Numbers(0, 0)
+        self._ids: EndpointIds = {}
+        self._numbers = Numbers(0, 0)
 
     async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
         """Begin a run."""
-        run = await self._database.write(keeping.start, endpoints, now)
+        run = await self._database.write(runs.start, endpoints, now)
         self._ids, self._numbers = run.ids, run.numbers
         return run.clean
 
     async def stop(self) -> None:
         """End the run cleanly."""
-        await self._database.write(keeping.stop)
+        await self._database.write(runs.stop)
 
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         """Insert what is new."""
-        return await self._database.write(writing.record, arrivals, self._ids, self._numbers)
+        return await self._database.write(receiving.record, arrivals, self._ids, self._numbers)
 
     async def due(
         self,
@@ -60,11 +61,11 @@ class SqlJournal:
 
     async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
         """Record ended attempts."""
-        return await self._database.write(writing.settle, outcomes, self._ids, now)
+        return await self._database.write(settling.settle, outcomes, self._ids, now)
 
     async def defer(self, deferred: Sequence[Deferred]) -> None:
         """Mark cut deliveries doubtful."""
-        await self._database.write(writing.defer, deferred)
+        await self._database.write(settling.defer, deferred)
 
     async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
         """Read owed receipts."""
@@ -74,7 +75,7 @@ class SqlJournal:
         self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
     ) -> Sequence[Finished]:
         """Record receipts."""
-        return await self._database.write(writing.settle_receipts, bot, confirmed, refused, now)
+        return await self._database.write(settling.settle_receipts, bot, confirmed, refused, now)
 
     async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
         """Keep a sample."""

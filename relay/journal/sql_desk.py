@@ -1,10 +1,9 @@
 """The operator's desk over the journal in a SQL database."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, func, select, update
 
 from relay.desk import (
     AttemptRecord,
@@ -16,7 +15,7 @@ from relay.desk import (
     MessageQuery,
     MessageSummary,
 )
-from relay.journal import finishing, keeping
+from relay.journal import keeping, sql_dead_letters
 from relay.journal.database import Database
 from relay.journal.rows import endpoint_of, read_note
 from relay.journal.schema import DEAD, PENDING, attempts, deliveries, endpoints, lanes, messages
@@ -49,17 +48,17 @@ class SqlDesk:
 
     async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
         """List dead letters."""
-        return await self._database.read(_dead_letters, query)
+        return await self._database.read(sql_dead_letters.find, query)
 
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
         """Revive dead letters."""
-        return await self._database.write(_retry, query, now)
+        return await self._database.write(sql_dead_letters.retry, query, now)
 
     async def discard(
         self, query: DeadLetterQuery, now: float, *, mark_read: bool
     ) -> Sequence[DeadLetter]:
         """Give dead letters up."""
-        return await self._database.write(_discard, query, now, mark_read=mark_read)
+        return await self._database.write(sql_dead_letters.discard, query, now, mark_read=mark_read)
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
         """List endpoints."""
@@ -85,7 +84,9 @@ def _messages(connection: Connection, query: MessageQuery) -> list[MessageSummar
         messages.c.category: query.category,
         messages.c.outcome: query.outcome,
     }
-    wanted = wanted.where(*(column == value for column, value in equal.items() if value))
+    wanted = wanted.where(
+        *(column == value for column, value in equal.items() if value is not None)
+    )
     if query.pending is not None:
         unfinished = messages.c.outcome.is_(None)
         wanted = wanted.where(unfinished if query.pending else ~unfinished)
@@ -165,108 +166,6 @@ def _summary(row: Row[Any]) -> MessageSummary:
     )
 
 
-# --- Dead letters -------------------------------------------------------------------------------
-
-
-def _selected(query: DeadLetterQuery) -> Select[Any]:
-    last = (
-        select(func.max(attempts.c.id))
-        .where(attempts.c.delivery_id == deliveries.c.id)
-        .correlate(deliveries)
-        .scalar_subquery()
-    )
-    return (
-        select(
-            deliveries.c.id,
-            deliveries.c.seq,
-            deliveries.c.attempts,
-            deliveries.c.ended_at,
-            deliveries.c.ended_reason,
-            endpoints.c.bot,
-            endpoints.c.name,
-            messages.c.message_id,
-            messages.c.conversation_id,
-            messages.c.category,
-            messages.c.received_at,
-            attempts.c.status,
-            attempts.c.detail,
-        )
-        .join_from(deliveries, endpoints)
-        .join(messages, messages.c.seq == deliveries.c.seq)
-        .join(attempts, attempts.c.id == last, isouter=True)
-        .where(DEAD, *_conditions(query))
-        .order_by(deliveries.c.ended_at, deliveries.c.id)
-        .limit(query.limit)
-    )
-
-
-def _conditions(query: DeadLetterQuery) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if query.message_ids is not None:
-        conditions.append(messages.c.message_id.in_(query.message_ids))
-    if query.bot is not None:
-        conditions.append(endpoints.c.bot == query.bot)
-    if query.endpoint is not None:
-        conditions.append(endpoints.c.name == query.endpoint)
-    if query.reason is not None:
-        conditions.append(deliveries.c.ended_reason == query.reason)
-    if query.ended_before is not None:
-        conditions.append(deliveries.c.ended_at < query.ended_before)
-    return conditions
-
-
-def _dead_letters(connection: Connection, query: DeadLetterQuery) -> list[DeadLetter]:
-    return [_dead_letter(row) for row in connection.execute(_selected(query))]
-
-
-def _dead_letter(row: Row[Any]) -> DeadLetter:
-    return DeadLetter(
-        endpoint_of(row),
-        row.message_id,
-        row.conversation_id,
-        row.category,
-        row.attempts,
-        row.ended_reason or "",
-        row.status,
-        row.detail or "",
-        row.received_at,
-        row.ended_at,
-    )
-
-
-def _retry(connection: Connection, query: DeadLetterQuery, now: float) -> list[DeadLetter]:
-    rows = connection.execute(_selected(query)).all()
-    for some in keeping.in_parts([row.id for row in rows]):
-        keeping.revive(connection, [deliveries.c.id.in_(some)], now)
-    _notify(connection, NoticeKind.REVIVED, Counter(endpoint_of(row) for row in rows))
-    return [_dead_letter(row) for row in rows]
-
-
-def _discard(
-    connection: Connection, query: DeadLetterQuery, now: float, *, mark_read: bool
-) -> list[DeadLetter]:
-    state = DeliveryState.WAIVED if mark_read else DeliveryState.DISCARDED
-    rows = connection.execute(_selected(query)).all()
-    finished: Counter[EndpointKey] = Counter()
-    for some in keeping.in_parts([row.id for row in rows]):
-        given_up = update(deliveries).where(deliveries.c.id.in_(some)).values(state=state.value)
-        connection.execute(given_up)
-    endpoint_by_seq = {row.seq: endpoint_of(row) for row in rows}
-    for seqs in keeping.in_parts(endpoint_by_seq):
-        finishing.reopen(connection, seqs)
-        finishing.owe_receipts(connection, seqs)
-        for seq, row in finishing.finish(connection, seqs, now).items():
-            finished[endpoint_by_seq[seq]] += row.outcome == MessageOutcome.DISCARDED.value
-    kind = NoticeKind.WAIVED if mark_read else NoticeKind.DISCARDED
-    _notify(connection, kind, Counter({endpoint_of(row): 0 for row in rows}) | finished)
-    return [_dead_letter(row) for row in rows]
-
-
-def _notify(connection: Connection, kind: NoticeKind, counts: Counter[EndpointKey]) -> None:
-    for endpoint, count in counts.items():
-        keeping.notify(connection, kind, endpoint, count)
-
-
 # --- Endpoints ----------------------------------------------------------------------------------
 
 
@@ -277,15 +176,15 @@ def _endpoints(connection: Connection) -> list[EndpointRecord]:
 
 def _endpoint(connection: Connection, row: Row[Any]) -> EndpointRecord:
     mine = deliveries.c.endpoint_id == row.id
-    pending = select(func.count(), func.min(deliveries.c.seq)).where(mine, PENDING)
+    pending = select(func.count(), func.min(deliveries.c.id)).where(mine, PENDING)
     count, oldest = connection.execute(pending).one()
     dead = select(func.count()).select_from(deliveries).where(mine, DEAD)
-    oldest_at = select(messages.c.received_at).where(messages.c.seq == oldest)
+    received_at = select(messages.c.received_at).join(deliveries)
     return EndpointRecord(
         endpoint_of(row),
         read_note(row),
         count,
-        connection.scalar(oldest_at) if count else None,
+        connection.scalar(received_at.where(deliveries.c.id == oldest)),
         connection.scalar(dead) or 0,
         row.configured,
     )
@@ -296,9 +195,10 @@ def _pause(connection: Connection, endpoint: EndpointKey) -> bool:
 
 
 def _resume(connection: Connection, endpoint: EndpointKey) -> bool:
-    gone = update(endpoints).where(*_named(endpoint), endpoints.c.state == GateState.GONE.value)
-    connection.execute(gone.values(state=GateState.CLOSED.value))
-    return _change(connection, endpoint, NoticeKind.RESUMED, paused=False, gone_since=None)
+    gone = endpoints.c.state == GateState.GONE.value
+    state = case((gone, GateState.CLOSED.value), else_=endpoints.c.state)
+    values = {"paused": False, "gone_since": None, "state": state}
+    return _change(connection, endpoint, NoticeKind.RESUMED, **values)
 
 
 def _change(

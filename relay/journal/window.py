@@ -1,6 +1,9 @@
 """How much of what is due is read at once: whole lanes' fronts, up to a count and a size."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 LANE_DEPTH = 32
@@ -9,27 +12,33 @@ LANE_DEPTH = 32
 T = TypeVar("T")
 
 
+@dataclass(slots=True)
 class Window(Generic[T]):
-    """Collects the fronts of lanes within the bounds; the very first delivery always fits."""
+    """What fits of the fronts of lanes; `whole` names the lanes of which nothing is left out."""
 
-    def __init__(self, limit: int, max_bytes: int) -> None:
-        self.taken: list[T] = []
-        self.lanes: set[str] = set()
-        self.whole: set[str] = set()
-        self._limit = limit
-        self._room = max_bytes
+    taken: list[T] = field(default_factory=list)
+    lanes: set[str] = field(default_factory=set)
+    whole: set[str] = field(default_factory=set)
 
-    def add(self, lane: str, front: Sequence[tuple[T, int]], *, complete: bool) -> None:
-        """Add what fits of a lane's front, items with their sizes; `complete` if it is all."""
+
+def fit(rows: Sequence[tuple[str, T, int]], limit: int, max_bytes: int) -> Window[T]:
+    """Take what fits of (lane, item, size), sorted by lane; the very first always fits.
+
+    One row more than `limit` and than `LANE_DEPTH` of a lane, if there are any, show what is cut.
+    """
+    window: Window[T] = Window()
+    cut = rows[-1][0] if len(rows) > limit else None
+    for lane, group in groupby(rows[:limit], key=itemgetter(0)):
+        front = list(group)
         taken = 0
-        for item, size in front[:LANE_DEPTH]:
-            if self.taken and (self._limit <= 0 or size > self._room):
+        for _, item, size in front[:LANE_DEPTH]:
+            if window.taken and size > max_bytes:
                 break
-            self.taken.append(item)
-            self._limit -= 1
-            self._room -= size
+            window.taken.append(item)
+            max_bytes -= size
             taken += 1
         if taken:
-            self.lanes.add(lane)
-            if complete and taken == len(front):
-                self.whole.add(lane)
+            window.lanes.add(lane)
+        if taken == len(front) and lane != cut:
+            window.whole.add(lane)
+    return window

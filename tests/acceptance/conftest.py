@@ -1,6 +1,6 @@
 """Fixtures of the acceptance tests: a nursery for all of them, and a house for each."""
 
-import json
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -29,6 +29,5 @@ async def house(nursery: Nursery, tmp_path: Path) -> AsyncIterator[House]:
         finally:
             await house.close()
             for process in house.processes:
-                print(f"--- {process.pid} ended with {process.exit_code}")
-                print("\n".join(process.err.lines[-200:]))
+                sys.stdout.write(process.story())
     assert [] == house.judge()

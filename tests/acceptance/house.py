@@ -62,9 +62,9 @@ class House:
         self.one_journal = True
         self.secrets: list[str] = []
         self._keys: dict[str, Bot] = {}
-        self._port = hold_port()
+        self._port, self._other_port = hold_port(), hold_port()
         self._place = Place(starter, http, self.until, self.changed)
-        simulator.allow_read(self.may_be_read)
+        simulator.allow_read = self.may_be_read
         self.add_bot(BOT, simulator.bot)
 
     # --- Waiting
@@ -81,7 +81,7 @@ class House:
         """Wait for what tells nobody of itself: look again and again."""
         try:
             async with asyncio.timeout(PATIENCE):
-                while not await holds():
+                while not await holds():  # noqa: ASYNC110 - another process has no event of ours
                     await asyncio.sleep(_BREATH)
         except TimeoutError:
             raise TimeoutError(f"{PATIENCE:g} s passed without {what}") from None
@@ -120,6 +120,10 @@ class House:
     async def read(self, message_ids: Sequence[str], bot: str = BOT) -> None:
         """Wait until Mixin has taken the READ of all these."""
         await self.simulator.acknowledged(message_ids, self._keys[bot])
+
+    async def posts(self, receiver: Receiver, times: int) -> None:
+        """Wait until so many requests have come to a receiver."""
+        await self.until(lambda: len(receiver.posts) >= times, f"{times} requests")
 
     def acks_of(self, message_id: str) -> int:
         """Count the READs that were sent for a message, whatever came of them."""
@@ -171,7 +175,7 @@ class House:
         return self.directory / "journal.db"
 
     async def start(self, *, journal: Path | None = None, port: int | None = None) -> RelayProcess:
-        """Start a relay, and don't wait for anything."""
+        """Start a relay, and don't wait for anything. By default it is the one at home here."""
         port = port or port_of(self._port)
         document = {
             "listen": f"127.0.0.1:{port}",
@@ -197,6 +201,11 @@ class House:
         for bot in self.bots:
             await process.said("blaze.connected", bot=bot)
         return process
+
+    async def another_relay(self) -> RelayProcess:
+        """Start a second relay with the same keystores, on a journal of its own."""
+        journal = self.directory / "another.db"
+        return await self.relay(journal=journal, port=port_of(self._other_port))
 
     async def relay_by_environment(self, receiver: Receiver) -> RelayProcess:
         """Start the installed command with variables alone, one webhook, and no file."""
@@ -267,6 +276,7 @@ class House:
         for receiver in self.receivers:
             await receiver.close()
         self._port.close()
+        self._other_port.close()
 
     def judge(self) -> list[str]:
         """List what must never be: nothing, after any test."""

@@ -38,7 +38,9 @@ class Order:
 class Child(Protocol):
     """A process that was started."""
 
-    pid: int
+    @property
+    def pid(self) -> int:
+        """Its id."""
 
     def wait(self) -> int:
         """Reap it, once it ends; answers with the exit code, or minus the signal."""
@@ -154,6 +156,9 @@ def _become(asked: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     for number, descriptor in enumerate((nothing, *descriptors)):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    # What stood here before was seekable, and a stream remembers that.
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - for as long as the process lives
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115 - likewise
     os.chdir(asked["directory"])
     os.environ.clear()
     os.environ.update(asked["environ"])
@@ -162,12 +167,14 @@ def _become(asked: Mapping[str, Any], descriptors: Sequence[int]) -> None:
 
 def main() -> None:
     """Be the nursery, or in a child the relay."""
-    from relay.cli import main as relay  # noqa: PLC0415 - this process is the one that takes its time
+    from relay.cli import main as relay
 
     for module in _MODULES:
         importlib.import_module(f"relay.commands.{module}")
     gc.freeze()
-    if _serve(socket.socket(fileno=int(sys.argv[1]))):
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        is_child = _serve(control)
+    if is_child:
         relay()
 
 

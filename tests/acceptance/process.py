@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.acceptance.nursery import Child, Order, Starter
 
 _LONGEST_LINE = 1 << 20
+_LINES_TOLD = 300
 
 Until = Callable[[Callable[[], bool], str], Awaitable[None]]
 """Waits until something holds, looked at whenever anything happened in the house."""
@@ -120,6 +121,11 @@ class Process:
             self.exit_code = self._child.wait()
         return self.exit_code
 
+    def story(self) -> str:
+        """Tell how it went, for whoever looks into a test that failed."""
+        lines = "\n".join(self.err.lines[-_LINES_TOLD:])
+        return f"--- {self.pid} ended with {self.exit_code}\n{lines}\n"
+
     async def kill(self) -> None:
         """Kill it, as a crash or a power cut would; also once it has ended."""
         if self.exit_code is None:
@@ -155,10 +161,14 @@ class RelayProcess(Process):
 
     async def said(self, name: str, times: int = 1, **fields: Any) -> dict[str, Any]:
         """Wait until such an event was logged so many times; answers with the last of them."""
+        what = f"{times} of {name} {fields}"
         await self._place.until(
-            lambda: len(self.events(name, **fields)) >= times, f"{times} of {name} {fields}"
+            lambda: self.err.ended or len(self.events(name, **fields)) >= times, what
         )
-        return self.events(name, **fields)[times - 1]
+        found = self.events(name, **fields)
+        if len(found) < times:
+            raise AssertionError(f"the relay ended without {what}")
+        return found[times - 1]
 
     # --- Signals
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import struct
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -53,14 +54,19 @@ def busy(status: int, retry_after: int) -> Answer:
 
 @dataclass(slots=True)
 class Post:
-    """One request; `status` is None as long as it is not answered, and for ever if it is cut."""
+    """One request; `status` is None as long as it is not answered, and for ever if it is cut.
 
+    Times are monotonic seconds.
+    """
+
+    at: float
     message_id: str
     attempt: int
     prior: str
     headers: Mapping[str, str]
     event: dict[str, Any]
     status: int | None = None
+    ended_at: float | None = None
     cut: bool = False
 
     @property
@@ -207,6 +213,7 @@ class Receiver:
             return web.Response(status=400)
         headers = request.headers
         post = Post(
+            time.monotonic(),
             headers["webhook-id"],
             int(headers["relay-attempt"]),
             headers["relay-prior-outcome"],
@@ -219,6 +226,7 @@ class Receiver:
             return await self._act(request, post, self._behaviour(post.message_id))
         finally:
             post.cut = post.status is None
+            post.ended_at = time.monotonic()
             self._changed()
 
     def _checked(self, request: web.Request, body: bytes) -> dict[str, Any] | None:

@@ -68,3 +68,10 @@ def refusal(parse: Callable[[str], object], text: str) -> str:
     except ValueError as error:
         return str(error)
     return "expected nothing else"
+
+
+def at(key: str, value: Any, where: str) -> Change:
+    def change(settings: dict[str, Any], bot: dict[str, Any], endpoint: dict[str, Any]) -> None:
+        {"settings": settings, "bot": bot, "endpoint": endpoint}[where][key] = value
+
+    return change

@@ -206,12 +206,10 @@ class World:
         """Let the relay come to rest; what is in flight after `drain` seconds is cut."""
         run, self._run = self.run, None
         self.cut_attempts = await run.come_to_rest(drain)
-        if self.cut_attempts:
+        if self.cut_attempts or not run.written or self.disk.full:
             self.courier.interrupted()
-        if run.written:
+        if run.written and not self.disk.full:
             await self.disk.stop()
-        else:
-            self.courier.interrupted()
         await run.end()
 
     async def cut(self) -> None:

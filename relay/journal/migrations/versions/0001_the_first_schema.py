@@ -42,15 +42,15 @@ def upgrade() -> None:
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("frame", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
-        sa.UniqueConstraint("bot", "message_id"),
+        sa.UniqueConstraint("message_id", "bot"),
     )
     with op.batch_alter_table("messages", schema=None) as batch_op:
         batch_op.create_index(
             "messages_finished",
             ["finished_at"],
             unique=False,
-            sqlite_where=sa.text("outcome IS NOT NULL"),
-            postgresql_where=sa.text("outcome IS NOT NULL"),
+            sqlite_where=sa.text("outcome != 'dead'"),
+            postgresql_where=sa.text("outcome != 'dead'"),
         )
         batch_op.create_index(
             "messages_owed",
@@ -61,7 +61,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "messages_pending",
-            ["bot", "seq"],
+            ["bot", "receipt", "seq"],
             unique=False,
             sqlite_where=sa.text("outcome IS NULL"),
             postgresql_where=sa.text("outcome IS NULL"),

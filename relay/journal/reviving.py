@@ -1,0 +1,44 @@
+"""Makes dead letters due again."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from relay.journal import finishing
+from relay.journal.many import among, in_parts
+from relay.journal.schema import deliveries, lanes
+from relay.model import DeliveryState
+
+_THESE = among(deliveries.c.id, "ids")
+_SEQS = select(deliveries.c.seq).where(_THESE)
+_REVIVE = (
+    update(deliveries)
+    .where(_THESE)
+    .values(
+        state=DeliveryState.PENDING.value,
+        failures=0,
+        rejections=0,
+        first_attempt_at=None,
+        ended_at=None,
+        ended_reason=None,
+    )
+)
+_due_at: Any = bindparam("now")
+_THEIR_LANES = insert(lanes).from_select(
+    ["endpoint_id", "lane", "due_at"],
+    select(deliveries.c.endpoint_id, deliveries.c.lane, _due_at).where(_THESE).distinct(),
+)
+_OPEN_LANES = _THEIR_LANES.on_conflict_do_update(
+    index_elements=[lanes.c.endpoint_id, lanes.c.lane],
+    set_={"due_at": func.min(lanes.c.due_at, _THEIR_LANES.excluded.due_at)},
+)
+
+
+def revive(connection: Connection, dead: Collection[int], now: float) -> None:
+    """Make dead letters due at once, their patience anew, and their messages unfinished."""
+    for ids in in_parts(dead):
+        connection.execute(_OPEN_LANES, {"ids": ids, "now": now})
+        connection.execute(_REVIVE, {"ids": ids})
+        finishing.reopen(connection, set(connection.scalars(_SEQS, {"ids": ids})))

@@ -1,0 +1,78 @@
+"""The journal's transactions that begin and end a run."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from relay.journal import finishing
+from relay.journal.many import in_parts
+from relay.journal.receiving import EndpointIds, Numbers
+from relay.journal.reviving import revive
+from relay.journal.rows import endpoint_of
+from relay.journal.rules import REMOVED
+from relay.journal.schema import DEAD, PENDING, deliveries, endpoints, lanes, run
+from relay.model import DeliveryState, EndpointKey, GateState
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a run starts with."""
+
+    clean: bool
+    ids: EndpointIds
+    numbers: Numbers
+
+
+def start(connection: Connection, configured: Collection[EndpointKey], now: float) -> Run:
+    """Begin a run."""
+    clean = connection.scalar(select(run.c.clean).where(run.c.id == 1))
+    connection.execute(delete(run))
+    connection.execute(insert(run).values(id=1, clean=False))
+    if clean is False:
+        doubt = update(deliveries).where(PENDING, ~deliveries.c.doubtful)
+        connection.execute(doubt.values(doubtful=True))
+    ids = _adopt(connection, configured)
+    _bury_removed(connection, now)
+    _revive_returned(connection, now)
+    return Run(clean is not False, ids, Numbers.read(connection))
+
+
+def stop(connection: Connection) -> None:
+    """End a run cleanly."""
+    connection.execute(update(run).values(clean=True))
+
+
+def _adopt(connection: Connection, configured: Collection[EndpointKey]) -> EndpointIds:
+    connection.execute(update(endpoints).values(configured=False))
+    for key in configured:
+        values = {"bot": key.bot, "name": key.name, "state": GateState.CLOSED.value}
+        row = upsert(endpoints).values(**values, configured=True, paused=False)
+        names = [endpoints.c.bot, endpoints.c.name]
+        connection.execute(
+            row.on_conflict_do_update(index_elements=names, set_={"configured": True})
+        )
+    return {endpoint_of(row): row.id for row in connection.execute(select(endpoints))}
+
+
+def _bury_removed(connection: Connection, now: float) -> None:
+    """Make dead letters of what is owed to endpoints that are no longer configured."""
+    gone = select(endpoints.c.id).where(~endpoints.c.configured)
+    buried = (
+        update(deliveries)
+        .where(PENDING, deliveries.c.endpoint_id.in_(gone))
+        .values(state=DeliveryState.DEAD.value, ended_at=now, ended_reason=REMOVED)
+        .returning(deliveries.c.seq)
+    )
+    seqs = set(connection.scalars(buried))
+    connection.execute(delete(lanes).where(lanes.c.endpoint_id.in_(gone)))
+    for some in in_parts(seqs):
+        finishing.finish(connection, some, now)
+
+
+def _revive_returned(connection: Connection, now: float) -> None:
+    """Make due again what is owed to endpoints that are configured again."""
+    back = select(endpoints.c.id).where(endpoints.c.configured)
+    removed = (DEAD, deliveries.c.ended_reason == REMOVED, deliveries.c.endpoint_id.in_(back))
+    revive(connection, connection.scalars(select(deliveries.c.id).where(*removed)).all(), now)

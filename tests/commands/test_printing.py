@@ -1,0 +1,69 @@
+"""Tables and times."""
+
+import sys
+
+import pytest
+
+from relay.commands.printing import age, moment, print_note, print_table, took
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (0.4, "0s"), (59, "59s"), (119, "1m"), (7200, "2h"), (200_000, "2d")],
+)
+def test_ages_are_rough(seconds: float, text: str) -> None:
+    """An age is its largest unit."""
+    assert text == age(seconds)
+
+
+def test_moments() -> None:
+    """A time is in UTC, with how long ago it was or how soon it will be."""
+    assert "2023-11-14T22:13:20Z (1m ago)" == moment(1_700_000_000.9, 1_700_000_061.0)
+    assert "2023-11-14T22:13:20Z (in 1h)" == moment(1_700_000_000.0, 1_699_996_400.0)
+    assert "-" == moment(None, 0.0)
+
+
+def test_durations() -> None:
+    """A request's duration is in milliseconds, a long one's in seconds."""
+    assert ["0ms", "250ms", "9999ms", "15.0s"] == [took(s) for s in (0, 0.25, 9.999, 15.0)]
+
+
+def test_strangers_text_stays_in_its_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters move no cursor and make no column."""
+    print_table(("a", "b"), [("x\ty\n", "\x1b[2Jz\x00\u202e")])
+    assert "x y \t [2Jz  \n" == capsys.readouterr().out
+
+
+def test_a_table_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal cells are text and no markup, and notes are told."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    print_table(("head", ""), [("[red]x[/red]", ":smile:")])
+    print_table(("", ""), [("no", "head")])
+    print_note("a word")
+    out = capsys.readouterr().out
+    assert "head" in out
+    assert "[red]x[/red] " in out
+    assert ":smile:" in out
+    assert out.endswith("a word\n")
+
+
+def test_ids_stay_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes into the next command is not cut on a narrow terminal, and nothing is lost."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    message = "ce64f7b8-8015-4017-b250-8f2cbd0e3383"
+    print_table(("received", "message", "detail"), [("x" * 30, message, "y" * 30)])
+    out = capsys.readouterr().out
+    assert message in out
+    assert 60 == out.count("x") + out.count("y")
+
+
+def test_a_note_is_for_people_only(capsys: pytest.CaptureFixture[str]) -> None:
+    """Programs that read tables are spared the notes."""
+    print_note("a word")
+    assert "" == capsys.readouterr().out

@@ -1,0 +1,89 @@
+"""A message's timeline."""
+
+from dataclasses import replace
+
+import pytest
+
+from relay.commands.timeline import timeline
+from relay.desk import AttemptRecord, DeliveryRecord, MessageHistory, MessageSummary
+from relay.model import (
+    AttemptOutcome,
+    DeliveryState,
+    EndpointKey,
+    MessageOutcome,
+    Reason,
+    ReceiptState,
+    Source,
+)
+
+CRM = EndpointKey("support", "crm")
+SUMMARY = MessageSummary(
+    "support", "id", "c", "u", "PLAIN_TEXT", Source.PENDING, 10.0, None, None, ReceiptState.NONE
+)
+TIMEOUT = AttemptRecord(1, 11.0, 15.0, AttemptOutcome.TRANSIENT, None, Reason.TIMEOUT, "")
+TAKEN = AttemptRecord(2, 30.0, 0.02, AttemptOutcome.SUCCESS, 200, None, "")
+PENDING = DeliveryRecord(
+    CRM,
+    required=True,
+    state=DeliveryState.PENDING,
+    attempts=(TIMEOUT,),
+    due_at=29.0,
+    waits=False,
+    doubtful=True,
+    ended_at=None,
+    ended_reason=None,
+)
+
+
+def _told(summary: MessageSummary, *deliveries: DeliveryRecord) -> list[tuple[float | None, str]]:
+    history = MessageHistory(summary, deliveries, 32.0, b"{}")
+    return [(event.at, event.what) for event in timeline(history)]
+
+
+def test_what_comes_next_is_last() -> None:
+    """A pending delivery tells its attempts, and when the next one is due."""
+    assert [
+        (10.0, "received (pending)"),
+        (11.0, "attempt 1: transient (timeout) after 15.0s"),
+        (29.0, "attempt 2 is due; an earlier one may have been taken"),
+    ] == _told(SUMMARY, PENDING)
+
+
+def test_a_delivery_that_waits() -> None:
+    """One that waits for an earlier message of its lane has no time yet."""
+    waiting = replace(PENDING, attempts=(), waits=True, due_at=None, doubtful=False)
+    assert (None, "waits for an earlier message of its lane") == _told(SUMMARY, waiting)[-1]
+
+
+def test_a_happy_end() -> None:
+    """The 2xx, the receipt and the end are told in their order."""
+    summary = replace(
+        SUMMARY,
+        outcome=MessageOutcome.READ,
+        finished_at=32.0,
+        receipt=ReceiptState.CONFIRMED,
+    )
+    taken = replace(
+        PENDING, state=DeliveryState.DELIVERED, attempts=(TIMEOUT, TAKEN), ended_at=31.0
+    )
+    assert [
+        (10.0, "received (pending)"),
+        (11.0, "attempt 1: transient (timeout) after 15.0s"),
+        (30.0, "attempt 2: success 200 after 20ms"),
+        (31.0, "delivered"),
+        (32.0, "marked READ"),
+        (32.0, "finished: read"),
+    ] == _told(summary, taken)
+
+
+@pytest.mark.parametrize(
+    ("receipt", "event"),
+    [
+        (ReceiptState.OWED, (None, "READ is to be said to Mixin")),
+        (ReceiptState.CONFIRMED, (32.0, "marked READ")),
+        (ReceiptState.REFUSED, (32.0, "READ was refused by Mixin for good")),
+    ],
+)
+def test_receipts(receipt: ReceiptState, event: tuple[float | None, str]) -> None:
+    """Where the READ stands is told."""
+    assert event == _told(replace(SUMMARY, receipt=receipt))[-1]
