@@ -1,6 +1,7 @@
 """The composition root: puts the relay together, runs it, and lets it come to rest."""
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,6 +27,10 @@ from relay.webhook.address_guard import AddressGuard
 
 FLUSH_TIMEOUT = 10.0
 """How long a stop waits for the journal and for Mixin once the attempts have ended."""
+
+
+_SECRET_HEADER = re.compile(r"auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
+"""Headers whose values are secrets, most likely; a tenant's name is none."""
 
 
 class Service:
@@ -273,6 +278,8 @@ def _secrets(settings: Settings) -> Iterator[str]:
     """Name what must never come out, wherever it turns up."""
     if settings.admin_token is not None:
         yield settings.admin_token.get_secret_value()
-    for bot in settings.bots:
-        for endpoint in bot.endpoints:
-            yield from endpoint.request_headers().values()
+    for endpoint in (endpoint for bot in settings.bots for endpoint in bot.endpoints):
+        headers = endpoint.request_headers().items()
+        yield from (value for name, value in headers if _SECRET_HEADER.search(name))
+        if endpoint.target.authorization is not None:
+            yield endpoint.target.authorization

@@ -15,6 +15,7 @@ from relay.blaze.keystore import Keystore, KeystoreError, parse_keystore
 from relay.config.addresses import LISTEN, Listen, Url, is_public, parse_listen, parse_url
 from relay.config.durations import DURATION, parse_duration
 from relay.webhook.exchange import Target, TargetError
+from relay.webhook.headers import is_own
 from relay.webhook.signature import SecretError, Signer
 
 T = TypeVar("T")
@@ -33,27 +34,6 @@ _CATEGORY_FORM = re.compile(r"[A-Z0-9_*?!\[\]-]{1,64}")
 _TOKEN_FORM = re.compile(r"[!-~]+")
 _HEADER_NAME_FORM = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _HEADER_VALUE_FORM = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
-
-_OWN_HEADERS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-    }
-)
-"""What the relay or HTTP itself sets; a second one would make the request ambiguous."""
-
-_OWN_PREFIXES = ("webhook-", "relay-", "proxy-")
 
 
 def _reading(read: Callable[[str], T]) -> BeforeValidator:
@@ -111,7 +91,7 @@ def _token(text: str) -> SecretStr:
 def _header_name(text: str) -> str:
     if not _HEADER_NAME_FORM.fullmatch(text):
         raise ValueError("expected a header name of letters, digits and hyphens")
-    if text.lower() in _OWN_HEADERS or text.lower().startswith(_OWN_PREFIXES):
+    if is_own(text):
         raise ValueError("expected another header, since the relay sets this one itself")
     return text
 

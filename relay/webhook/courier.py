@@ -9,32 +9,13 @@ from relay.model import Delivery, EndpointKey, PriorOutcome, Verdict
 from relay.ports import Clock
 from relay.webhook.envelope import Envelopes, build_test_event
 from relay.webhook.exchange import Request, Sender, Target
+from relay.webhook.headers import is_own
 from relay.webhook.signature import Signer
 from relay.webhook.verdict import judge
 
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _VISIBLE = re.compile(r"[!-~]+")
-
-# What the relay says itself, and what frames a request: not to be configured (interface.md 4).
-_OWN_PREFIXES = ("webhook-", "relay-", "proxy-")
-_OWN = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "user-agent",
-    }
-)
 
 
 class HeaderError(ValueError):
@@ -86,7 +67,7 @@ class Destination:
 def _check_header(name: str, value: str) -> None:
     if not _TOKEN.fullmatch(name):
         raise HeaderError(f"{name!r} is no header name")
-    if name.lower() in _OWN or name.lower().startswith(_OWN_PREFIXES):
+    if is_own(name):
         raise HeaderError(f"the header {name} is the relay's own")
     if _CONTROL.search(value):
         raise HeaderError(f"the header {name} has control characters in it")
