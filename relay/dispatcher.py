@@ -321,5 +321,6 @@ def _reached(time: float | None, now: float) -> bool:
 
 
 def _describe(verdict: Verdict) -> str:
-    parts = (verdict.reason, verdict.status and f"status {verdict.status}", verdict.detail)
+    said = f"status {verdict.status}" if verdict.status else verdict.detail
+    parts = (verdict.reason, said)
     return ", ".join(str(part) for part in parts if part)

@@ -6,14 +6,14 @@ between threads several times for each statement, which costs more than the stat
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc
-from sqlalchemy.pool import QueuePool
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 
 from relay.ports import JournalUnavailable
 
@@ -25,11 +25,16 @@ BUSY_TIMEOUT = 5.0
 
 _READERS = 2
 _PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
     # Power loss may take the last commits: Mixin still holds what is unread (design.md 6, W8).
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA cache_size=-65536",
+)
+_WRITER_PRAGMAS = (
+    *_PRAGMAS,
+    "PRAGMA journal_mode=WAL",
+    # Under a burst the same index pages change again and again: 16 MB of them are copied at once.
+    "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA journal_size_limit=67108864",
 )
 
@@ -44,8 +49,10 @@ class Database:
     def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
         self.path = path
         # One writer at a time, and no reader that becomes one: SQLite would answer "locked".
-        self._writer = _Lane(path, busy_timeout, begin="BEGIN IMMEDIATE", threads=1)
-        self._readers = _Lane(path, busy_timeout, begin="BEGIN", threads=_READERS)
+        writer = _engine(path, busy_timeout, begin="BEGIN IMMEDIATE", pragmas=_WRITER_PRAGMAS)
+        self._writer = _Workers(writer, threads=1)
+        readers = _engine(path, busy_timeout, begin="BEGIN", pragmas=_PRAGMAS)
+        self._readers = _Workers(readers, threads=_READERS)
 
     async def write(
         self, change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -61,8 +68,8 @@ class Database:
 
     async def close(self) -> None:
         """Let what runs end, and close every connection."""
-        await self._writer.close()
         await self._readers.close()
+        await self._writer.close()  # the last to close takes the WAL into the database
 
     def size_bytes(self) -> int:
         """Measure the files."""
@@ -70,19 +77,12 @@ class Database:
         return sum(file.stat().st_size for file in files if file.exists())
 
 
-class _Lane:
+class _Workers:
     """Threads that work on the database, a connection for each."""
 
-    def __init__(self, path: Path, busy_timeout: float, *, begin: str, threads: int) -> None:
-        self._engine = create_engine(
-            f"sqlite:///{path}",
-            poolclass=QueuePool,
-            pool_size=threads,
-            max_overflow=0,
-            connect_args={"timeout": busy_timeout, "check_same_thread": False},
-        )
+    def __init__(self, engine: Engine, *, threads: int) -> None:
+        self._engine = engine
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="journal")
-        _prepare(self._engine, begin=begin)
 
     async def run(self, work: Callable[[Connection], R]) -> R:
         """Do work in a transaction on one of the threads."""
@@ -99,16 +99,19 @@ class _Lane:
             return work(connection)
 
 
-def _prepare(engine: Engine, *, begin: str) -> None:
-    """Let SQLAlchemy begin transactions, which the driver would otherwise do too late."""
+def _engine(path: Path, busy_timeout: float, *, begin: str, pragmas: tuple[str, ...]) -> Engine:
+    """Make an engine that begins transactions itself: the driver would do so too late."""
 
     def connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        for pragma in _PRAGMAS:
+        for pragma in pragmas:
             connection.execute(pragma).close()
 
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, connect_args={"timeout": busy_timeout})
     event.listen(engine, "connect", connect)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
 
 
 @contextmanager
@@ -116,6 +119,11 @@ def _mapped_errors() -> Iterator[None]:
     """Tell what may pass, such as a full disk or a lock, from what is a bug."""
     try:
         yield
-    except (exc.OperationalError, exc.TimeoutError) as error:
-        reason = getattr(error, "orig", None) or error
-        raise JournalUnavailable(f"{type(reason).__name__}: {reason}") from error
+    except exc.OperationalError as error:
+        if _primary_code(error.orig) == sqlite3.SQLITE_ERROR:  # SQL that makes no sense
+            raise
+        raise JournalUnavailable(f"{type(error.orig).__name__}: {error.orig}") from error
+
+
+def _primary_code(error: BaseException | None) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF

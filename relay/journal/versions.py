@@ -7,7 +7,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -17,8 +17,13 @@ class WrongVersion(Exception):  # noqa: N818 - said to an operator, who did noth
 
 
 def upgrade(connection: Connection) -> None:
-    """Bring the schema to the newest version. Raises `WrongVersion` if it is newer than that."""
+    """Bring the schema to the newest version.
+
+    Raises `WrongVersion` if it is newer than that, or no journal's at all.
+    """
     found = _found(connection)
+    if found is None and inspect(connection).get_table_names():
+        raise WrongVersion("it is a database, but not a relay's journal")
     if found is not None and found not in _known():
         raise WrongVersion(f"its schema {found} is newer than this relay; upgrade the relay")
     config = _config()

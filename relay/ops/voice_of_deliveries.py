@@ -202,7 +202,8 @@ def _of(fact: AttemptEnded) -> dict[str, Any]:
         "outcome": attempt.verdict.outcome,
         "reason": attempt.verdict.reason,
         "status": attempt.verdict.status,
-        "detail": attempt.verdict.detail,
+        # A receiver's own words may quote the message: they are for `relay messages show`.
+        "detail": "" if attempt.verdict.status else attempt.verdict.detail,
         "duration": round(attempt.duration, 3),
         "due_at": fact.due_at,
     }

@@ -233,18 +233,12 @@ async def test_w10_two_relays_side_by_side(house: House) -> None:
     assert sorted([*ids, *ids]) == sorted(receiver.taken)
 
 
-@pytest.mark.prove
-@pytest.mark.parametrize("seed", range(2))
-async def test_kills_at_random_lose_nothing(house: House, seed: int) -> None:
-    """A handful of kills in the middle of traffic: after healing all is READ, nothing is lost.
-
-    What came twice was announced as `unknown`: the house judges that after each test.
-    """
-    chance = random.Random(seed)
+async def kill_at_random(house: House, chance: random.Random, times: int) -> None:
+    """Kill relay after relay in the middle of traffic; the last one heals everything."""
     house.settings["log_level"] = "info"
     crm, archive = await house.receiver("crm"), await house.receiver("archive")
     ids: list[str] = []
-    for _ in range(5):
+    for _ in range(times):
         relay = await house.start()
         for _ in range(40):
             crm.next(chance.choice([OK, OK, OK, Answer(500), Answer(503)]))
@@ -255,3 +249,18 @@ async def test_kills_at_random_lose_nothing(house: House, seed: int) -> None:
     await house.read(ids)
     assert set(ids) == set(crm.taken) == set(archive.taken)
     assert 0 == await relay.stop()
+
+
+async def test_kills_at_random_lose_nothing(house: House) -> None:
+    """A handful of kills in the middle of traffic: after healing all is READ, nothing is lost.
+
+    What came twice was announced as `unknown`: the house judges that after each test.
+    """
+    await kill_at_random(house, random.Random(0), 5)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("seed", range(1, 6))
+async def test_many_kills_at_random_lose_nothing(house: House, seed: int) -> None:
+    """The same at other moments, and more often."""
+    await kill_at_random(house, random.Random(seed), 8)

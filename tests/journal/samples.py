@@ -1,5 +1,6 @@
 """Values for tests of the journal, short to write."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from relay.model import (
@@ -8,7 +9,9 @@ from relay.model import (
     DeadLettered,
     Delivered,
     Delivery,
+    Due,
     EndpointKey,
+    Finished,
     Fresh,
     Message,
     Outcome,
@@ -27,6 +30,7 @@ from relay.ports import Journal
 CRM = EndpointKey("bot", "crm")
 LOG = EndpointKey("bot", "log")
 NOW = 1_700_000_000.0
+LATER = NOW + 1_000_000
 
 
 def uuid(number: int) -> str:
@@ -34,11 +38,16 @@ def uuid(number: int) -> str:
     return str(UUID(int=number))
 
 
-def message(number: int, *, conversation: str = "c", frame: bytes = b"{}") -> Message:
+def message(
+    number: int,
+    *,
+    bot: str = "bot",
+    conversation: str = "c",
+    category: str = "PLAIN_TEXT",
+    frame: bytes = b"{}",
+) -> Message:
     """Make a message."""
-    return Message(
-        "bot", uuid(number), conversation, "u", "PLAIN_TEXT", Source.LIVE, frame, NOW + number
-    )
+    return Message(bot, uuid(number), conversation, "u", category, Source.LIVE, frame, NOW + number)
 
 
 def arrival(
@@ -46,13 +55,16 @@ def arrival(
     *endpoints: EndpointKey,
     lane: str = "c",
     optional: tuple[EndpointKey, ...] = (),
+    bot: str = "bot",
+    category: str = "PLAIN_TEXT",
     unwanted_read: bool = True,
     frame: bytes = b"{}",
 ) -> Arrival:
     """Make an arrival that is owed to the given endpoints."""
     owed = [Owed(key, lane, required=True) for key in endpoints]
     owed += [Owed(key, lane, required=False) for key in optional]
-    return Arrival(message(number, conversation=lane, frame=frame), tuple(owed), unwanted_read)
+    came = message(number, bot=bot, conversation=lane, category=category, frame=frame)
+    return Arrival(came, tuple(owed), unwanted_read)
 
 
 def fresh(recorded: Recorded) -> Fresh:
@@ -86,6 +98,37 @@ def postponed(delivery: Delivery, due_at: float, verdict: Verdict | None = None)
     return Postponed(delivery, attempt(delivery, failed), due_at)
 
 
-def dead(delivery: Delivery) -> Outcome:
+def dead(delivery: Delivery, verdict: Verdict | None = None) -> Outcome:
     """Make the end that an operator has to look at."""
-    return DeadLettered(delivery, attempt(delivery, Rejected(Reason.HTTP_4XX, 400, "no")))
+    refused = verdict or Rejected(Reason.HTTP_4XX, 400, "no")
+    return DeadLettered(delivery, attempt(delivery, refused))
+
+
+async def due(
+    journal: Journal,
+    endpoint: EndpointKey = CRM,
+    *,
+    now: float = LATER,
+    skip: Sequence[str] = (),
+    limit: int = 1000,
+    max_bytes: int = 1_000_000,
+) -> Due:
+    """Ask for what is due."""
+    return await journal.due(endpoint, now, skip=skip, limit=limit, max_bytes=max_bytes)
+
+
+def ids(answer: Due) -> list[str]:
+    """Name the messages in their order."""
+    return [delivery.message.message_id for delivery in answer.deliveries]
+
+
+async def confirm(journal: Journal, bot: str = "bot", *, now: float = NOW) -> Sequence[Finished]:
+    """Let Mixin take every receipt that is owed."""
+    owed = await journal.owed_receipts(bot, after=0, limit=1000)
+    seqs = [receipt.seq for receipt in owed]
+    return await journal.settle_receipts(bot, confirmed=seqs, refused=[], now=now)
+
+
+async def imbalance(journal: Journal) -> int:
+    """Give what is wrong in the books, of all bots."""
+    return sum(abs(bot.imbalance) for bot in (await journal.census()).bots.values())

@@ -1,16 +1,9 @@
 """What every journal promises to the relay."""
 
-from collections.abc import Sequence
-
-import pytest
-
-from relay.journal import OpenJournal
 from relay.model import (
     BotCensus,
     Deferred,
-    Due,
     Duplicate,
-    EndpointKey,
     EndpointNote,
     Finished,
     Fresh,
@@ -25,44 +18,19 @@ from relay.model import (
 from relay.ports import Journal
 from tests.journal.samples import (
     CRM,
+    LATER,
     LOG,
     NOW,
     arrival,
     dead,
     delivered,
+    due,
     fresh,
+    ids,
     postponed,
     receive,
     uuid,
 )
-
-LATER = NOW + 1_000_000
-
-
-@pytest.fixture
-async def journal(opened: OpenJournal) -> Journal:
-    """Start a run with two endpoints."""
-    assert await opened.journal.start([CRM, LOG], NOW)
-    return opened.journal
-
-
-async def due(
-    journal: Journal,
-    endpoint: EndpointKey = CRM,
-    *,
-    now: float = LATER,
-    skip: Sequence[str] = (),
-    limit: int = 1000,
-    max_bytes: int = 1_000_000,
-) -> Due:
-    """Ask for what is due."""
-    return await journal.due(endpoint, now, skip=skip, limit=limit, max_bytes=max_bytes)
-
-
-def ids(answer: Due) -> list[str]:
-    """Name the messages in their order."""
-    return [delivery.message.message_id for delivery in answer.deliveries]
-
 
 # --- Receiving ----------------------------------------------------------------------------------
 

@@ -1,0 +1,121 @@
+"""What an operator does on the command line, a running relay notices within 5 seconds."""
+
+import time
+
+from tests.acceptance.house import BOT, House
+from tests.acceptance.process import RelayProcess
+from tests.acceptance.receiver import OK, Answer, Receiver
+
+SOON = 5.0
+
+
+async def noticed(house: House, relay: RelayProcess, kind: str, *command: str) -> None:
+    """Give a command to the running relay, and see that it is noticed in time."""
+    before = len(relay.events("operator.noticed"))
+    await house.command(*command)
+    done = time.monotonic()
+    await relay.said("operator.noticed", times=before + 1)
+    assert time.monotonic() - done < SOON
+    assert kind == relay.events("operator.noticed")[before]["kind"]
+
+
+async def dead_letter(house: House, relay: RelayProcess, receiver: Receiver) -> str:
+    """Let one message become a dead letter."""
+    (message_id,) = house.push()
+    receiver.script(message_id, *[Answer(400)] * 3)
+    await relay.said("delivery.dead_lettered", message_id=message_id)
+    return message_id
+
+
+async def test_a_paused_endpoint_keeps_everything(house: House) -> None:
+    """Paused, an endpoint gets nothing, over a restart too; resumed, it gets all of it."""
+    receiver = await house.receiver()
+    relay = await house.relay()
+    await noticed(house, relay, "paused", "endpoints", "pause", "crm")
+    ids = house.push(5)
+    await relay.said("message.received", times=5)
+    state = (await relay.metrics()).value("relay_endpoint_state", bot=BOT, endpoint="crm")
+    assert 3 == state
+    (listed,) = (await house.command("endpoints", "list"))["endpoints"]
+    assert ("paused", 5) == (listed["state"], listed["pending"])
+    assert 0 == await relay.stop()
+    relay = await house.relay()
+    assert [] == receiver.posts
+    await noticed(house, relay, "resumed", "endpoints", "resume", "crm")
+    await house.read(ids)
+
+
+async def test_resume_pokes_an_open_gate(house: House) -> None:
+    """Whoever has mended a receiver need not wait for the next probe."""
+    gate = {"open_after": 1, "probe_max": "1h"}
+    receiver = await house.receiver(gate=gate, retry={"first": "1h", "max": "1h"})
+    receiver.next(Answer(500))
+    relay = await house.relay()
+    ids = house.push(3)
+    await relay.said("gate.opened")
+    await noticed(house, relay, "resumed", "endpoints", "resume", "crm")
+    await house.read(ids)
+
+
+async def test_a_dead_letter_is_sent_again(house: House) -> None:
+    """`dead-letters retry` makes it due at once, and it is READ after its 2xx."""
+    receiver = await house.receiver()
+    relay = await house.relay()
+    message_id = await dead_letter(house, relay, receiver)
+    (listed,) = (await house.command("dead-letters", "list"))["dead_letters"]
+    assert (message_id, "http_4xx", 400) == (
+        listed["message_id"],
+        listed["reason"],
+        listed["status"],
+    )
+    await noticed(house, relay, "revived", "dead-letters", "retry", message_id)
+    await house.read([message_id])
+    assert [1, 2, 3, 4] == [post.attempt for post in receiver.posts]
+    assert "failed" == receiver.posts[-1].prior
+    assert [] == (await house.command("dead-letters", "list"))["dead_letters"]
+
+
+async def test_a_discarded_dead_letter_stays_unread(house: House) -> None:
+    """`discard` gives it up and tells Mixin nothing; the count says so."""
+    receiver = await house.receiver()
+    relay = await house.relay()
+    message_id = await dead_letter(house, relay, receiver)
+    await noticed(house, relay, "discarded", "dead-letters", "discard", message_id, "--yes")
+    name = "relay_messages_finished_total"
+    assert 1 == (await relay.metrics()).value(name, bot=BOT, outcome="discarded")
+    (later,) = house.push()
+    await house.read([later])
+    assert [message_id] == house.simulator.pending()
+
+
+async def test_a_discarded_dead_letter_may_be_marked_read(house: House) -> None:
+    """`discard --mark-read` is the one way in which a message is READ without a 2xx."""
+    receiver = await house.receiver()
+    relay = await house.relay()
+    message_id = await dead_letter(house, relay, receiver)
+    house.waived.add(message_id)
+    arguments = ("dead-letters", "discard", message_id, "--yes", "--mark-read")
+    await noticed(house, relay, "waived", *arguments)
+    await house.read([message_id])
+    assert not receiver.has_taken(message_id)
+
+
+async def test_a_message_tells_its_story(house: House) -> None:
+    """`messages show` has each attempt, the receipt, and not a word of the content."""
+    receiver = await house.receiver()
+    (message_id,) = house.push()
+    receiver.script(message_id, Answer(503), OK)
+    relay = await house.relay()
+    await house.read([message_id])
+    await relay.said("message.finished", outcome="read")
+    (history,) = (await house.command("messages", "show", message_id))["histories"]
+    (delivery,) = history["deliveries"]
+    attempts = [(one["number"], one["status"], one["reason"]) for one in delivery["attempts"]]
+    assert [(1, 503, "http_503"), (2, 200, None)] == attempts
+    assert "delivered" == delivery["state"]
+    (listed,) = (await house.command("messages", "list", "--finished"))["messages"]
+    assert (message_id, "read", "confirmed") == (
+        listed["message_id"],
+        listed["outcome"],
+        listed["receipt"],
+    )
