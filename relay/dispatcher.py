@@ -79,7 +79,7 @@ class Dispatcher:
     ) -> None:
         self.endpoint = endpoint
         self.gate = gate
-        self.lanes = lanes or Lanes()
+        self.lanes = lanes if lanes is not None else Lanes()  # an empty window is falsy
         self._retry = retry
         self._with = neighbours
         self._turn = asyncio.Lock()

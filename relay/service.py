@@ -211,12 +211,15 @@ class Crew:
 
     async def written_down(self, seconds: float) -> bool:
         """Wait so long for the journal to take what has been read and what has ended."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
         self._steward.close()
         _, cut = await asyncio.wait(self._dispatchers, timeout=seconds)
         self.house.outcomes.close()
         for bot in self._bots:
             bot.intake.group.close()
-        _, open_ = await asyncio.wait([*self._records, self._stewardship], timeout=seconds)
+        left = max(0.0, deadline - loop.time())
+        _, open_ = await asyncio.wait([*self._records, self._stewardship], timeout=left)
         return not cut and not open_
 
     async def receipts_sent(self, seconds: float) -> None:

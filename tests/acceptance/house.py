@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import re
 import secrets
 import sqlite3
 from collections import defaultdict
@@ -29,8 +30,10 @@ PATIENCE = 30.0
 """Seconds that a wait for a fact lasts at most."""
 
 _BREATH = 0.01
+_TOKEN = re.compile(r"eyJ[\w-]{16}")
 _PATIENT_GATE = {"open_after": 1000, "probe_max": "50ms"}
 _QUICK_RETRY = {"first": "10ms", "max": "50ms", "give_up_after": "72h", "rejected_attempts": 3}
+_PRIVATE = {"session_private_key", "private_key", "pin_token"}
 _TIMES = {
     "messages": ("received_at", "receipt_at", "finished_at"),
     "deliveries": ("first_attempt_at", "ended_at"),
@@ -97,7 +100,8 @@ class House:
         keystore = self.directory / f"{name}.json"
         keystore.write_text(self.simulator.keystore_json(bot))
         self._keys[name] = bot
-        self.secrets.append(bot.keystore["session_private_key"])
+        for key in _PRIVATE & bot.keystore.keys():
+            self.secrets += [line for line in bot.keystore[key].splitlines() if len(line) > 30]
         self.bots[name] = {
             "name": name,
             "keystore_file": str(keystore),
@@ -305,6 +309,7 @@ class House:
         private = [*self.secrets, WHISPER]
         for line in (*process.err.lines, *process.out.lines):
             yield from (f"a secret in {line}" for secret in private if secret in line)
+            yield from (f"a token in {line}" for _ in _TOKEN.findall(line))
             if "Traceback" in line or "Warning:" in line or "attempt.crashed" in line:
                 yield line
 

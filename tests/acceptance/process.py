@@ -7,6 +7,7 @@ import resource
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -89,7 +90,7 @@ class Process:
     """A command that runs."""
 
     def __init__(
-        self, place: Place, arguments: list[str], environ: Mapping[str, str], directory: Any
+        self, place: Place, arguments: list[str], environ: Mapping[str, str], directory: Path
     ) -> None:
         self.out = Output(place.changed)
         self.err = Output(place.changed)
@@ -141,7 +142,7 @@ class RelayProcess(Process):
         place: Place,
         arguments: list[str],
         environ: Mapping[str, str],
-        directory: Any,
+        directory: Path,
         base: str,
     ) -> None:
         super().__init__(place, arguments, environ, directory)
@@ -176,6 +177,11 @@ class RelayProcess(Process):
         """Ask for a clean stop; answers with the exit code."""
         self.signal(signal.SIGTERM)
         return await self.ended()
+
+    def open_files(self) -> list[str]:
+        """List the files that it has open, as Linux tells."""
+        files = Path(f"/proc/{self.pid}/fd")
+        return [str(file.readlink()) for file in files.iterdir() if file.is_symlink()]
 
     def fill_disk(self) -> None:
         """Let no file grow or change any more, as on a full disk: SQLite's writes fail."""

@@ -167,6 +167,11 @@ class Receiver:
         """Queue what to do at the next requests of whatever message."""
         self._next.extend(behaviours)
 
+    def forget_scripts(self) -> None:
+        """Do as by default again."""
+        self._scripts.clear()
+        self._next.clear()
+
     def release(self, behaviour: Behaviour = OK) -> None:
         """Let every request that hangs have its end."""
         held, self._held = self._held, []

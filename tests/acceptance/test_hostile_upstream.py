@@ -22,6 +22,16 @@ async def test_odd_messages_arrive_like_any(house: House) -> None:
         )
 
 
+async def test_calls_are_messages_too(house: House) -> None:
+    """What comes as CREATE_CALL or CREATE_KRAKEN carries a message, to be relayed and READ."""
+    receiver = await house.receiver()
+    await house.relay()
+    ids = house.push(category="WEBRTC_AUDIO_OFFER", action="CREATE_CALL")
+    ids += house.push(category="KRAKEN_PUBLISH", action="CREATE_KRAKEN")
+    await house.read(ids)
+    assert sorted(ids) == sorted(receiver.taken)
+
+
 async def test_hostile_frames_do_not_end_the_socket(house: House) -> None:
     """Frames that are no message are set aside, and the messages between them arrive."""
     receiver = await house.receiver()

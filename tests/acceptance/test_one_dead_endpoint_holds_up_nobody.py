@@ -1,4 +1,4 @@
-"""One endpoint that is slow, dead or gone, or one conversation that is stuck, holds up only itself."""
+"""An endpoint that is slow, dead or gone, or a stuck conversation, holds up only itself."""
 
 from relay.simulator import Traffic
 from tests.acceptance.house import House, conversation

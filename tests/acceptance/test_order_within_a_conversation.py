@@ -3,7 +3,7 @@
 import random
 
 from tests.acceptance.house import House, conversation
-from tests.acceptance.receiver import Answer, Hang, Receiver, Reset
+from tests.acceptance.receiver import Answer, Behaviour, Hang, Receiver, Reset
 
 
 def taken_of(receiver: Receiver, ids: list[str]) -> list[str]:
@@ -19,10 +19,11 @@ async def test_order_holds_through_failures_and_a_crash(house: House) -> None:
     for _ in range(120):
         number = chance.randrange(6)
         talks[number] += house.push(conversation_id=conversation(number))
-    ids = sum(talks, [])
+    ids = [message_id for talk in talks for message_id in talk]
+    failures: tuple[Behaviour, ...] = (Answer(500), Answer(404), Reset())
     for receiver in (crm, archive):
         for message_id in chance.sample(ids, 30):
-            receiver.script(message_id, chance.choice([Answer(500), Answer(404), Reset()]))
+            receiver.script(message_id, chance.choice(failures))
     relay = await house.relay()
     await house.posts(crm, 60)
     await relay.kill()

@@ -1,4 +1,4 @@
-"""While the journal takes no writes nothing is lost and nothing is READ; then it goes on by itself."""
+"""While the journal takes no writes nothing is lost and nothing READ; then it goes on by itself."""
 
 from tests.acceptance.house import House
 from tests.acceptance.process import RelayProcess
@@ -63,6 +63,7 @@ async def test_a_stranger_holds_the_write_lock(house: House) -> None:
 async def test_a_second_relay_on_the_same_journal_is_refused(house: House) -> None:
     """Two relays on one journal would deliver everything twice: the second says so and exits."""
     receiver = await house.receiver()
+    house.settings["log_level"] = "info"
     await house.relay()
     second = await house.start()
     assert 1 == await second.ended()

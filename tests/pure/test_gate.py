@@ -247,9 +247,10 @@ def test_those_under_way_when_it_opens_do_not_put_off_the_probe() -> None:
 def test_a_late_success_closes_the_gate() -> None:
     """A request from before it opened that succeeds is as good as a probe."""
     gate = Gate(POLICY)
-    late = gate.enter(NOW)
-    for _ in range(5):
-        attempt(gate, BROKEN)
+    *early, late = (gate.enter(NOW) for _ in range(6))
+    for permit in early:
+        gate.leave(permit, BROKEN, NOW)
+    assert OPEN is gate.state
     gate.leave(late, OK, NOW + 0.5)
     assert (CLOSED, 1, True) == (gate.state, gate.limit, gate.admits(NOW + 0.5))
 

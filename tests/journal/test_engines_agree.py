@@ -1,0 +1,446 @@
+"""Both journals answer alike, whatever is asked of them in whatever order, and keep the promise."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from relay.desk import DeadLetterQuery, MessageQuery
+from relay.journal import OpenJournal, open_journal
+from relay.model import (
+    Arrival,
+    Deferred,
+    Delivery,
+    Due,
+    Duplicate,
+    EndpointKey,
+    EndpointNote,
+    Fresh,
+    GateState,
+    Outcome,
+    Owed,
+    OwedReceipt,
+    Reason,
+    Recorded,
+    Rejected,
+    Transient,
+    UnreadableFrame,
+)
+from tests.journal.samples import CRM, LATER, LOG, NOW, dead, delivered, message, postponed, uuid
+
+T = TypeVar("T")
+Pair = tuple[Delivery, Delivery]
+
+ELSE = EndpointKey("other", "crm")
+ENDPOINTS = (CRM, LOG, ELSE)
+BOTS = ("bot", "other")
+MESSAGES = 10
+FAR = LATER * 2
+
+seconds = st.integers(0, 20).map(float)
+numbers = st.integers(1, MESSAGES)
+counts = st.integers(1, 4)
+endpoints = st.sampled_from(ENDPOINTS)
+lanes = st.sampled_from(["a", "b", "c'\x00\U0001f600"])
+frames = st.sampled_from([b"", b"x" * 10, b"x" * 1000])
+verdicts = st.sampled_from(
+    [
+        Transient(Reason.HTTP_503, 503, pause=60.0),
+        Transient(Reason.TIMEOUT, doubtful=True),
+        Rejected(Reason.HTTP_4XX, 400, "no"),
+    ]
+)
+notes = st.builds(
+    EndpointNote,
+    st.sampled_from(GateState),
+    st.sampled_from([None, "timeout"]),
+    st.none() | seconds,
+    st.none() | seconds,
+)
+message_queries = st.builds(
+    MessageQuery,
+    bot=st.none() | st.sampled_from(BOTS),
+    conversation_id=st.none() | lanes,
+    pending=st.none() | st.booleans(),
+    limit=counts,
+)
+dead_letter_queries = st.builds(
+    DeadLetterQuery,
+    message_ids=st.none() | st.lists(numbers.map(uuid), max_size=4).map(tuple),
+    bot=st.none() | st.sampled_from(BOTS),
+    endpoint=st.none() | st.sampled_from(["crm", "log"]),
+    reason=st.none() | st.sampled_from(["http_4xx", "timeout", "removed"]),
+    ended_before=st.none() | seconds.map(lambda after: NOW + after),
+    limit=st.none() | counts,
+)
+
+
+@dataclass(slots=True)
+class Promise:
+    """What the promise of interface.md 1 says of one message, told apart from any journal."""
+
+    unwanted_read: bool
+    owed_to: set[EndpointKey] = field(default_factory=set)
+    required: set[EndpointKey] = field(default_factory=set)
+    taken: set[EndpointKey] = field(default_factory=set)
+    receipted: bool = False
+
+    @property
+    def receipt_owed(self) -> bool:
+        """Whether READ has to be said now."""
+        wanted = bool(self.owed_to) or self.unwanted_read
+        return wanted and self.required <= self.taken and not self.receipted
+
+
+@st.composite
+def arrivals(draw: st.DrawFn, configured: Collection[EndpointKey], now: float) -> Arrival:
+    """Draw a message, perhaps one that has come before, for some of its bot's endpoints."""
+    bot, lane = draw(st.sampled_from(BOTS)), draw(lanes)
+    came = message(draw(numbers), bot=bot, conversation=lane, frame=draw(frames))
+    came = replace(came, received_at=now - draw(seconds))
+    wanted = draw(st.sets(st.sampled_from(ENDPOINTS)))
+    owed = tuple(
+        Owed(key, lane, required=draw(st.booleans()))
+        for key in ENDPOINTS
+        if key in wanted and key in configured and key.bot == bot
+    )
+    return Arrival(came, owed, draw(st.booleans()))
+
+
+def without_numbers(answer: Any) -> Any:
+    """Leave the journals' own numbers out of an answer: each gives out its own."""
+    match answer:
+        case Delivery():
+            return replace(answer, id=0)
+        case Fresh(deliveries=deliveries, leading=leading):
+            leaders = [delivery.endpoint for delivery in deliveries if delivery.id in leading]
+            return [without_numbers(deliveries), leaders, answer.receipt_owed, answer.finished]
+        case Due():
+            return replace(answer, deliveries=without_numbers(answer.deliveries))
+        case OwedReceipt():
+            return answer.message_id
+        case list() | tuple():
+            return [without_numbers(each) for each in answer]
+        case _:
+            return answer
+
+
+class Engines(RuleBasedStateMachine):
+    """Does everything twice, once with each engine."""
+
+    directory: ClassVar[Path]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runner = asyncio.Runner()
+        self._closing = AsyncExitStack()
+        self._path = self.directory / "journal.db"
+        shutil.copy(self.directory / "empty.db", self._path)
+        locations = ("memory:", f"sqlite:///{self._path}")
+        opened = [self._run(self._open(location)) for location in locations]
+        self._memory, self._sql = opened
+        self._now = NOW
+        self._configured: set[EndpointKey] = set()
+        self._known: set[EndpointKey] = set()
+        self._promises: dict[tuple[str, str], Promise] = {}
+
+    def teardown(self) -> None:
+        """Compare everything there is to tell, then close."""
+        try:
+            self._compare_all()
+        finally:
+            self._run(self._closing.aclose())
+            self._runner.close()
+
+    # --- Running --------------------------------------------------------------------------------
+
+    async def _open(self, location: str) -> OpenJournal:
+        return await self._closing.enter_async_context(open_journal(location))
+
+    def _run(self, work: Awaitable[T]) -> T:
+        async def run() -> T:
+            return await work
+
+        return self._runner.run(run())
+
+    def _both(self, ask: Callable[[OpenJournal, int], Awaitable[T]]) -> tuple[T, T]:
+        """Ask both engines, and compare their answers."""
+        ours = self._run(ask(self._memory, 0)), self._run(ask(self._sql, 1))
+        assert without_numbers(ours[0]) == without_numbers(ours[1])
+        return ours
+
+    def _pending(self) -> list[Pair]:
+        """Give everything unfinished, as each engine numbers it."""
+        pairs: list[Pair] = []
+        for key in sorted(self._known):
+            memory, sql = self._due(key, FAR)
+            pairs += zip(memory.deliveries, sql.deliveries, strict=True)
+        return pairs
+
+    def _due(
+        self,
+        key: EndpointKey,
+        now: float,
+        skip: Collection[str] = (),
+        limit: int = 1000,
+        max_bytes: int = 10**6,
+    ) -> tuple[Due, Due]:
+        return self._both(
+            lambda each, _: each.journal.due(key, now, skip=skip, limit=limit, max_bytes=max_bytes)
+        )
+
+    def _owed(self, bot: str, limit: int) -> tuple[Sequence[OwedReceipt], Sequence[OwedReceipt]]:
+        return self._both(lambda each, _: each.journal.owed_receipts(bot, after=0, limit=limit))
+
+    def _some(self, data: st.DataObject, *, one_of_a_lane: bool) -> list[Pair]:
+        """Choose deliveries that may have been in flight; of a lane there is one at a time."""
+        pairs = data.draw(st.permutations(self._pending()))
+        if one_of_a_lane:
+            pairs = list({(pair[0].endpoint, pair[0].lane): pair for pair in pairs}.values())
+        return pairs[: data.draw(counts)]
+
+    # --- A relay's doing ------------------------------------------------------------------------
+
+    @initialize(configured=st.sets(endpoints))
+    def begin(self, configured: set[EndpointKey]) -> None:
+        """Begin the first run."""
+        self._start(configured)
+
+    def _start(self, configured: set[EndpointKey]) -> None:
+        self._configured = configured
+        self._known |= configured
+        self._both(lambda each, _: each.journal.start(sorted(configured), self._now))
+
+    @rule(after=seconds)
+    def time_passes(self, after: float) -> None:
+        """Let time go on; it may stand still between other steps."""
+        self._now += after
+
+    @rule(configured=st.sets(endpoints, min_size=1), clean=st.booleans())
+    def restart(self, configured: set[EndpointKey], *, clean: bool) -> None:
+        """Stop or crash, and start with other settings."""
+        if clean:
+            self._both(lambda each, _: each.journal.stop())
+        self._start(configured)
+
+    @rule(data=st.data())
+    def record(self, data: st.DataObject) -> None:
+        """Receive messages, new ones and known ones."""
+        group = data.draw(st.lists(arrivals(self._configured, self._now), max_size=4))
+        answers, _ = self._both(lambda each, _: each.journal.record(group))
+        for arrival, answer in zip(group, answers, strict=True):
+            self._received(arrival, answer)
+
+    def _received(self, arrival: Arrival, answer: Recorded) -> None:
+        key = (arrival.message.bot, arrival.message.message_id)
+        known = self._promises.get(key)
+        if known is None:
+            promise = self._promises[key] = Promise(arrival.unwanted_read)
+            promise.owed_to = {owed.endpoint for owed in arrival.owed}
+            promise.required = {owed.endpoint for owed in arrival.owed if owed.required}
+            assert isinstance(answer, Fresh)
+            assert promise.receipt_owed == answer.receipt_owed
+        else:
+            assert Duplicate(receipt_owed=known.receipted) == answer
+            known.receipted = False
+
+    @rule(
+        key=endpoints,
+        skip=st.sets(lanes, max_size=2),
+        limit=counts,
+        max_bytes=st.sampled_from([1, 1500, 10_000]),
+        ahead=seconds,
+    )
+    def due(
+        self, key: EndpointKey, skip: set[str], limit: int, max_bytes: int, ahead: float
+    ) -> None:
+        """Read a window."""
+        if key in self._known:
+            memory, _ = self._due(key, self._now + ahead, sorted(skip), limit, max_bytes)
+            assert len(memory.deliveries) <= limit
+
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        """End attempts in each way."""
+        pairs = self._some(data, one_of_a_lane=True)
+        ends = [data.draw(self._ends()) for _ in pairs]
+        groups = [
+            [end(pair[engine]) for pair, end in zip(pairs, ends, strict=True)] for engine in (0, 1)
+        ]
+        self._both(lambda each, engine: each.journal.settle(groups[engine], self._now))
+        for (delivery, _), end in zip(pairs, ends, strict=True):
+            if end is delivered:
+                self._promise(delivery).taken.add(delivery.endpoint)
+
+    def _ends(self) -> st.SearchStrategy[Callable[[Delivery], Outcome]]:
+        later = st.builds(
+            lambda after, verdict: partial(postponed, due_at=self._now + after, verdict=verdict),
+            seconds,
+            verdicts,
+        )
+        never = st.builds(lambda verdict: partial(dead, verdict=verdict), verdicts)
+        return st.just(delivered) | later | never
+
+    def _promise(self, delivery: Delivery) -> Promise:
+        return self._promises[delivery.message.bot, delivery.message.message_id]
+
+    @rule(data=st.data())
+    def defer(self, data: st.DataObject) -> None:
+        """Cut attempts short."""
+        pairs = self._some(data, one_of_a_lane=False)
+        groups = [[Deferred(pair[engine]) for pair in pairs] for engine in (0, 1)]
+        self._both(lambda each, engine: each.journal.defer(groups[engine]))
+
+    @rule(data=st.data(), bot=st.sampled_from(BOTS), limit=counts)
+    def settle_receipts(self, data: st.DataObject, bot: str, limit: int) -> None:
+        """Let Mixin take some receipts of a page and refuse others."""
+        pages = self._owed(bot, limit)
+        answers = [data.draw(st.sampled_from(["confirmed", "refused", "lost"])) for _ in pages[0]]
+        groups = [
+            {
+                answer: [
+                    owed.seq for owed, given in zip(page, answers, strict=True) if given == answer
+                ]
+                for answer in ("confirmed", "refused")
+            }
+            for page in pages
+        ]
+        self._both(
+            lambda each, engine: each.journal.settle_receipts(bot, **groups[engine], now=self._now)
+        )
+        for owed, answer in zip(pages[0], answers, strict=True):
+            self._promises[bot, owed.message_id].receipted |= answer != "lost"
+
+    @rule(key=endpoints, note=notes)
+    def note_endpoint(self, key: EndpointKey, note: EndpointNote) -> None:
+        """Write down how an endpoint fares."""
+        self._both(lambda each, _: each.journal.note_endpoint(key, note))
+        self._both(lambda each, _: each.journal.endpoint_note(key))
+
+    @rule(bot=st.sampled_from(BOTS), digest=st.sampled_from(["d", "e"]))
+    def keep_unreadable(self, bot: str, digest: str) -> None:
+        """Keep what is no event."""
+        frame = UnreadableFrame(digest, "not gzip", b"\x00")
+        self._both(lambda each, _: each.journal.keep_unreadable(bot, frame, self._now))
+
+    @rule(ago=seconds, limit=counts)
+    def prune(self, ago: float, limit: int) -> None:
+        """Forget what is old; nothing that still owes READ."""
+        self._both(lambda each, _: each.journal.prune(self._now - ago, limit=limit))
+        kept = self._run(self._memory.desk.messages(MessageQuery(limit=1000)))
+        left = {(summary.bot, summary.message_id) for summary in kept}
+        for key in self._promises.keys() - left:
+            assert not self._promises.pop(key).receipt_owed
+
+    # --- An operator's doing --------------------------------------------------------------------
+
+    @rule(query=dead_letter_queries)
+    def retry(self, query: DeadLetterQuery) -> None:
+        """Revive dead letters."""
+        self._both(lambda each, _: each.desk.retry(query, self._now))
+
+    @rule(query=dead_letter_queries, mark_read=st.booleans())
+    def discard(self, query: DeadLetterQuery, *, mark_read: bool) -> None:
+        """Give dead letters up."""
+        letters, _ = self._both(
+            lambda each, _: each.desk.discard(query, self._now, mark_read=mark_read)
+        )
+        for letter in letters if mark_read else ():
+            self._promises[letter.endpoint.bot, letter.message_id].taken.add(letter.endpoint)
+
+    @rule(key=endpoints)
+    def pause(self, key: EndpointKey) -> None:
+        """Pause an endpoint."""
+        self._both(lambda each, _: each.desk.pause(key))
+
+    @rule(key=endpoints)
+    def resume(self, key: EndpointKey) -> None:
+        """Resume an endpoint."""
+        self._both(lambda each, _: each.desk.resume(key))
+
+    @rule(query=message_queries, letters=dead_letter_queries, number=numbers)
+    def look(self, query: MessageQuery, letters: DeadLetterQuery, number: int) -> None:
+        """List and show."""
+        self._both(lambda each, _: each.desk.messages(query))
+        self._both(lambda each, _: each.desk.dead_letters(letters))
+        self._show(number)
+
+    # --- What always holds ----------------------------------------------------------------------
+
+    @invariant()
+    def read_is_owed_exactly_when_it_may_be_said(self) -> None:
+        """READ is owed if and only if every required endpoint has taken the message."""
+        promised = {key for key, promise in self._promises.items() if promise.receipt_owed}
+        assert promised == {
+            (bot, receipt.message_id) for bot in BOTS for receipt in self._owed(bot, 1000)[0]
+        }
+
+    @invariant()
+    def nothing_is_lost_from_the_books(self) -> None:
+        """Received is finished plus pending, and both engines count alike."""
+        memory, _ = self._both(lambda each, _: _census_without_size(each))
+        assert {0} >= {bot.imbalance for bot in memory.bots.values()}
+
+    @invariant()
+    def a_lane_is_there_while_something_waits_in_it(self) -> None:
+        """Lanes are neither left over, which would be read for ever, nor missing."""
+        with closing(sqlite3.connect(self._path)) as database:
+            waiting = database.execute(
+                "SELECT DISTINCT endpoint_id, lane FROM deliveries WHERE state = 'pending'"
+            )
+            assert set(waiting) == set(database.execute("SELECT endpoint_id, lane FROM lanes"))
+
+    def _compare_all(self) -> None:
+        self._both(lambda each, _: each.desk.messages(MessageQuery(limit=1000)))
+        self._both(lambda each, _: each.desk.dead_letters(DeadLetterQuery()))
+        self._both(lambda each, _: each.desk.endpoints())
+        self._both(lambda each, _: each.journal.notices(0))
+        for number in range(1, MESSAGES + 1):
+            self._show(number)
+        self._pending()
+
+    def _show(self, number: int) -> None:
+        self._both(lambda each, _: each.desk.history(uuid(number)))
+
+
+async def _census_without_size(each: OpenJournal) -> Any:
+    return replace(await each.journal.census(), size_bytes=0)
+
+
+@pytest.fixture
+async def directory(tmp_path: Path) -> Path:
+    """Make an empty journal to copy: what makes it anew each time takes longer than the tests."""
+    async with open_journal(f"sqlite:///{tmp_path}/empty.db"):
+        return tmp_path
+
+
+def test_both_engines_answer_alike(directory: Path) -> None:
+    """Whatever is done in whatever order, both engines agree and READ means what it says."""
+    machine = type("Here", (Engines,), {"directory": directory})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=int(__import__("os").environ.get("N", "40")),
+            stateful_step_count=30,
+            derandomize=True,
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,522 @@
+"""What lanes promise: one delivery of a lane at a time, in order, none stranded, none twice."""
+
+from collections.abc import Iterator
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from relay.journal.window import LANE_DEPTH, Window
+from relay.lanes import Lanes, Load
+from relay.model import Delivery, Due
+from tests.core.samples import delivery
+
+NOW = 1000.0
+
+
+def due(
+    *deliveries: Delivery,
+    whole: tuple[str, ...] = (),
+    more: bool = False,
+    next_due_at: float | None = None,
+) -> Due:
+    """Answer a load."""
+    return Due(deliveries, frozenset(whole), more, next_due_at)
+
+
+def loaded(lanes: Lanes | None = None, answer: Due | None = None) -> Lanes:
+    """Make lanes that have done their first load, and found nothing unless told."""
+    lanes = lanes if lanes is not None else Lanes()
+    lanes.begin_load()
+    lanes.finish_load(answer or due())
+    return lanes
+
+
+def taken(lanes: Lanes) -> Delivery:
+    """Take what is next."""
+    taken = lanes.take()
+    assert taken is not None
+    return taken
+
+
+def drain(lanes: Lanes) -> Iterator[int]:
+    """Take and end everything."""
+    while lanes.ready:
+        each = taken(lanes)
+        yield each.id
+        lanes.ended(each, continues=False)
+
+
+# --- The window ---------------------------------------------------------------------------------
+
+
+def test_a_start_begins_with_the_journal() -> None:
+    """There may be deliveries from before: the first thing is to load."""
+    assert 0.0 == Lanes().load_at
+    assert loaded().load_at is None
+
+
+def test_what_arrives_goes_straight_through() -> None:
+    """While there is room a new delivery needs no load."""
+    lanes = loaded()
+    lanes.offer(delivery(1, "a"), leads=True)
+    lanes.offer(delivery(2, "b"), leads=True)
+    assert [1, 2] == list(drain(lanes))
+    assert (0, None, None) == (len(lanes), lanes.load_at, lanes.take())
+
+
+def test_a_lane_goes_one_by_one() -> None:
+    """The next of a lane waits until the one before has ended; other lanes don't."""
+    lanes = loaded()
+    for number, lane in ((1, "a"), (2, "a"), (3, "b")):
+        lanes.offer(delivery(number, lane), leads=number != 2)
+    first, other = taken(lanes), taken(lanes)
+    assert ((1, 3), None) == ((first.id, other.id), lanes.take())
+    lanes.ended(first, continues=True)
+    assert 2 == taken(lanes).id
+
+
+def test_lanes_take_turns() -> None:
+    """A lane that had its turn goes behind those that wait."""
+    lanes = loaded()
+    for number, lane in enumerate("aabbc"):
+        lanes.offer(delivery(number, lane), leads=number in (0, 2, 4))
+    assert [0, 2, 4, 1, 3] == list(drain(lanes))
+
+
+def test_a_probe_gets_the_oldest() -> None:
+    """The oldest of those that could go, whichever has been ready longest."""
+    lanes = loaded()
+    for number, lane in ((5, "a"), (3, "b"), (4, "c")):
+        lanes.offer(delivery(number, lane), leads=True)
+    oldest = lanes.take(oldest=True)
+    assert oldest is not None
+    assert [3, 5, 4] == [oldest.id, taken(lanes).id, taken(lanes).id]
+    assert lanes.take(oldest=True) is None
+
+
+def test_what_does_not_fit_stays_in_the_journal() -> None:
+    """The window is bounded in count; what is left out is loaded when there is room."""
+    lanes = loaded(Lanes(max_deliveries=2))
+    for number in (1, 2, 3):
+        lanes.offer(delivery(number, str(number)), leads=True)
+    assert (2, None) == (len(lanes), lanes.load_at)
+    lanes.ended(taken(lanes), continues=False)
+    assert 0.0 == lanes.load_at
+    load = lanes.begin_load()
+    assert (frozenset({"2"}), 1) == (load.skip, load.limit)
+
+
+def test_the_window_is_bounded_in_bytes() -> None:
+    """One delivery always fits, however large; a second only if there is room."""
+    lanes = loaded(Lanes(max_bytes=10))
+    lanes.offer(delivery(1, "a", size=100), leads=True)
+    lanes.offer(delivery(2, "b", size=1), leads=True)
+    assert (1, None) == (len(lanes), lanes.load_at)
+    assert [1] == list(drain(lanes))
+    assert 0.0 == lanes.load_at
+
+
+def test_a_lane_with_a_gap_takes_no_more_in() -> None:
+    """Once one of a lane was left out, the ones behind it are left out too, and loaded later."""
+    lanes = loaded(Lanes(max_bytes=10))
+    lanes.offer(delivery(1, "a", size=5), leads=True)
+    lanes.offer(delivery(2, "a", size=50), leads=False)
+    lanes.offer(delivery(3, "a", size=1), leads=False)
+    assert [1] == list(drain(lanes))
+    assert 0.0 == lanes.load_at
+
+
+def test_the_window_is_filled_again_when_it_is_half_empty() -> None:
+    """A load is worth its while only if something fits."""
+    lanes = loaded(
+        Lanes(max_deliveries=4),
+        due(*(delivery(n, str(n)) for n in range(4)), whole=("0", "1", "2", "3"), more=True),
+    )
+    lanes.ended(taken(lanes), continues=False)
+    assert lanes.load_at is None
+    lanes.ended(taken(lanes), continues=False)
+    assert 0.0 == lanes.load_at
+    assert 2 == lanes.begin_load().limit
+
+
+def test_a_delivery_behind_an_unknown_one_is_left_to_the_journal() -> None:
+    """What does not lead its lane, of which nothing is here, waits for what precedes it."""
+    lanes = loaded()
+    lanes.offer(delivery(2, "a"), leads=False)
+    assert (0, False) == (len(lanes), lanes.ready)
+
+
+# --- Retries ------------------------------------------------------------------------------------
+
+
+def test_a_postponed_lane_leaves_until_it_is_due() -> None:
+    """The whole lane waits, outside of the window; the earliest retry says when to load."""
+    lanes = loaded()
+    for number, lane in ((1, "a"), (2, "a"), (3, "b")):
+        lanes.offer(delivery(number, lane), leads=number != 2)
+    first, second = taken(lanes), taken(lanes)
+    lanes.postponed(first, NOW + 60)
+    lanes.postponed(second, NOW + 30)
+    assert (0, False, NOW + 30) == (len(lanes), lanes.ready, lanes.load_at)
+
+
+def test_a_load_says_when_the_next_is_needed() -> None:
+    """What the journal knows to fall due later is loaded then."""
+    assert NOW + 5 == loaded(answer=due(next_due_at=NOW + 5)).load_at
+
+
+def test_a_retry_that_is_due_earlier_than_the_answer_says_is_not_missed() -> None:
+    """A lane that was postponed while the journal was read may be missing in its answer."""
+    lanes = loaded()
+    lanes.offer(delivery(1, "a"), leads=True)
+    first = taken(lanes)
+    lanes.begin_load()
+    lanes.postponed(first, NOW + 1)
+    lanes.finish_load(due(next_due_at=NOW + 60))
+    assert NOW + 1 == lanes.load_at
+
+
+# --- Loading ------------------------------------------------------------------------------------
+
+
+def test_a_loaded_lane_keeps_its_order() -> None:
+    """Lanes come as the journal gives them."""
+    lanes = loaded(answer=due(delivery(1, "a"), delivery(3, "a"), delivery(2, "b"), whole=("a",)))
+    assert [1, 2, 3] == list(drain(lanes))
+
+
+def test_a_whole_lane_takes_new_deliveries_in() -> None:
+    """Nothing is between what is here and what comes."""
+    lanes = loaded(answer=due(delivery(1, "a"), whole=("a",)))
+    lanes.offer(delivery(2, "a"), leads=False)
+    assert [1, 2] == list(drain(lanes))
+
+
+def test_a_lane_that_is_not_whole_takes_nothing_in() -> None:
+    """Others in the journal go first: they are loaded when those in the window have ended."""
+    lanes = loaded(answer=due(delivery(1, "a")))
+    lanes.offer(delivery(9, "a"), leads=False)
+    first = taken(lanes)
+    lanes.ended(first, continues=True)
+    assert (0, 0.0) == (len(lanes), lanes.load_at)
+
+
+def test_a_load_skips_what_is_here() -> None:
+    """Lanes in the window are not asked for."""
+    lanes = loaded()
+    lanes.offer(delivery(1, "a"), leads=True)
+    assert frozenset({"a"}) == lanes.begin_load().skip
+
+
+def test_only_one_load_at_a_time() -> None:
+    """While the journal is being read no other load is wanted."""
+    lanes = Lanes()
+    lanes.begin_load()
+    assert lanes.load_at is None
+
+
+def test_more_in_the_journal_is_loaded_next() -> None:
+    """As soon as there is room."""
+    assert 0.0 == loaded(answer=due(delivery(1, "a"), whole=("a",), more=True)).load_at
+
+
+def test_a_load_that_fails_is_wanted_again() -> None:
+    """A disk that can't be read loses nothing."""
+    lanes = Lanes()
+    lanes.begin_load()
+    lanes.fail_load()
+    assert 0.0 == lanes.load_at
+
+
+# --- What happens while the journal is read -----------------------------------------------------
+
+
+def test_an_old_answer_does_not_bring_back_what_has_ended() -> None:
+    """A lane that came and left meanwhile is read again instead."""
+    lanes = Lanes()
+    lanes.begin_load()
+    lanes.offer(delivery(1, "a"), leads=True)
+    lanes.ended(taken(lanes), continues=False)
+    lanes.finish_load(due(delivery(1, "a"), whole=("a",)))
+    assert (0, 0.0) == (len(lanes), lanes.load_at)
+
+
+def test_an_old_answer_does_not_replace_what_is_here() -> None:
+    """A lane that came meanwhile stays as it is."""
+    lanes = Lanes()
+    lanes.begin_load()
+    lanes.offer(delivery(1, "a"), leads=True)
+    first = taken(lanes)
+    lanes.finish_load(due(delivery(1, "a"), whole=("a",)))
+    assert (1, False) == (len(lanes), lanes.ready)
+    lanes.ended(first, continues=False)
+
+
+def test_an_old_answer_does_not_make_a_grown_lane_whole() -> None:
+    """One that came behind it meanwhile is in the journal only, and is not passed by."""
+    lanes = Lanes()
+    lanes.begin_load()
+    lanes.offer(delivery(2, "a"), leads=False)
+    lanes.finish_load(due(delivery(1, "a"), whole=("a",)))
+    lanes.offer(delivery(3, "a"), leads=False)
+    assert [1] == list(drain(lanes))
+    assert 0.0 == lanes.load_at
+
+
+def test_a_load_may_be_quicker_than_the_news() -> None:
+    """A delivery that a load has brought already is not taken in a second time."""
+    lanes = Lanes()
+    lanes.begin_load()
+    lanes.finish_load(due(delivery(1, "a"), delivery(2, "a"), whole=("a",)))
+    lanes.offer(delivery(1, "a"), leads=True)
+    lanes.offer(delivery(2, "a"), leads=False)
+    lanes.offer(delivery(3, "a"), leads=False)
+    assert [1, 2, 3] == list(drain(lanes))
+
+
+def test_the_news_may_be_quicker_than_an_outcome() -> None:
+    """One that leads its lane, as the journal knows, before we have heard that the last ended."""
+    lanes = loaded(Lanes(max_bytes=10))
+    lanes.offer(delivery(1, "a", size=8), leads=True)
+    first = taken(lanes)
+    lanes.offer(delivery(2, "a", size=8), leads=True)
+    lanes.ended(first, continues=False)
+    assert (0, 0.0) == (len(lanes), lanes.load_at)
+
+
+# --- Operators ----------------------------------------------------------------------------------
+
+
+def test_reading_again_keeps_only_what_is_in_flight() -> None:
+    """The journal has changed: everything else is asked for again."""
+    lanes = loaded()
+    for number, lane in ((1, "a"), (2, "a"), (3, "b")):
+        lanes.offer(delivery(number, lane), leads=number != 2)
+    first = taken(lanes)
+    lanes.reread()
+    assert (1, False, 0.0) == (len(lanes), lanes.ready, lanes.load_at)
+    assert frozenset({"a"}) == lanes.begin_load().skip
+    lanes.finish_load(due(delivery(3, "b"), whole=("b",)))
+    lanes.ended(first, continues=True)
+    assert [3] == list(drain(lanes))
+    assert 0.0 == lanes.load_at
+
+
+def test_reading_again_disbelieves_an_answer_under_way() -> None:
+    """It may be from before the change."""
+    lanes = Lanes()
+    lanes.begin_load()
+    lanes.reread()
+    lanes.finish_load(due(delivery(2, "a"), whole=("a",)))
+    assert (0, 0.0) == (len(lanes), lanes.load_at)
+
+
+# --- All of it at once --------------------------------------------------------------------------
+
+
+class JournalModel:
+    """What a journal holds for one endpoint, in lists."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[str, list[Delivery]] = {}
+        self.due_at: dict[str, float] = {}
+        self._last = self._first = 1000
+
+    def record(self, lane: str, size: int, now: float) -> tuple[Delivery, bool]:
+        """Add a new delivery at the end of its lane; answers whether it leads it."""
+        self._last += 1
+        new = delivery(self._last, lane, size=size)
+        leads = lane not in self.lanes
+        self.lanes.setdefault(lane, []).append(new)
+        self.due_at.setdefault(lane, now)
+        return new, leads
+
+    def revive(self, lane: str, now: float) -> Delivery:
+        """Bring one back that died long ago: it goes before all others of its lane."""
+        self._first -= 1
+        revived = delivery(self._first, lane)
+        self.lanes.setdefault(lane, []).insert(0, revived)
+        self.due_at[lane] = now
+        return revived
+
+    def end(self, ended: Delivery, now: float) -> bool:
+        """Take one out of its lane; answers whether others wait there."""
+        queue = self.lanes[ended.lane]
+        queue.remove(ended)
+        self.due_at[ended.lane] = now
+        if not queue:
+            del self.lanes[ended.lane], self.due_at[ended.lane]
+        return bool(queue)
+
+    def read(self, load: Load, now: float) -> Due:
+        """Answer a load."""
+        names = sorted(
+            (name for name, at in self.due_at.items() if at <= now and name not in load.skip),
+            key=lambda name: self.due_at[name],
+        )
+        window: Window[Delivery] = Window(load.limit, load.max_bytes)
+        for name in names[: load.limit]:
+            front = [(each, len(each.message.frame)) for each in self.lanes[name]]
+            window.add(name, front[: LANE_DEPTH + 1], complete=True)
+        later = min((at for at in self.due_at.values() if at > now), default=None)
+        more = len(window.lanes) < len(names)
+        return Due(tuple(window.taken), frozenset(window.whole), more, later)
+
+
+NAMES = st.sampled_from("abcd")
+
+
+class LanesMachine(RuleBasedStateMachine):
+    """Lanes over a journal that commits first, and of which one hears later.
+
+    An arrival is heard of before anything else is committed, an outcome or an answer whenever it
+    likes: that is what the journal's lock and the ways behind it allow.
+    """
+
+    @initialize(count=st.integers(1, 6), size=st.integers(4, 20))
+    def begin(self, count: int, size: int) -> None:
+        self.now = NOW
+        self.max_deliveries = count
+        self.lanes = Lanes(max_deliveries=count, max_bytes=size)
+        self.journal = JournalModel()
+        self.in_flight: dict[str, Delivery] = {}
+        self.concluded: list[tuple[Delivery, bool | float]] = []
+        self.arrived: list[tuple[Delivery, bool]] = []
+        self.answer: Due | None = None
+        self.unnoticed: list[Delivery] = []
+        self.ended: set[int] = set()
+
+    # --- What is committed ----------------------------------------------------------------------
+
+    @rule(arrivals=st.lists(st.tuples(NAMES, st.integers(1, 8)), min_size=1, max_size=4))
+    def record(self, arrivals: list[tuple[str, int]]) -> None:
+        self.hear_arrivals()
+        self.arrived = [self.journal.record(lane, size, self.now) for lane, size in arrivals]
+
+    @precondition(lambda self: self.attempted())
+    @rule(data=st.data(), wait=st.sampled_from([None, 0.0, 5.0, 50.0]))
+    def conclude(self, data: st.DataObject, wait: float | None) -> None:
+        self.end(data.draw(st.sampled_from(self.attempted())), wait)
+
+    @rule(lane=NAMES)
+    def revive(self, lane: str) -> None:
+        self.unnoticed.append(self.journal.revive(lane, self.now))
+
+    # --- What is heard of -----------------------------------------------------------------------
+
+    @rule()
+    def hear_arrivals(self) -> None:
+        for new, leads in self.arrived:
+            self.lanes.offer(new, leads=leads)
+        self.arrived = []
+
+    @precondition(lambda self: self.concluded)
+    @rule()
+    def hear_outcome(self) -> None:
+        ended, what = self.concluded.pop(0)
+        del self.in_flight[ended.lane]
+        if isinstance(what, bool):
+            self.lanes.ended(ended, continues=what)
+        else:
+            self.lanes.postponed(ended, what)
+
+    @precondition(lambda self: self.wants_to_load())
+    @rule()
+    def load(self) -> None:
+        self.answer = self.journal.read(self.lanes.begin_load(), self.now)
+
+    @precondition(lambda self: self.answer)
+    @rule(fails=st.booleans())
+    def hear_answer(self, *, fails: bool) -> None:
+        answer, self.answer = self.answer, None
+        if fails or answer is None:
+            self.lanes.fail_load()
+        else:
+            self.lanes.finish_load(answer)
+
+    @precondition(lambda self: self.unnoticed)
+    @rule()
+    def notice(self) -> None:
+        self.hear_arrivals()  # an operator's action is looked for once in a second only
+        self.unnoticed = []
+        self.lanes.reread()
+
+    # --- The dispatcher, and time ---------------------------------------------------------------
+
+    @precondition(lambda self: self.lanes.ready)
+    @rule(oldest=st.booleans())
+    def take(self, *, oldest: bool) -> None:
+        got = self.lanes.take(oldest=oldest)
+        assert got is not None
+        assert got.lane not in self.in_flight, "two of a lane in flight"
+        assert got.id not in self.ended, "taken twice"
+        earlier = [each for each in self.journal.lanes[got.lane] if each.id < got.id]
+        assert all(each in self.unnoticed for each in earlier), "out of order"
+        self.in_flight[got.lane] = got
+
+    @rule(seconds=st.sampled_from([1.0, 10.0, 100.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    # --- The promises ---------------------------------------------------------------------------
+
+    @invariant()
+    def the_bounds_hold(self) -> None:
+        assert len(self.lanes) <= 2 * self.max_deliveries
+
+    def teardown(self) -> None:
+        self.now += 1000.0
+        while self.goes_on():
+            pass
+        assert {} == self.journal.lanes, "stranded"
+        assert 0 == len(self.lanes)
+
+    # --- Steps ----------------------------------------------------------------------------------
+
+    def attempted(self) -> list[Delivery]:
+        """Name what is in flight and has not been concluded."""
+        concluded = [ended for ended, _ in self.concluded]
+        return [each for each in self.in_flight.values() if each not in concluded]
+
+    def end(self, ended: Delivery, wait: float | None) -> None:
+        self.hear_arrivals()
+        if wait is None:
+            self.ended.add(ended.id)
+            self.concluded.append((ended, self.journal.end(ended, self.now)))
+        else:
+            self.journal.due_at[ended.lane] = self.now + wait
+            self.concluded.append((ended, self.now + wait))
+
+    def wants_to_load(self) -> bool:
+        load_at = self.lanes.load_at
+        return self.answer is None and load_at is not None and load_at <= self.now
+
+    def goes_on(self) -> bool:
+        """Do the next thing that is left to do; answers whether there was one."""
+        self.hear_arrivals()
+        if self.unnoticed:
+            self.notice()
+        elif self.concluded:
+            self.hear_outcome()
+        elif self.answer:
+            self.hear_answer(fails=False)
+        elif self.wants_to_load():
+            self.load()
+        elif self.lanes.ready:
+            self.take(oldest=False)
+        elif self.attempted():
+            self.end(self.attempted()[0], None)
+        else:
+            return False
+        return True
+
+
+TestLanes = LanesMachine.TestCase
+TestLanes.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
