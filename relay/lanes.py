@@ -17,6 +17,7 @@ from relay.model import Delivery, Due
 
 MAX_DELIVERIES = 1000
 MAX_BYTES = 16 * 1024 * 1024
+"""The window's bounds. For a moment it may hold twice that: a load, and what arrived meanwhile."""
 
 
 @dataclass(slots=True)
@@ -121,6 +122,8 @@ class Lanes:
 
     def postponed(self, delivery: Delivery, due_at: float) -> None:
         """Let the lane leave the window until its retry falls due."""
+        # One that was revived meanwhile goes before it, and does not wait for it.
+        self._behind = self._behind or not self._lanes[delivery.lane].whole
         self._drop(delivery.lane)
         self._wake_at(due_at)
 

@@ -101,7 +101,7 @@ class Outbox:
     async def _send_all(self) -> float | None:
         """Go once through everything owed; answers how long to wait if something failed."""
         after, failed, more = 0, list[tuple[int, ReceiptsFailed]](), True
-        batch = self._batch
+        batch, in_vain = self._batch, 0
         try:
             while more:
                 limit = batch * BATCHES_IN_FLIGHT
@@ -109,12 +109,12 @@ class Outbox:
                 outcome = await self._send(page, batch)
                 await self._settle(outcome)
                 failed += outcome.failed
+                in_vain = 0 if outcome.confirmed or outcome.refused else in_vain + len(page)
                 # A short page was the last: what has come since waits for others to share its
                 # batch. And when nothing gets through, the rest would fail likewise.
-                gets_through = bool(outcome.confirmed or outcome.refused)
-                more = len(page) == limit and (gets_through or batch < MAX_BATCH)
+                more = len(page) == limit and in_vain < MAX_BATCH
                 after = page[-1].seq if page else after
-                batch = min(MAX_BATCH, 2 * batch)
+                batch = batch if outcome.failed else min(MAX_BATCH, 2 * batch)
         except JournalUnavailable:
             return _FIRST_WAIT
         return self._learn(failed)

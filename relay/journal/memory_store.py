@@ -133,12 +133,14 @@ class Store:
         """Let a delivery wait in its lane, in the order of ids; answers whether it leads."""
         lanes = self.lanes.setdefault(row.owed.endpoint, {})
         lane = lanes.setdefault(row.owed.lane, LaneRow(due_at))
-        lane.due_at = min(lane.due_at, due_at)
         in_order = not lane.waiting or next(reversed(lane.waiting)) < row.id
         lane.waiting[row.id] = row
         if not in_order:
             lane.waiting = dict(sorted(lane.waiting.items()))
-        return len(lane.waiting) == 1
+        leads = next(iter(lane.waiting)) == row.id
+        if leads:
+            lane.due_at = min(lane.due_at, due_at)
+        return leads
 
     def leave_lane(self, row: DeliveryRow, now: float) -> bool:
         """Take an ended delivery out of its lane; answers whether others wait there."""
@@ -153,7 +155,7 @@ class Store:
     def postpone(self, row: DeliveryRow, due_at: float) -> None:
         """Let a lane wait, unless a dead letter revived meanwhile goes before its first."""
         lane = self.lanes[row.owed.endpoint][row.owed.lane]
-        if row.id == next(iter(lane.waiting)):
+        if next(iter(lane.waiting)) == row.id:
             lane.due_at = due_at
 
     def finish(self, row: MessageRow, now: float) -> MessageOutcome | None:

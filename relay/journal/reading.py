@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select
 
+from relay.journal.lane_terms import IN_LANE
 from relay.journal.many import among
 from relay.journal.rows import read_delivery, read_note, select_deliveries
 from relay.journal.rules import NOTICES_AT_ONCE
@@ -45,8 +46,7 @@ _DUE_LANES = (
 _ONE = deliveries.alias()
 _FRONT = (
     select(deliveries.c.id)
-    .where(deliveries.c.endpoint_id == lanes.c.endpoint_id)
-    .where(deliveries.c.lane == lanes.c.lane, PENDING)
+    .where(IN_LANE, PENDING)
     .order_by(deliveries.c.id)
     .limit(LANE_DEPTH + 1)
     .correlate(lanes)

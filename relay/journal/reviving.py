@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from relay.journal import finishing
+from relay.journal.lane_terms import FIRST_IN_LANE, LANE_OF_THESE
 from relay.journal.many import among, in_parts
 from relay.journal.schema import deliveries, lanes
 from relay.model import DeliveryState
@@ -25,20 +26,26 @@ _REVIVE = (
         ended_reason=None,
     )
 )
-_due_at: Any = bindparam("now")
-_THEIR_LANES = insert(lanes).from_select(
-    ["endpoint_id", "lane", "due_at"],
-    select(deliveries.c.endpoint_id, deliveries.c.lane, _due_at).where(_THESE).distinct(),
+_now: Any = bindparam("now")
+_OPEN_LANES = (
+    insert(lanes)
+    .from_select(
+        ["endpoint_id", "lane", "due_at"],
+        select(deliveries.c.endpoint_id, deliveries.c.lane, _now).where(_THESE).distinct(),
+    )
+    .on_conflict_do_nothing()
 )
-_OPEN_LANES = _THEIR_LANES.on_conflict_do_update(
-    index_elements=[lanes.c.endpoint_id, lanes.c.lane],
-    set_={"due_at": func.min(lanes.c.due_at, _THEIR_LANES.excluded.due_at)},
+_LEAD_LANES = (
+    update(lanes)
+    .where(LANE_OF_THESE, among(FIRST_IN_LANE, "ids"))
+    .values(due_at=func.min(lanes.c.due_at, _now))
 )
 
 
 def revive(connection: Connection, dead: Collection[int], now: float) -> None:
     """Make dead letters due at once, their patience anew, and their messages unfinished."""
     for ids in in_parts(dead):
-        connection.execute(_OPEN_LANES, {"ids": ids, "now": now})
         connection.execute(_REVIVE, {"ids": ids})
+        connection.execute(_OPEN_LANES, {"ids": ids, "now": now})
+        connection.execute(_LEAD_LANES, {"ids": ids, "now": now})
         finishing.reopen(connection, set(connection.scalars(_SEQS, {"ids": ids})))

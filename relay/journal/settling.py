@@ -14,15 +14,21 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    tuple_,
     update,
 )
 
 from relay.journal import finishing
+from relay.journal.lane_terms import FIRST_IN_LANE, IN_LANE, LANE_OF_THESE
 from relay.journal.many import among
 from relay.journal.receiving import EndpointIds, LaneKey
 from relay.journal.rows import Values, attempt_values, charge_values
-from relay.journal.schema import PENDING, attempts, deliveries, lanes, messages
+from relay.journal.schema import (
+    PENDING,
+    attempts,
+    deliveries,
+    lanes,
+    messages,
+)
 from relay.model import (
     DeadLettered,
     Deferred,
@@ -55,21 +61,17 @@ _ROWS: Select[Any] = select(deliveries.c.id, deliveries.c.seq, deliveries.c.requ
     among(deliveries.c.id, "ids")
 )
 
-_IN_LANE = (deliveries.c.endpoint_id == lanes.c.endpoint_id) & (deliveries.c.lane == lanes.c.lane)
 _POSTPONE = (
     update(lanes)
     .where(lanes.c.endpoint_id == bindparam("at"), lanes.c.lane == bindparam("lane_of"))
     # A dead letter revived meanwhile goes before what is postponed, and does not wait for it.
-    .where(~exists().where(_IN_LANE, PENDING, deliveries.c.id < bindparam("of")))
+    .where(bindparam("of") == FIRST_IN_LANE)
     .values(due_at=bindparam("until"))
 )
-_THEIR_LANES = tuple_(lanes.c.endpoint_id, lanes.c.lane).in_(
-    select(deliveries.c.endpoint_id, deliveries.c.lane).where(among(deliveries.c.id, "ids"))
-)
-_CLOSE_EMPTY_LANES = delete(lanes).where(_THEIR_LANES, ~exists().where(_IN_LANE, PENDING))
+_CLOSE_EMPTY_LANES = delete(lanes).where(LANE_OF_THESE, ~exists().where(IN_LANE, PENDING))
 _LET_LANES_GO_ON = (
     update(lanes)
-    .where(_THEIR_LANES)
+    .where(LANE_OF_THESE)
     .values(due_at=bindparam("now"))
     .returning(lanes.c.endpoint_id, lanes.c.lane)
 )

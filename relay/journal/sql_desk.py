@@ -17,6 +17,7 @@ from relay.desk import (
 )
 from relay.journal import keeping, sql_dead_letters
 from relay.journal.database import Database
+from relay.journal.lane_terms import FIRST_IN_LANE, IN_LANE
 from relay.journal.rows import endpoint_of, read_note
 from relay.journal.schema import DEAD, PENDING, attempts, deliveries, endpoints, lanes, messages
 from relay.model import (
@@ -30,6 +31,8 @@ from relay.model import (
     ReceiptState,
     Source,
 )
+
+_FIRST = FIRST_IN_LANE.label("first")
 
 
 class SqlDesk:
@@ -102,20 +105,10 @@ def _histories(connection: Connection, message_id: str) -> list[MessageHistory]:
 
 
 def _deliveries(connection: Connection, seq: int) -> tuple[DeliveryRecord, ...]:
-    first = (
-        select(func.min(deliveries.c.id))
-        .where(deliveries.c.endpoint_id == lanes.c.endpoint_id)
-        .where(deliveries.c.lane == lanes.c.lane, PENDING)
-        .correlate(lanes)
-        .scalar_subquery()
-    )
-    of_delivery = (lanes.c.endpoint_id == deliveries.c.endpoint_id) & (
-        lanes.c.lane == deliveries.c.lane
-    )
     rows = connection.execute(
-        select(deliveries, endpoints.c.bot, endpoints.c.name, lanes.c.due_at, first.label("first"))
+        select(deliveries, endpoints.c.bot, endpoints.c.name, lanes.c.due_at, _FIRST)
         .join_from(deliveries, endpoints)
-        .join(lanes, of_delivery, isouter=True)
+        .join(lanes, IN_LANE, isouter=True)
         .where(deliveries.c.seq == seq)
         .order_by(deliveries.c.id)
     )

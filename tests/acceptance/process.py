@@ -5,7 +5,9 @@ import json
 import os
 import resource
 import signal
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,10 +67,11 @@ class Probe:
 
 
 class Output:
-    """What a process writes to one of its streams, line by line as it comes."""
+    """What a process writes to one of its streams, line by line as it comes, and its log events."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.lines: list[str] = []
+        self.events: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.ended = False
         self._changed = changed
         reading, self.descriptor = os.pipe()
@@ -80,10 +83,17 @@ class Output:
         reader = asyncio.StreamReader(limit=_LONGEST_LINE)
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), self._pipe)
         while line := await reader.readline():
-            self.lines.append(line.decode(errors="replace").rstrip("\n"))
+            self._take(line.decode(errors="replace").rstrip("\n"))
             self._changed()
         self.ended = True
         self._changed()
+
+    def _take(self, line: str) -> None:
+        self.lines.append(line)
+        with suppress(ValueError):
+            event = json.loads(line)
+            if isinstance(event, dict) and "event" in event:
+                self.events[event["event"]].append(event)
 
 
 class Process:
@@ -152,13 +162,11 @@ class RelayProcess(Process):
 
     def events(self, name: str, **fields: Any) -> list[dict[str, Any]]:
         """List the log events of that name with these fields, so far."""
-        found = []
-        for line in self.err.lines:
-            if f'"{name}"' in line:
-                event = json.loads(line)
-                if event["event"] == name and fields.items() <= event.items():
-                    found.append(event)
-        return found
+        return [
+            event
+            for event in self.err.events[name]
+            if all(event.get(key) == value for key, value in fields.items())
+        ]
 
     async def said(self, name: str, times: int = 1, **fields: Any) -> dict[str, Any]:
         """Wait until such an event was logged so many times; answers with the last of them."""

@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -111,6 +111,7 @@ class Receiver:
         self.required = required
         self.default: Behaviour = OK
         self.posts: list[Post] = []
+        self._posts_of: dict[str, list[Post]] = defaultdict(list)
         self.complaints: list[str] = []
         self.wants: Callable[[str], bool] = lambda _: True
         self._webhook = Webhook(secret)
@@ -192,7 +193,7 @@ class Receiver:
 
     def posts_of(self, message_id: str) -> list[Post]:
         """List the requests of one message."""
-        return [post for post in self.posts if post.message_id == message_id]
+        return self._posts_of[message_id]
 
     @property
     def hanging(self) -> list[str]:
@@ -201,13 +202,12 @@ class Receiver:
 
     def unexplained(self) -> list[str]:
         """List what came again although nothing said that it might."""
-        found = []
-        for number, post in enumerate(self.posts):
-            before = [one for one in self.posts[:number] if one.message_id == post.message_id]
-            open_ = any(one.taken or one.status is None for one in before)
-            if (post.prior == "none" and before) or (open_ and post.prior != "unknown"):
-                found.append(f"{self.name}: {post.message_id} came again as {post.prior}")
-        return found
+        return [
+            f"{self.name}: {message_id} came again as {post.prior}"
+            for message_id, posts in self._posts_of.items()
+            for number, post in enumerate(posts)
+            if not _fits(post, posts[:number])
+        ]
 
     # --- Serving
 
@@ -226,6 +226,7 @@ class Receiver:
             event,
         )
         self.posts.append(post)
+        self._posts_of[post.message_id].append(post)
         self._changed()
         try:
             return await self._act(request, post, self._behaviour(post.message_id))
@@ -280,6 +281,13 @@ class Receiver:
                 return await self._act(request, post, await held)
             case Reset():
                 return await _reset(request)
+
+
+def _fits(post: Post, before: Sequence[Post]) -> bool:
+    """Tell whether what a request says of those before it is true."""
+    if any(one.taken or one.status is None for one in before):
+        return post.prior == "unknown"
+    return not before or post.prior != "none"
 
 
 async def _reset(request: web.Request) -> NoReturn:

@@ -25,7 +25,7 @@ BEHAVIOURS: tuple[Behaviour, ...] = (
 )
 ACK_FAULTS: tuple[HttpFault, ...] = (MixinReset(applied=True), AppError(500), MixinAnswer(502))
 UPGRADE_FAULTS: tuple[UpgradeFault, ...] = (MixinReset(), MixinAnswer(502))
-ROUNDS = 6
+ROUNDS = 4
 
 
 class Storm:
@@ -43,20 +43,18 @@ class Storm:
         """Let a few things happen, and something to the relay at the end."""
         if self._relay is None:
             self._relay = await self._house.start()
-        for _ in range(5):
+        for _ in range(10):
             self._people_write()
             self._mixin_fails()
             self._receivers_fail()
-            more = len(self._crm.posts) + self._chance.randint(0, 15)
+            more = len(self._crm.posts) + self._chance.randint(0, 10)
             await self._house.posts(self._crm, more)
         acts = (self._kill, self._stop, self._drop, self._pinch_disk, self._lock)
         await self._chance.choice(acts)(self._relay)
 
     async def calm(self) -> None:
         """Let everything be well, and wait until everything is READ."""
-        faults = self._house.simulator.faults
-        for script in (faults.upgrades, faults.lists, faults.acks, faults.drops, faults.pushes):
-            script.off()
+        self._mixin_is_well()
         self._crm.forget_scripts()
         self._archive.forget_scripts()
         relay = self._relay or await self._house.start()
@@ -66,21 +64,27 @@ class Storm:
     # --- The weather
 
     def _people_write(self) -> None:
-        for _ in range(20):
+        for _ in range(10):
             place = conversation(self._chance.randint(0, 12))
             self.ids += self._house.push(conversation_id=place)
         self._house.simulator.push_again(self._chance.choice(self.ids))
 
+    def _mixin_is_well(self) -> None:
+        faults = self._house.simulator.faults
+        for script in (faults.upgrades, faults.lists, faults.acks, faults.drops, faults.pushes):
+            script.off()
+
     def _mixin_fails(self) -> None:
+        self._mixin_is_well()  # failures in a row would only make for longer waits
         chance, faults = self._chance, self._house.simulator.faults
         faults.order = chance.choice([*Order])
         faults.mix_live = chance.random() < 0.5
         faults.acks.next(chance.choice(ACK_FAULTS))
-        faults.lists.next(chance.choice([None, Echo(Place.NEVER), AppError(7000)]))
+        faults.lists.next(chance.choice([None, None, Echo(Place.NEVER), AppError(7000)]))
         faults.pushes.next(*[None] * chance.randint(0, 9), Repeat(times=2))
-        faults.drops.next(Drop(Moment.AFTER_PUSHES, after=chance.randint(1, 40)), None)
         if chance.random() < 0.3:
-            faults.upgrades.next(chance.choice(UPGRADE_FAULTS))
+            faults.drops.next(Drop(Moment.AFTER_PUSHES, after=chance.randint(1, 40)))
+            faults.upgrades.next(chance.choice([None, *UPGRADE_FAULTS]))
 
     def _receivers_fail(self) -> None:
         for receiver in (self._crm, self._archive):
@@ -117,7 +121,7 @@ class Storm:
 
 
 @pytest.mark.prove
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 async def test_after_the_storm_everything_is_read(house: House, seed: int) -> None:
     """Failures on both sides, drops, kills, stops, full disks: nothing is lost or READ early.
 

@@ -181,6 +181,24 @@ async def test_w8_journal_lost(house: House) -> None:
     assert sorted([*finished, *delivered, *delivered, *failing]) == sorted(receiver.taken)
 
 
+async def test_w8_a_journal_in_memory(house: House) -> None:
+    """A journal in memory is lost at each end: Mixin pushes what is unread, and only that."""
+    house.settings["journal"] = "memory:"
+    receiver = await house.receiver()
+    relay = await house.relay()
+    finished = house.push(3)
+    await house.read(finished)
+    receiver.next(Hang())
+    (message_id,) = house.push()
+    await house.until(lambda: receiver.hanging == [message_id], "the request")
+    await relay.kill()
+    house.one_journal = False
+    await house.relay()
+    await house.read([message_id])
+    assert sorted([*finished, message_id]) == sorted(receiver.taken)
+    assert [(1, "none"), (1, "none")] == attempts(receiver, message_id)
+
+
 async def test_w9_receiver_away_for_more_than_a_week(house: House) -> None:
     """What Mixin has forgotten after 7 days, the journal still delivers."""
     receiver = await house.receiver(retry={"give_up_after": "30d"})

@@ -95,10 +95,10 @@ async def test_a_backlog_larger_than_the_window(house: House) -> None:
     house.settings["log_level"] = "info"
     await away.stop()
     traffic = Traffic(house.simulator)
-    ids = [traffic.push()[0] for _ in range(1500)]
+    ids = [traffic.push()[0] for _ in range(1100)]
     relay = await house.relay()
-    await house.until(lambda: len(set(crm.taken)) == 1500, "everything at the living one")
+    await house.until(lambda: len(set(crm.taken)) == 1100, "everything at the living one")
     await away.start()
     await house.read(ids)
-    assert 1500 == len(away.taken) == len(crm.taken)
+    assert 1100 == len(away.taken) == len(crm.taken)
     assert 0 == await relay.stop()

@@ -100,6 +100,27 @@ async def test_a_discarded_dead_letter_may_be_marked_read(house: House) -> None:
     assert not receiver.has_taken(message_id)
 
 
+async def test_an_endpoint_that_is_taken_out_and_put_back(house: House) -> None:
+    """What was owed to it becomes a dead letter and stays unread, and revives when it is back."""
+    await house.receiver("crm")
+    archive = await house.receiver("archive")
+    archive.default = Answer(500)
+    relay = await house.relay()
+    ids = house.push(3)
+    await relay.said("delivery.settled", times=3, endpoint="crm")
+    assert 0 == await relay.stop()
+    configured = house.bots[BOT]["endpoints"].pop()
+    relay = await house.relay()
+    letters = (await house.command("dead-letters", "list"))["dead_letters"]
+    assert {(each, "removed") for each in ids} == {(x["message_id"], x["reason"]) for x in letters}
+    assert ids == house.simulator.pending()
+    assert 0 == await relay.stop()
+    house.bots[BOT]["endpoints"].append(configured)
+    archive.default = OK
+    await house.relay()
+    await house.read(ids)
+
+
 async def test_a_message_tells_its_story(house: House) -> None:
     """`messages show` has each attempt, the receipt, and not a word of the content."""
     receiver = await house.receiver()

@@ -66,6 +66,16 @@ async def test_refused_credentials_have_no_grace(house: House) -> None:
     assert {"bot support": "Mixin refuses the credentials"} == ready.reasons
 
 
+async def test_a_wrong_clock_is_named(house: House) -> None:
+    """Where the clocks differ by more than tokens live, the log says so instead of blaming keys."""
+    await house.receiver()
+    house.simulator.clock.advance(7200)
+    relay = await house.start()
+    said = await relay.said("blaze.credentials_refused")
+    assert "this machine's clock is 7200 s behind Mixin's" in said["advice"]
+    await turns_ready(house, relay, 503)
+
+
 async def test_the_container_health_check_agrees(house: House) -> None:
     """`relay healthcheck` exits with 0 if /readyz says ready, with 1 if not or out of reach."""
     await house.receiver()

@@ -1,4 +1,4 @@
-"""Mixin's side of READ receipts, as a test wants it: it remembers, fails by script, and never sleeps."""
+"""Mixin's side of READ receipts: it remembers everything, and fails as a test wants it."""
 
 import asyncio
 from collections import deque

@@ -1,4 +1,4 @@
-"""A courier that plays a script instead of posting, remembers everything, and minds the promises."""
+"""A courier that plays a script instead of posting, and minds the promises."""
 
 import asyncio
 from collections import Counter, defaultdict, deque
@@ -76,6 +76,8 @@ class FakeCourier:
         self._in_flight: Counter[EndpointKey] = Counter()
         self._busy: set[tuple[EndpointKey, str]] = set()
         self._recorded: dict[tuple[EndpointKey, str], list[str]] = defaultdict(list)
+        self._places: dict[Key, int] = {}
+        self._gone_before: Counter[tuple[EndpointKey, str]] = Counter()
         self._doubtful: set[Key] = set()
 
     # --- What tests say -------------------------------------------------------------------------
@@ -110,15 +112,16 @@ class FakeCourier:
 
     def recorded(self, delivery: Delivery) -> None:
         """Note the order in which the journal took messages."""
-        key = (delivery.endpoint, delivery.lane)
-        self._recorded[key].append(delivery.message.message_id)
+        lane = self._recorded[delivery.endpoint, delivery.lane]
+        self._places[delivery.endpoint, delivery.message.message_id] = len(lane)
+        lane.append(delivery.message.message_id)
 
     def buried(self, delivery: Delivery) -> None:
         """Note that the journal has a dead letter: it has left its lane."""
         self.ended.add((delivery.endpoint, delivery.message.message_id))
 
     def interrupted(self) -> None:
-        """Note a cut or a crash: whatever was taken may come again, if it says `unknown` (W3, W4)."""
+        """Note a cut or a crash: what was taken may come again, and must say `unknown` (W3, W4)."""
         self._doubtful |= self.taken.keys()
 
     # --- What tests ask -------------------------------------------------------------------------
@@ -203,9 +206,13 @@ class FakeCourier:
         self._busy.discard((post.endpoint, post.lane))
 
     def _mind_order(self, post: Post) -> None:
-        for message_id in self._recorded[post.endpoint, post.lane]:
-            if message_id == post.message_id:
-                return
+        lane, key = self._recorded[post.endpoint, post.lane], (post.endpoint, post.lane)
+        while self._gone_before[key] < len(lane):
+            if (post.endpoint, lane[self._gone_before[key]]) not in self.ended:
+                break
+            self._gone_before[key] += 1
+        place = self._places.get((post.endpoint, post.message_id), 0)
+        for message_id in lane[self._gone_before[key] : place]:
             if (post.endpoint, message_id) not in self.ended:
                 self._violated(post, f"goes before {message_id} has ended")
 

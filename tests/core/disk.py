@@ -61,7 +61,7 @@ class Disk:
         return await self.journal.start(endpoints, now)
 
     async def stop(self) -> None:
-        await self._write(lambda: self.journal.stop())
+        await self._write(self.journal.stop)
 
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         if any(arrival.message.message_id in self.poisonous for arrival in arrivals):
@@ -111,7 +111,7 @@ class Disk:
         return await self._read(lambda: self.journal.notices(after))
 
     async def census(self) -> Census:
-        return await self._read(lambda: self.journal.census())
+        return await self._read(self.journal.census)
 
     async def prune(self, before: float, *, limit: int) -> int:
         return await self._write(lambda: self.journal.prune(before, limit=limit))

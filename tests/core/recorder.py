@@ -1,10 +1,10 @@
 """The telemetry of tests: it remembers every fact, and is what tests wait for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from relay.facts import Fact
+from relay.facts import Fact, ReceiptsConfirmed
 
 PATIENCE = 7200.0
 """So many virtual seconds a test waits for a fact, unless it says otherwise."""
@@ -51,3 +51,19 @@ class Recorder:
                     return found[count - 1]
                 self._told.clear()
                 await self._told.wait()
+
+
+def confirmed_ids(fact: ReceiptsConfirmed) -> tuple[str, ...]:
+    """Name the messages of which Mixin has taken the receipt."""
+    return fact.message_ids
+
+
+def until_all(ids: Iterable[str], named: Callable[[F], Iterable[str]]) -> Callable[[F], bool]:
+    """Ask for the fact with which each of these has been named once."""
+    missing = set(ids)
+
+    def last(fact: F) -> bool:
+        missing.difference_update(named(fact))
+        return not missing
+
+    return last

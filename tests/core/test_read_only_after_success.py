@@ -7,16 +7,16 @@ fakes mind the promises at every step; in the end everything heals, and nothing 
 from collections.abc import Coroutine
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from relay.desk import DeadLetterQuery
 from relay.gate import GatePolicy
-from relay.model import EndpointKey, MessageOutcome, ReceiptsFailed, Verdict
+from relay.model import EndpointKey, MessageOutcome, ReceiptsFailed
 from relay.retry import RetryPolicy
 from tests.core.couriers import Answer
-from tests.core.samples import BOT, BUSY, CRM, FAILURES, GONE, LOG, OK, TIMEOUT, uuid
+from tests.core.samples import CRM, FAILURES, LOG, OK, TIMEOUT, uuid
 from tests.core.virtual_time import VirtualLoop
 from tests.core.world import Endpoint, World
 
@@ -74,7 +74,9 @@ class RelayMachine(RuleBasedStateMachine):
     def push_again(self) -> None:
         self.world.push_unread()
 
-    @rule(verdict=st.sampled_from([ReceiptsFailed("500"), ReceiptsFailed("401", unauthorized=True)]))
+    @rule(
+        verdict=st.sampled_from([ReceiptsFailed("500"), ReceiptsFailed("401", unauthorized=True)])
+    )
     def mixin_takes_no_receipts(self, verdict: ReceiptsFailed) -> None:
         self.world.mixin.usual = verdict
 
@@ -155,19 +157,23 @@ class RelayMachine(RuleBasedStateMachine):
 
     def nothing_is_left(self) -> None:
         store = self.world.store
+        assert [] == self.world.unfinished
         assert {} == {key: lanes for key, lanes in store.lanes.items() if lanes}
         for row in store.by_seq.values():
             message_id = row.message.message_id
             unread = row.outcome in (MessageOutcome.DEAD, MessageOutcome.DISCARDED)
-            assert unread or (row.outcome is MessageOutcome.READ and message_id in self.world.mixin.read)
+            assert unread or (
+                row.outcome is MessageOutcome.READ and message_id in self.world.mixin.read
+            )
         assert self.world.pushed == {row.message.message_id for row in store.by_seq.values()}
 
 
 TestReadOnlyAfterSuccess = RelayMachine.TestCase
 TestReadOnlyAfterSuccess.settings = settings(
-    max_examples=60,
+    max_examples=80,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
+    phases=[phase for phase in settings().phases if phase is not Phase.explain],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

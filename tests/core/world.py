@@ -1,6 +1,6 @@
 """The relay without its drivers, put together as the service does it, in a world that can end.
 
-What outlives a crash is the world's: the journal, the receivers, Mixin. The rest is a `Run`.
+What outlives a crash is the world's: the journal, the receivers, Mixin. The rest is a run.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from relay.gate import Gate, GatePolicy
 from relay.intake import Intake
 from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryDesk
-from relay.journal.memory_store import Store
+from relay.journal.memory_store import MessageRow, Store
 from relay.lanes import MAX_BYTES, MAX_DELIVERIES, Lanes
-from relay.model import Delivery, EndpointKey, GateState, Message
+from relay.model import Delivery, EndpointKey, GateState, Message, ReceiptState
 from relay.outbox import Outbox
 from relay.outcomes import Outcomes
 from relay.retry import RetryPolicy
@@ -28,12 +28,12 @@ from relay.steward import Steward
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.couriers import FakeCourier
 from tests.core.disk import Disk
-from tests.core.recorder import Recorder
+from tests.core.recorder import PATIENCE, Recorder, confirmed_ids, until_all
+from tests.core.runs import Run
 from tests.core.samples import BOT, message, uuid
 from tests.core.virtual_time import EPOCH
 
 DRAIN = 25.0
-FLUSH = 10.0
 RETENTION = 8 * 24 * 3600.0
 
 
@@ -44,64 +44,10 @@ class Endpoint:
     key: EndpointKey
     required: bool = True
     categories: tuple[str, ...] = ()
-    retry: RetryPolicy = RetryPolicy()
-    gate: GatePolicy = GatePolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    gate: GatePolicy = field(default_factory=GatePolicy)
     max_deliveries: int = MAX_DELIVERIES
     max_bytes: int = MAX_BYTES
-
-
-@dataclass(slots=True)
-class Run:
-    """One run of the relay, from its start to its stop, cut or crash."""
-
-    outcomes: Outcomes
-    outbox: Outbox
-    dispatchers: dict[EndpointKey, Dispatcher]
-    intake: Intake
-    steward: Steward
-    records: list[asyncio.Task[None]] = field(default_factory=list)
-    workers: list[asyncio.Task[None]] = field(default_factory=list)
-    others: list[asyncio.Task[None]] = field(default_factory=list)
-
-    @property
-    def tasks(self) -> list[asyncio.Task[None]]:
-        """Every loop."""
-        return [*self.records, *self.workers, *self.others]
-
-    def begin(self) -> None:
-        """Start every loop."""
-        start = asyncio.get_running_loop().create_task
-        self.records = [start(self.outcomes.run()), start(self.intake.group.run())]
-        self.workers = [start(dispatcher.run()) for dispatcher in self.dispatchers.values()]
-        self.others = [start(self.steward.run()), start(self.outbox.run())]
-
-    async def come_to_rest(self, drain: float) -> int:
-        """Stop in the order of design.md 7; answers how many attempts were cut."""
-        for dispatcher in self.dispatchers.values():
-            dispatcher.stop()
-        await asyncio.wait(self.workers, timeout=drain)
-        cut = sum(dispatcher.cut() for dispatcher in self.dispatchers.values())
-        self.steward.close()
-        await asyncio.wait(self.workers, timeout=FLUSH)
-        self.outcomes.close()
-        self.intake.group.close()
-        await asyncio.wait(self.records, timeout=FLUSH)
-        self.outbox.close()
-        await asyncio.wait(self.others, timeout=FLUSH)
-        return cut
-
-    @property
-    def written(self) -> bool:
-        """Whether everything came to its end."""
-        return all(task.done() for task in [*self.records, *self.workers])
-
-    async def end(self) -> None:
-        """Drop what still runs; a loop that broke raises its error here."""
-        for task in self.tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*self.tasks, return_exceptions=True):
-            if isinstance(ended, BaseException) and not isinstance(ended, asyncio.CancelledError):
-                raise ended
 
 
 class World:
@@ -113,11 +59,12 @@ class World:
         latency: float = 0.002,
         by_conversation: bool = True,
         unwanted_read: bool = True,
+        tell: Recorder | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._loop = loop or asyncio.get_running_loop()
         self.endpoints = endpoints
-        self.tell = Recorder()
+        self.tell = tell or Recorder()
         self.courier = FakeCourier()
         self.mixin = FakeAcknowledger()
         self.mixin.only(self.may_be_read)
@@ -132,6 +79,7 @@ class World:
         self.clean: bool | None = None
         self.cut_attempts = 0
         self._random = Random(11)
+        self._ahead = 0.0
         self._run: Run | None = None
         self._routing = Routing(
             [Route(each.key, each.required, each.categories) for each in endpoints],
@@ -153,7 +101,11 @@ class World:
 
     def wall(self) -> float:
         """Tell the wall time."""
-        return EPOCH + self._loop.time()
+        return EPOCH + self._ahead + self._loop.time()
+
+    def clock_is_set(self, seconds: float) -> None:
+        """Set the wall clock forward, or back."""
+        self._ahead += seconds
 
     @property
     def pushed(self) -> set[str]:
@@ -227,14 +179,26 @@ class World:
         await self.start()
 
     async def heal(self, seconds: float = 1000.0) -> None:
-        """Let everything succeed for so long that whatever can end has ended."""
+        """Let everything succeed until all is done, or for so long that it should be."""
         self.courier.heal()
         self.mixin.heal()
         self.disk.full = self.disk.unreadable = False
         for endpoint in self.endpoints:
             await self.desk.resume(endpoint.key)
         self.push_unread()
-        await self.pass_time(seconds)
+        deadline = self.wall() + seconds
+        await self.pass_time(2.0)
+        while self.unfinished and self.wall() < deadline:
+            await self.pass_time(5.0)
+
+    @property
+    def unfinished(self) -> list[MessageRow]:
+        """The messages for which something is left to do."""
+        return [
+            row
+            for row in self.store.by_seq.values()
+            if row.outcome is None or row.receipt is ReceiptState.OWED
+        ]
 
     async def pass_time(self, seconds: float) -> None:
         """Let the relay run for so long."""
@@ -267,21 +231,20 @@ class World:
         arrival = self._routing.arrival(self._messages[message_id])
         if not arrival.owed:
             return arrival.unwanted_read
-        required = {(owed.endpoint, message_id) for owed in arrival.owed if owed.required}
-        return required <= self.courier.answered | self.waived
+        required = [(owed.endpoint, message_id) for owed in arrival.owed if owed.required]
+        return all(each in self.courier.answered or each in self.waived for each in required)
 
     # --- Waiting --------------------------------------------------------------------------------
 
     async def settled(self, *message_ids: str, endpoint: EndpointKey | None = None) -> None:
         """Wait until messages have ended, at one endpoint or at all of them."""
         for key in [endpoint] if endpoint else [each.key for each in self.endpoints]:
-            for message_id in message_ids:
-                await self.tell.wait_for(DeliverySettled, _settles(key, message_id))
+            await self.tell.wait_for(DeliverySettled, until_all(message_ids, _settled_at(key)))
 
-    async def read(self, *message_ids: str) -> None:
+    async def read(self, *message_ids: str, within: float = PATIENCE) -> None:
         """Wait until Mixin has the READ receipts of messages."""
-        for message_id in message_ids:
-            await self.tell.wait_for(ReceiptsConfirmed, _confirms(message_id))
+        last = until_all(message_ids, confirmed_ids)
+        await self.tell.wait_for(ReceiptsConfirmed, last, within=within)
 
     # --- Putting it together --------------------------------------------------------------------
 
@@ -305,7 +268,9 @@ class World:
             gone_since=note.gone_since,
         )
         lanes = Lanes(max_deliveries=endpoint.max_deliveries, max_bytes=endpoint.max_bytes)
-        return Dispatcher(endpoint.key, neighbours, gate=gate, retry=endpoint.retry, lanes=lanes)
+        return Dispatcher(
+            endpoint.key, neighbours, gate=gate, retry=endpoint.retry, lanes=lanes, noted=note
+        )
 
     def _intake(self, dispatchers: Mapping[EndpointKey, Dispatcher], outbox: Outbox) -> Intake:
         def offer(delivery: Delivery, *, leads: bool) -> None:
@@ -342,9 +307,5 @@ class World:
         )
 
 
-def _settles(endpoint: EndpointKey, message_id: str) -> Callable[[DeliverySettled], bool]:
-    return lambda fact: (fact.endpoint, fact.message_id) == (endpoint, message_id)
-
-
-def _confirms(message_id: str) -> Callable[[ReceiptsConfirmed], bool]:
-    return lambda fact: message_id in fact.message_ids
+def _settled_at(endpoint: EndpointKey) -> Callable[[DeliverySettled], tuple[str, ...]]:
+    return lambda fact: (fact.message_id,) if fact.endpoint == endpoint else ()

@@ -79,7 +79,7 @@ MESSAGE_ID = "f381aaa0-a462-4333-af10-e3f5bff7bec7"
 
 def frame(value: Any) -> bytes:
     """Write any JSON value as a frame."""
-    return gzip.compress(json.dumps(value).encode())
+    return gzip.compress(json.dumps(value).encode(), mtime=0)
 
 
 def push(action: str = "CREATE_MESSAGE", **fields: Any) -> dict[str, Any]:

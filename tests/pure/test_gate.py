@@ -301,9 +301,9 @@ def test_one_410_is_not_the_end() -> None:
     gate = Gate(POLICY)
     attempt(gate, GONE, NOW)
     attempt(gate, GONE, NOW + 59.9)
-    assert (CLOSED, NOW) == (gate.state, gate.gone_since)
+    assert [CLOSED, NOW] == [gate.state, gate.gone_since]
     attempt(gate, GONE, NOW + 60.0)
-    assert (GONE_STATE, None) == (gate.state, gate.admits_at)
+    assert [GONE_STATE, None] == [gate.state, gate.admits_at]
     assert not gate.admits(NOW + 1_000_000)
 
 
@@ -314,7 +314,7 @@ def test_a_2xx_between_two_410_takes_the_first_back() -> None:
     attempt(gate, OK, NOW + 30)
     assert gate.gone_since is None
     attempt(gate, GONE, NOW + 100)
-    assert (CLOSED, NOW + 100) == (gate.state, gate.gone_since)
+    assert [CLOSED, NOW + 100] == [gate.state, gate.gone_since]
 
 
 def test_other_answers_between_do_not_take_a_410_back() -> None:
@@ -390,5 +390,12 @@ def test_resuming_does_not_send_a_second_probe() -> None:
 
 def test_trouble_and_410_concern_the_endpoint() -> None:
     """A 2xx or a refused message is no error of the endpoint's."""
-    expected = {BROKEN: True, TIMEOUT: True, BUSY: True, GONE: True, OK: False, REFUSED: False}
+    expected: dict[Verdict, bool] = {
+        BROKEN: True,
+        TIMEOUT: True,
+        BUSY: True,
+        GONE: True,
+        OK: False,
+        REFUSED: False,
+    }
     assert expected == {verdict: concerns_endpoint(verdict) for verdict in expected}

@@ -109,9 +109,9 @@ def test_waits_start_anew_when_a_delivery_is_revived() -> None:
 @given(st.sampled_from([BROKEN, TIMEOUT]), st.integers(0, 500), JITTERS)
 def test_trouble_lasts_until_patience_ends(verdict: Verdict, failures: int, jitter: float) -> None:
     """No number of failures ends a delivery: only `give_up_after` since the first attempt does."""
-    patient = {"attempts": failures, "failures": failures, "jitter": jitter}
-    young = after(verdict, **patient, first_at=EPOCH - 72 * HOUR + 1)
-    old = after(verdict, **patient, first_at=EPOCH - 72 * HOUR)
+    begun = EPOCH - 72 * HOUR
+    young = after(verdict, failures=failures, first_at=begun + 1, jitter=jitter)
+    old = after(verdict, failures=failures, first_at=begun, jitter=jitter)
     assert isinstance(young, Postponed)
     assert isinstance(old, DeadLettered)
 
@@ -172,5 +172,7 @@ def test_rejections_last_for_minutes() -> None:
 @given(st.integers(0, 10_000), st.floats(0.0, 10_000 * HOUR), JITTERS)
 def test_gone_never_kills(failures: int, age: float, jitter: float) -> None:
     """An endpoint that is gone keeps everything, until an operator decides."""
-    outcome = after(GONE, failures=failures, rejections=failures, first_at=EPOCH - age, jitter=jitter)
+    outcome = after(
+        GONE, failures=failures, rejections=failures, first_at=EPOCH - age, jitter=jitter
+    )
     assert isinstance(outcome, Postponed)

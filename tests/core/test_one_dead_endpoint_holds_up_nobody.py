@@ -1,0 +1,54 @@
+"""The promise: an endpoint that is down, slow, gone or paused is nobody else's trouble."""
+
+import pytest
+
+from relay.facts import ReceiptsConfirmed
+from relay.gate import GatePolicy
+from tests.core.couriers import HANG, Answer, Script
+from tests.core.samples import BROKEN, BUSY, CRM, GONE, LOG, REFUSED, TIMEOUT
+from tests.core.world import Endpoint, World
+
+DEAD: list[Script] = [
+    BROKEN,
+    BUSY,
+    GONE,
+    REFUSED,
+    Answer(TIMEOUT, takes=15.0),
+    Answer(takes=HANG),
+]
+
+
+@pytest.mark.parametrize("dead", DEAD, ids=["500", "429", "410", "400", "timeout", "hang"])
+async def test_the_other_endpoint_gets_everything_at_once(dead: Script) -> None:
+    """A hundred messages reach the one within seconds while the other takes none."""
+    async with World(Endpoint(CRM, max_deliveries=10), Endpoint(LOG)) as world:
+        world.courier.usually(CRM, dead)
+        started = world.wall()
+        ids = [world.push(n, f"c{n % 7}") for n in range(100)]
+        await world.settled(*ids, endpoint=LOG)
+        assert world.wall() - started < 5.0
+        assert 100 == len(world.courier.posts_of(LOG))
+        assert 0 == world.tell.count(ReceiptsConfirmed)
+
+
+async def test_an_optional_endpoint_holds_no_receipt_back() -> None:
+    """What is not required is owed every message, and READ does not wait for it."""
+    async with World(Endpoint(CRM), Endpoint(LOG, required=False)) as world:
+        world.courier.usually(LOG, BROKEN)
+        ids = [world.push(n, f"c{n}") for n in range(20)]
+        await world.read(*ids, within=5.0)
+        world.courier.heal()
+        await world.settled(*ids, endpoint=LOG)
+
+
+async def test_no_endpoint_gets_a_message_twice_because_of_another() -> None:
+    """While one fails for hours the other, which took the message, hears no more of it."""
+    async with World(Endpoint(CRM, gate=GatePolicy(probe_max=600.0)), Endpoint(LOG)) as world:
+        world.courier.usually(CRM, BROKEN)
+        ids = [world.push(n, f"c{n}") for n in range(5)]
+        for _ in range(5):
+            await world.pass_time(1000.0)
+            world.push_unread()
+        world.courier.heal()
+        await world.read(*ids)
+        assert sorted(ids) == sorted(world.courier.ids(LOG))

@@ -1,0 +1,303 @@
+"""What the outbox promises: every receipt that is owed, in batches, until Mixin has it."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from relay.facts import MessageFinished, ReceiptRefused, ReceiptsConfirmed, ReceiptsRetried
+from relay.journal.memory import MemoryJournal
+from relay.model import Arrival, MessageOutcome, ReceiptsFailed, ReceiptsRejected
+from relay.outbox import LINGER, MAX_BATCH, Outbox
+from tests.core.acknowledgers import FakeAcknowledger
+from tests.core.disk import Disk
+from tests.core.recorder import PATIENCE, Recorder, confirmed_ids, until_all
+from tests.core.samples import BOT, message, uuid
+from tests.core.virtual_time import EPOCH
+
+FAILED = ReceiptsFailed("500")
+REJECTED = ReceiptsRejected(10002, "bad id")
+UNAUTHORIZED = ReceiptsFailed("401", unauthorized=True)
+
+
+@dataclass
+class Stage:
+    """An outbox with everything around it."""
+
+    disk: Disk
+    mixin: FakeAcknowledger
+    tell: Recorder
+    outbox: Outbox
+    running: asyncio.Task[None]
+
+    async def owe(self, *numbers: int) -> list[str]:
+        """Owe the receipts of new messages, and say so."""
+        await self.disk.record([Arrival(message(n), (), unwanted_read=True) for n in numbers])
+        for _ in numbers:
+            self.outbox.receipt_owed()
+        return [uuid(n) for n in numbers]
+
+    async def read(self, *message_ids: str, within: float = PATIENCE) -> None:
+        """Wait until Mixin has receipts."""
+        last = until_all(message_ids, confirmed_ids)
+        await self.tell.wait_for(ReceiptsConfirmed, last, within=within)
+
+    async def end(self) -> None:
+        self.outbox.close()
+        await self.running
+        assert [] == self.mixin.violations
+
+
+async def stage(*, owed: int = 0, jitter: float = 1.0, takes: float = 0.05) -> Stage:
+    """Set an outbox up on a journal that owes so many receipts from before."""
+    disk, mixin, tell = Disk(MemoryJournal()), FakeAcknowledger(takes), Recorder()
+    await disk.start([], EPOCH)
+    await disk.record([Arrival(message(n), (), unwanted_read=True) for n in range(owed)])
+    outbox = Outbox(BOT, disk, mixin, telemetry=tell, clock=lambda: EPOCH, jitter=lambda: jitter)
+    return Stage(disk, mixin, tell, outbox, asyncio.create_task(outbox.run()))
+
+
+def sizes(mixin: FakeAcknowledger) -> list[int]:
+    """Give the sizes of the batches."""
+    return [len(batch) for _, batch in mixin.batches]
+
+
+# --- Batches ------------------------------------------------------------------------------------
+
+
+async def test_a_receipt_is_sent_soon_and_its_message_finishes() -> None:
+    """It waits for others, but not for long."""
+    on = await stage()
+    await asyncio.sleep(10.0)
+    (first,) = await on.owe(1)
+    await on.read(first, within=LINGER + 0.1)
+    await on.tell.wait_for(MessageFinished)
+    assert [MessageFinished(BOT, first, MessageOutcome.UNWANTED)] == on.tell.of(MessageFinished)
+    await on.end()
+
+
+async def test_what_a_journal_owes_from_before_is_sent_at_the_start() -> None:
+    """After a crash between outcome and receipt only the receipt is left (W5)."""
+    on = await stage(owed=3)
+    await on.read(*(uuid(n) for n in range(3)))
+    assert [3] == sizes(on.mixin)
+    await on.end()
+
+
+async def test_batches_go_by_deadline_and_not_by_idleness() -> None:
+    """A steady trickle, never idle, does not put off the first of it."""
+    on = await stage()
+    await asyncio.sleep(10.0)
+    for number in range(100):
+        await on.owe(number)
+        await asyncio.sleep(LINGER / 4)
+        if number == 8:
+            assert on.mixin.batches
+    await on.read(uuid(99))
+    assert max(sizes(on.mixin)) <= 12
+    await on.end()
+
+
+async def test_a_full_batch_does_not_linger() -> None:
+    """A hundred are enough."""
+    on = await stage()
+    await asyncio.sleep(10.0)
+    started = asyncio.get_running_loop().time()
+    ids = await on.owe(*range(MAX_BATCH))
+    await on.read(*ids)
+    assert [MAX_BATCH] == sizes(on.mixin)
+    assert on.mixin.batches[0][0] - started < LINGER / 2
+    await on.end()
+
+
+async def test_batches_are_bounded_in_size_and_number() -> None:
+    """At most a hundred at a time, and a few batches side by side."""
+    on = await stage(owed=1050)
+    await on.read(*(uuid(n) for n in range(1050)))
+    assert [100] * 10 + [50] == sizes(on.mixin)
+    assert 4 == on.mixin.most_in_flight
+    await on.end()
+
+
+async def test_an_idle_outbox_sends_nothing() -> None:
+    """Mixin is not asked anything while nothing is owed."""
+    on = await stage()
+    await asyncio.sleep(1000.0)
+    assert [] == on.mixin.batches
+    await on.end()
+
+
+# --- Bad ids ------------------------------------------------------------------------------------
+
+
+async def test_a_final_error_isolates_the_bad_id() -> None:
+    """The batch is split until it stands alone; all others are confirmed in the same round."""
+    on = await stage()
+    on.mixin.bad = {uuid(37)}
+    ids = await on.owe(*range(100))
+    good = [each for each in ids if each != uuid(37)]
+    await on.read(*good, within=5.0)
+    assert [ReceiptRefused(BOT, uuid(37), "bad id")] == on.tell.of(ReceiptRefused)
+    assert len(on.mixin.batches) <= 2 * 7 + 1
+    assert 0 == on.tell.count(ReceiptsRetried)
+    await on.end()
+
+
+async def test_a_refused_receipt_is_not_sent_again() -> None:
+    """Mixin has said its last word; the message finishes as it would have."""
+    on = await stage()
+    on.mixin.usual = REJECTED
+    await on.owe(1, 2)
+    await on.tell.wait_for(MessageFinished, count=2)
+    batches = len(on.mixin.batches)
+    on.mixin.heal()
+    await on.owe(3)
+    await on.read(uuid(3))
+    assert (uuid(3),) == on.mixin.batches[-1][1]
+    assert batches + 1 == len(on.mixin.batches)
+    await on.end()
+
+
+# --- Repetition ---------------------------------------------------------------------------------
+
+
+async def test_what_is_not_confirmed_is_repeated_with_backoff() -> None:
+    """For ever: 1, 2, 4 … 60 seconds, each time told."""
+    on = await stage()
+    on.mixin.usual = FAILED
+    await on.owe(1)
+    await on.tell.wait_for(ReceiptsRetried, count=9)
+    waits = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0]
+    assert [ReceiptsRetried(BOT, 1, "500", wait) for wait in waits] == on.tell.of(ReceiptsRetried)
+    on.mixin.heal()
+    await on.read(uuid(1), within=61.0)
+    await on.end()
+
+
+async def test_the_backoff_starts_anew_after_a_round_without_failure() -> None:
+    """The next trouble begins with a second again."""
+    on = await stage()
+    on.mixin.next(FAILED, FAILED)
+    await on.owe(1)
+    await on.read(uuid(1))
+    on.mixin.next(FAILED)
+    await on.owe(2)
+    await on.tell.wait_for(ReceiptsRetried, count=3)
+    assert [1.0, 2.0, 1.0] == [fact.retry_in for fact in on.tell.of(ReceiptsRetried)]
+    await on.end()
+
+
+async def test_a_wait_that_mixin_asks_for_is_kept() -> None:
+    """Retry-After is the least."""
+    on = await stage()
+    on.mixin.next(ReceiptsFailed("429", retry_after=45.0))
+    await on.owe(1)
+    await on.read(uuid(1))
+    first, second = (at for at, _ in on.mixin.batches)
+    assert second - first >= 45.0
+    await on.end()
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1.0])
+async def test_a_refused_token_is_tried_slowly(jitter: float) -> None:
+    """Never in a storm: at least half a minute, growing to ten."""
+    on = await stage(jitter=jitter)
+    on.mixin.usual = UNAUTHORIZED
+    await on.owe(1)
+    await on.tell.wait_for(ReceiptsRetried, count=6)
+    waits = [fact.retry_in for fact in on.tell.of(ReceiptsRetried)]
+    least = (1 + jitter) / 2
+    assert [least * wait for wait in (60.0, 120.0, 240.0, 480.0, 600.0, 600.0)] == waits
+    on.mixin.heal()
+    await on.read(uuid(1))
+    await on.end()
+
+
+async def test_an_outage_is_not_answered_with_a_storm() -> None:
+    """While nothing gets through a round gives up after a hundred, however much is owed."""
+    on = await stage(owed=2000)
+    on.mixin.usual = FAILED
+    await on.tell.wait_for(ReceiptsRetried, count=15)
+    assert len(on.mixin.batches) <= 15 * 100
+    assert max(fact.count for fact in on.tell.of(ReceiptsRetried)) <= 400
+    on.mixin.heal()
+    await on.read(*(uuid(n) for n in range(2000)))
+    await on.end()
+
+
+async def test_after_an_outage_full_batches_go_again() -> None:
+    """A long one does not leave a backlog to be sent one by one."""
+    on = await stage(owed=2000)
+    on.mixin.usual = FAILED
+    await asyncio.sleep(3600.0)
+    batches = len(on.mixin.batches)
+    on.mixin.heal()
+    await on.read(*(uuid(n) for n in range(2000)), within=65.0)
+    assert len(on.mixin.batches) - batches < 60
+    await on.end()
+
+
+@pytest.mark.parametrize("count", [1, 5, 50])
+async def test_ids_that_always_fail_hold_up_nobody(count: int) -> None:
+    """Even if Mixin has no final word for them, and they are the oldest."""
+    on = await stage(owed=200)
+    on.mixin.cursed = {uuid(n) for n in range(count)}
+    await on.read(*(uuid(n) for n in range(count, 200)), within=900.0)
+    (later,) = await on.owe(1000)
+    await on.read(later, within=300.0)
+    on.mixin.heal()
+    await on.read(*(uuid(n) for n in range(count)))
+    await on.end()
+
+
+async def test_a_receipt_that_was_taken_and_not_recorded_is_sent_again() -> None:
+    """W7: the journal was in trouble in between; READ may be said twice."""
+    on = await stage()
+    on.disk.unreadable = True
+    (first,) = await on.owe(1)
+    await asyncio.sleep(30.0)
+    on.disk.unreadable, on.disk.full = False, True
+    await asyncio.sleep(30.0)
+    assert len(on.mixin.batches) > 1
+    assert 0 == on.tell.count(ReceiptsConfirmed)
+    on.disk.full = False
+    await on.read(first)
+    await on.end()
+
+
+# --- Closing ------------------------------------------------------------------------------------
+
+
+async def test_closing_sends_what_is_owed() -> None:
+    """At once, without lingering."""
+    on = await stage()
+    await asyncio.sleep(1.0)
+    await on.owe(1)
+    before = asyncio.get_running_loop().time()
+    await on.end()
+    assert {uuid(1)} == on.mixin.read
+    assert asyncio.get_running_loop().time() - before < LINGER
+
+
+async def test_closing_during_a_round_sends_what_has_come_since() -> None:
+    """The last round begins after the close."""
+    on = await stage(takes=5.0)
+    await asyncio.sleep(1.0)
+    await on.owe(2)
+    await asyncio.sleep(1.0)
+    assert 1 == len(on.mixin.batches)
+    await on.owe(1)
+    await on.end()
+    assert {uuid(1), uuid(2)} == on.mixin.read
+
+
+async def test_closing_does_not_wait_for_an_outage() -> None:
+    """One last round, and what fails is owed at the next start."""
+    on = await stage()
+    on.mixin.usual = FAILED
+    await on.owe(1)
+    await on.tell.wait_for(ReceiptsRetried, count=6)
+    before = asyncio.get_running_loop().time()
+    await on.end()
+    assert asyncio.get_running_loop().time() - before < 1.0
+    assert 1 == len(await on.disk.owed_receipts(BOT, after=0, limit=10))

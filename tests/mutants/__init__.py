@@ -1,0 +1,1 @@
+"""Named mutants: the core broken on purpose, one promise at a time; the tests must notice each."""

@@ -1,0 +1,11 @@
+"""Every mutant, by the part that it breaks."""
+
+from tests.mutants import of_both_ends, of_judging, of_lanes, of_the_dispatcher, of_the_journal
+
+MUTANTS = (
+    *of_the_dispatcher.MUTANTS,
+    *of_lanes.MUTANTS,
+    *of_judging.MUTANTS,
+    *of_both_ends.MUTANTS,
+    *of_the_journal.MUTANTS,
+)

@@ -1,0 +1,226 @@
+"""Mutants of what comes in and what goes back: intake, group commits, outcomes, outbox."""
+
+from tests.mutants.mutant import Mutant
+
+_INTAKE, _GROUPS, _OUTCOMES = "relay/intake.py", "relay/groups.py", "relay/outcomes.py"
+_OUTBOX = "relay/outbox.py"
+_OF_INTAKE = ("tests/core/test_intake.py",)
+_OF_GROUPS = ("tests/core/test_groups.py",)
+_OF_OUTCOMES = ("tests/core/test_outcomes.py",)
+_OF_OUTBOX = ("tests/core/test_outbox.py",)
+
+MUTANTS = (
+    # --- intake ---------------------------------------------------------------------------------
+    Mutant(
+        "poison-takes-its-group-with-it",
+        _INTAKE,
+        "            for message in messages:\n                await self._record([message])\n",
+        "            await self._set_aside(messages[0], error)\n",
+        "one message that can't be stored would lose five hundred",
+        _OF_INTAKE,
+    ),
+    Mutant(
+        "full-disk-is-taken-for-poison",
+        _INTAKE,
+        "        except JournalUnavailable:\n            raise\n",
+        "",
+        "a full disk would set messages aside",
+        _OF_INTAKE,
+    ),
+    Mutant(
+        "receipt-of-a-known-message-is-not-repeated",
+        _INTAKE,
+        "if answer.receipt_owed:",
+        "if answer.receipt_owed and isinstance(answer, Fresh):",
+        "a lost READ would be pushed again for seven days",
+        _OF_INTAKE,
+    ),
+    Mutant(
+        "everything-leads",
+        _INTAKE,
+        "leads=delivery.id in answer.leading",
+        "leads=True",
+        "new messages would pass a conversation's backlog by",
+        _OF_INTAKE,
+    ),
+    Mutant(
+        "room-is-never-given-back",
+        _INTAKE,
+        "self._waiting -= len(group)",
+        "pass",
+        "the socket would be read no more after twenty thousand messages",
+        _OF_INTAKE,
+    ),
+    Mutant(
+        "bytes-are-never-given-back",
+        _INTAKE,
+        "self._waiting_bytes -= sum(len(item.frame) for item in messages)",
+        "pass",
+        "the socket would be read no more after 64 MiB",
+        _OF_INTAKE,
+    ),
+    Mutant(
+        "poison-is-not-kept",
+        _INTAKE,
+        "frame = UnreadableFrame(digest, why, message.frame[:_SAMPLE])\n"
+        "        await self._journal.keep_unreadable(self._bot, frame, self._clock())\n",
+        "",
+        "nobody could find out what the journal did not take",
+        _OF_INTAKE,
+    ),
+    # --- group commits --------------------------------------------------------------------------
+    Mutant(
+        "group-that-fails-is-dropped",
+        _GROUPS,
+        "await asyncio.sleep(wait)",
+        "break",
+        "a full disk would lose outcomes, and messages be posted again",
+        _OF_GROUPS,
+    ),
+    Mutant(
+        "close-drops-the-rest",
+        _GROUPS,
+        "return bool(self._waiting)",
+        "return bool(self._waiting) and not self._closing",
+        "a clean stop would lose what is in flight",
+        _OF_GROUPS,
+    ),
+    Mutant(
+        "newest-goes-first",
+        _GROUPS,
+        "self._waiting.popleft() for",
+        "self._waiting.pop() for",
+        "a conversation would be journaled backwards",
+        _OF_GROUPS,
+    ),
+    Mutant(
+        "idle-before-the-commit",
+        _GROUPS,
+        "            if not self._waiting:\n                self._idle.set()\n",
+        "            self._idle.set()\n",
+        "whoever waits for the journal would go on too early",
+        (*_OF_GROUPS, *_OF_INTAKE),
+    ),
+    # --- outcomes -------------------------------------------------------------------------------
+    Mutant(
+        "answers-go-to-the-wrong-waiters",
+        _OUTCOMES,
+        "zip(group, answers, strict=True)",
+        "zip(group, reversed(answers), strict=True)",
+        "lanes would stop that have more, and receipts be forgotten",
+        _OF_OUTCOMES,
+    ),
+    Mutant(
+        "doubt-is-not-written-down",
+        _OUTCOMES,
+        "await self._journal.defer([deferred for deferred, _ in group])",
+        "pass",
+        "a duplicate after a stop would not say `unknown`",
+        _OF_OUTCOMES,
+    ),
+    Mutant(
+        "one-who-has-gone-stops-the-group",
+        _OUTCOMES,
+        "            if not settled.done():\n                settled.set_result(answer)\n",
+        "            settled.set_result(answer)\n",
+        "one cancelled worker would end the process",
+        _OF_OUTCOMES,
+    ),
+    # --- outbox ---------------------------------------------------------------------------------
+    Mutant(
+        "failure-counts-as-confirmed",
+        _OUTBOX,
+        "outcome.failed.append((len(batch), verdict))",
+        "outcome.confirmed += batch",
+        "a receipt that Mixin has not taken would never be sent again",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "half-of-a-split-batch-is-dropped",
+        _OUTBOX,
+        "                await self._send_batch(batch[half:], outcome)\n",
+        "",
+        "beside a bad id others would not be receipted",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "bad-id-is-sent-for-ever",
+        _OUTBOX,
+        "                outcome.refused += batch\n",
+        "",
+        "a message that Mixin no longer has would be receipted for ever",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "batch-is-too-large",
+        _OUTBOX,
+        "MAX_BATCH = 100\n",
+        "MAX_BATCH = 101\n",
+        "Mixin would refuse every full batch",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "receipts-linger",
+        _OUTBOX,
+        "LINGER = 0.2\n",
+        "LINGER = 20.0\n",
+        "a message would be unread for long after its 2xx",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "last-round-may-have-begun-before-the-close",
+        _OUTBOX,
+        "            if last:\n",
+        "            if self._closing.is_set():\n",
+        "what was delivered during a stop would not be receipted by it",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "refused-token-is-tried-like-trouble",
+        _OUTBOX,
+        "if any(failure.unauthorized for failure in failed):",
+        "if False:",
+        "wrong credentials would make a storm",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "outage-is-answered-with-a-storm",
+        _OUTBOX,
+        "more = len(page) == limit and in_vain < MAX_BATCH",
+        "more = len(page) == limit",
+        "all that is owed would be sent against a closed door, every minute",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "head-that-always-fails-holds-up-the-rest",
+        _OUTBOX,
+        "in_vain < MAX_BATCH",
+        "in_vain == 0",
+        "a few bad ids would keep every other message unread",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "batches-stay-small-after-an-outage",
+        _OUTBOX,
+        "batch = batch if outcome.failed else min(MAX_BATCH, 2 * batch)",
+        "pass",
+        "a backlog would be receipted one by one",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "bad-batch-is-never-made-smaller",
+        _OUTBOX,
+        "self._batch = max(1, self._batch // 2)",
+        "pass",
+        "one id without a final error would hold up ninety-nine",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "mixins-own-wait-is-ignored",
+        _OUTBOX,
+        "return max([wait, *(failure.retry_after or 0.0 for failure in failed)])",
+        "return wait",
+        "a 429 would be answered with the next batch",
+        _OF_OUTBOX,
+    ),
+)

@@ -1,0 +1,230 @@
+"""Lanes against a model of the journal: never two of a lane, none stranded, none twice."""
+
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from relay.journal.window import LANE_DEPTH, fit
+from relay.lanes import Lanes, Load
+from relay.model import Delivery, Due
+from tests.core.samples import delivery
+
+NOW = 1000.0
+PHASES = [phase for phase in settings().phases if phase is not Phase.explain]
+"""Explaining a failure traces every line, which takes minutes."""
+
+
+class JournalModel:
+    """What a journal holds for one endpoint, in lists."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[str, list[Delivery]] = {}
+        self.due_at: dict[str, float] = {}
+        self._last = self._first = 1000
+
+    def record(self, lane: str, size: int, now: float) -> tuple[Delivery, bool]:
+        """Add a new delivery at the end of its lane; answers whether it leads it."""
+        self._last += 1
+        new = delivery(self._last, lane, size=size)
+        leads = lane not in self.lanes
+        self.lanes.setdefault(lane, []).append(new)
+        self.due_at.setdefault(lane, now)
+        return new, leads
+
+    def revive(self, lane: str, now: float) -> Delivery:
+        """Bring one back that died long ago: it goes before all others of its lane."""
+        self._first -= 1
+        revived = delivery(self._first, lane)
+        self.lanes.setdefault(lane, []).insert(0, revived)
+        self.due_at[lane] = now
+        return revived
+
+    def end(self, ended: Delivery, now: float) -> bool:
+        """Take one out of its lane; answers whether others wait there."""
+        queue = self.lanes[ended.lane]
+        queue.remove(ended)
+        self.due_at[ended.lane] = now
+        if not queue:
+            del self.lanes[ended.lane], self.due_at[ended.lane]
+        return bool(queue)
+
+    def postpone(self, postponed: Delivery, due_at: float) -> None:
+        """Let a lane wait, unless one that was revived goes before."""
+        if self.lanes[postponed.lane][0] == postponed:
+            self.due_at[postponed.lane] = due_at
+
+    def read(self, load: Load, now: float) -> Due:
+        """Answer a load."""
+        names = sorted(
+            (name for name, at in self.due_at.items() if at <= now and name not in load.skip),
+            key=lambda name: self.due_at[name],
+        )
+        rows = [
+            (name, each, len(each.message.frame))
+            for name in names
+            for each in self.lanes[name][: LANE_DEPTH + 1]
+        ]
+        window = fit(rows[: load.limit + 1], load.limit, load.max_bytes)
+        later = min((at for at in self.due_at.values() if at > now), default=None)
+        more = len(window.lanes) < len(names)
+        return Due(tuple(window.taken), frozenset(window.whole), more, later)
+
+
+NAMES = st.sampled_from("abcd")
+
+
+class LanesMachine(RuleBasedStateMachine):
+    """Lanes over a journal that commits first, and of which one hears later.
+
+    An arrival is heard of before anything else is committed, an outcome or an answer whenever it
+    likes: that is what the journal's lock and the ways behind it allow.
+    """
+
+    @initialize(count=st.integers(1, 6), size=st.integers(4, 20))
+    def begin(self, count: int, size: int) -> None:
+        self.now = NOW
+        self.max_deliveries = count
+        self.lanes = Lanes(max_deliveries=count, max_bytes=size)
+        self.journal = JournalModel()
+        self.in_flight: dict[str, Delivery] = {}
+        self.concluded: list[tuple[Delivery, bool | float]] = []
+        self.arrived: list[tuple[Delivery, bool]] = []
+        self.answer: Due | None = None
+        self.unnoticed: list[Delivery] = []
+        self.ended: set[int] = set()
+
+    # --- What is committed ----------------------------------------------------------------------
+
+    @rule(arrivals=st.lists(st.tuples(NAMES, st.integers(1, 8)), min_size=1, max_size=4))
+    def record(self, arrivals: list[tuple[str, int]]) -> None:
+        self.hear_arrivals()
+        self.arrived = [self.journal.record(lane, size, self.now) for lane, size in arrivals]
+
+    @precondition(lambda self: self.attempted())
+    @rule(data=st.data(), wait=st.sampled_from([None, 0.0, 5.0, 50.0]))
+    def conclude(self, data: st.DataObject, wait: float | None) -> None:
+        self.end(data.draw(st.sampled_from(self.attempted())), wait)
+
+    @rule(lane=NAMES)
+    def revive(self, lane: str) -> None:
+        self.unnoticed.append(self.journal.revive(lane, self.now))
+
+    # --- What is heard of -----------------------------------------------------------------------
+
+    @rule()
+    def hear_arrivals(self) -> None:
+        for new, leads in self.arrived:
+            self.lanes.offer(new, leads=leads)
+        self.arrived = []
+
+    @precondition(lambda self: self.concluded)
+    @rule()
+    def hear_outcome(self) -> None:
+        ended, what = self.concluded.pop(0)
+        del self.in_flight[ended.lane]
+        if isinstance(what, bool):
+            self.lanes.ended(ended, continues=what)
+        else:
+            self.lanes.postponed(ended, what)
+
+    @precondition(lambda self: self.wants_to_load())
+    @rule()
+    def load(self) -> None:
+        self.answer = self.journal.read(self.lanes.begin_load(), self.now)
+
+    @precondition(lambda self: self.answer)
+    @rule(fails=st.booleans())
+    def hear_answer(self, *, fails: bool) -> None:
+        answer, self.answer = self.answer, None
+        if fails or answer is None:
+            self.lanes.fail_load()
+        else:
+            self.lanes.finish_load(answer)
+
+    @precondition(lambda self: self.unnoticed)
+    @rule()
+    def notice(self) -> None:
+        self.hear_arrivals()  # an operator's action is looked for once in a second only
+        self.unnoticed = []
+        self.lanes.reread()
+
+    # --- The dispatcher, and time ---------------------------------------------------------------
+
+    @precondition(lambda self: self.lanes.ready)
+    @rule(oldest=st.booleans())
+    def take(self, *, oldest: bool) -> None:
+        got = self.lanes.take(oldest=oldest)
+        assert got is not None
+        assert got.lane not in self.in_flight, "two of a lane in flight"
+        assert got.id not in self.ended, "taken twice"
+        earlier = [each for each in self.journal.lanes[got.lane] if each.id < got.id]
+        assert all(each in self.unnoticed for each in earlier), "out of order"
+        self.in_flight[got.lane] = got
+
+    @rule(seconds=st.sampled_from([1.0, 10.0, 100.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    # --- The promises ---------------------------------------------------------------------------
+
+    @invariant()
+    def the_bounds_hold(self) -> None:
+        assert len(self.lanes) <= 2 * self.max_deliveries
+
+    def teardown(self) -> None:
+        self.now += 1000.0
+        while self.goes_on():
+            pass
+        assert {} == self.journal.lanes, "stranded"
+        assert 0 == len(self.lanes)
+
+    # --- Steps ----------------------------------------------------------------------------------
+
+    def attempted(self) -> list[Delivery]:
+        """Name what is in flight and has not been concluded."""
+        concluded = [ended for ended, _ in self.concluded]
+        return [each for each in self.in_flight.values() if each not in concluded]
+
+    def end(self, ended: Delivery, wait: float | None) -> None:
+        self.hear_arrivals()
+        if wait is None:
+            self.ended.add(ended.id)
+            self.concluded.append((ended, self.journal.end(ended, self.now)))
+        else:
+            self.journal.postpone(ended, self.now + wait)
+            self.concluded.append((ended, self.now + wait))
+
+    def wants_to_load(self) -> bool:
+        load_at = self.lanes.load_at
+        return self.answer is None and load_at is not None and load_at <= self.now
+
+    def goes_on(self) -> bool:
+        """Do the next thing that is left to do; answers whether there was one."""
+        self.hear_arrivals()
+        if self.unnoticed:
+            self.notice()
+        elif self.concluded:
+            self.hear_outcome()
+        elif self.answer:
+            self.hear_answer(fails=False)
+        elif self.wants_to_load():
+            self.load()
+        elif self.lanes.ready:
+            self.take(oldest=False)
+        elif self.attempted():
+            self.end(self.attempted()[0], None)
+        else:
+            return False
+        return True
+
+
+TestLanes = LanesMachine.TestCase
+TestLanes.settings = settings(
+    max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, phases=PHASES
+)
