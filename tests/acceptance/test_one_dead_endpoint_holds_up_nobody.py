@@ -1,6 +1,5 @@
 """An endpoint that is slow, dead or gone, or a stuck conversation, holds up only itself."""
 
-from relay.simulator import Traffic
 from tests.acceptance.house import House, conversation
 from tests.acceptance.receiver import OK, Answer, Hang
 
@@ -91,13 +90,12 @@ async def test_a_poison_message_delays_its_conversation_only_so_long(house: Hous
 
 async def test_a_backlog_larger_than_the_window(house: House) -> None:
     """What does not fit into memory comes from the journal, while an endpoint is away and after."""
-    crm, away = await house.receiver("crm"), await house.receiver("away")
+    crm, away = await house.receiver("crm"), await house.receiver("away", gate={"open_after": 5})
     house.settings["log_level"] = "info"
     await away.stop()
-    traffic = Traffic(house.simulator)
-    ids = [traffic.push()[0] for _ in range(1100)]
+    ids = house.push(1100)
     relay = await house.relay()
-    await house.until(lambda: len(set(crm.taken)) == 1100, "everything at the living one")
+    await house.posts(crm, 1100)
     await away.start()
     await house.read(ids)
     assert 1100 == len(away.taken) == len(crm.taken)

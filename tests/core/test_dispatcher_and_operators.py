@@ -3,13 +3,18 @@
 from relay.desk import DeadLetterQuery
 from relay.facts import AttemptEnded, AttemptStarted, GateMoved
 from relay.gate import GatePolicy
-from relay.model import EndpointNote, GateState
+from relay.model import EndpointNote, GateState, Notice, NoticeKind
 from relay.retry import RetryPolicy
 from tests.core.couriers import Answer
-from tests.core.samples import BROKEN, BUSY, CRM, GONE
+from tests.core.samples import BROKEN, CRM, GONE
 from tests.core.world import Endpoint, World
 
 IMPATIENT = RetryPolicy(give_up_after=0.0)
+PATIENT_ENDPOINT = Endpoint(
+    CRM,
+    gate=GatePolicy(concurrency=1, open_after=1, probe_max=600.0),
+    retry=RetryPolicy(first=600.0),
+)
 
 
 async def test_an_endpoint_in_trouble_is_written_down() -> None:
@@ -104,13 +109,14 @@ async def test_the_first_410_is_remembered_through_a_restart() -> None:
 
 async def test_resuming_pokes_an_open_gate_at_once() -> None:
     """An operator who has mended the receiver waits for seconds, whatever the backoff is."""
-    gate = GatePolicy(concurrency=1, open_after=1, probe_max=600.0)
-    async with World(Endpoint(CRM, gate=gate)) as world:
-        world.courier.usually(CRM, Answer(BUSY, 0.0))
+    async with World(PATIENT_ENDPOINT, jitter=lambda: 1.0) as world:
+        world.courier.usually(CRM, Answer(BROKEN, 0.0))
         first = world.push(1)
         await world.pass_time(2000.0)
         world.courier.heal()
         posts = len(world.courier.posts)
+        await world.pass_time(10.0)
+        assert posts == len(world.courier.posts)
         await world.desk.resume(CRM)
         await world.tell.wait_for(AttemptStarted, count=posts + 1, within=5.0)
         await world.read(first)
@@ -118,18 +124,16 @@ async def test_resuming_pokes_an_open_gate_at_once() -> None:
 
 async def test_a_poke_waits_for_a_journal_that_can_not_be_read() -> None:
     """It is not forgotten while the disk is in trouble."""
-    gate = GatePolicy(concurrency=1, open_after=1, probe_max=600.0)
-    async with World(Endpoint(CRM, gate=gate)) as world:
-        world.courier.usually(CRM, Answer(BUSY, 0.0))
+    async with World(PATIENT_ENDPOINT, jitter=lambda: 1.0) as world:
+        world.courier.usually(CRM, Answer(BROKEN, 0.0))
         first = world.push(1)
         await world.pass_time(2000.0)
         world.courier.heal()
         posts = len(world.courier.posts)
-        await world.desk.resume(CRM)
-        await world.pass_time(1.0)
         world.disk.unreadable = True
-        world.run.dispatchers[CRM].lanes.reread()
-        await world.pass_time(3.0)
+        world.run.dispatchers[CRM].notice(Notice(1, NoticeKind.RESUMED, CRM))
+        await world.pass_time(10.0)
+        assert posts == len(world.courier.posts)
         world.disk.unreadable = False
         await world.tell.wait_for(AttemptStarted, count=posts + 1, within=5.0)
         await world.read(first)

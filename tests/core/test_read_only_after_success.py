@@ -112,6 +112,13 @@ class RelayMachine(RuleBasedStateMachine):
     def crash(self) -> None:
         self.do(self.world.restart())
 
+    @rule(number=st.integers(31, 40), seconds=st.sampled_from([0.01, 0.03, 0.045, 0.052, 0.06]))
+    def crash_at_a_window(self, number: int, seconds: float) -> None:
+        """End between any two steps of one message's path (design.md 6)."""
+        self.push(number)
+        self.pass_time(seconds)
+        self.crash()
+
     @rule(drain=st.sampled_from([0.0, 0.5, 25.0]))
     def stop(self, drain: float) -> None:
         self.do(self.world.stop(drain))

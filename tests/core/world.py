@@ -60,6 +60,7 @@ class World:
         by_conversation: bool = True,
         unwanted_read: bool = True,
         tell: Recorder | None = None,
+        jitter: Callable[[], float] | None = None,
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._loop = loop or asyncio.get_running_loop()
@@ -78,7 +79,7 @@ class World:
         self.desk = MemoryDesk(self.disk.journal.store)
         self.clean: bool | None = None
         self.cut_attempts = 0
-        self._random = Random(11)
+        self._jitter = jitter or Random(11).random
         self._ahead = 0.0
         self._run: Run | None = None
         self._routing = Routing(
@@ -259,7 +260,7 @@ class World:
             outbox.receipt_owed,
             self.tell,
             self.wall,
-            self._random.random,
+            self._jitter,
         )
         gate = Gate(
             endpoint.gate,
@@ -293,7 +294,7 @@ class World:
             self.mixin,
             telemetry=self.tell,
             clock=self.wall,
-            jitter=self._random.random,
+            jitter=self._jitter,
         )
 
     def _steward(self, dispatchers: Mapping[EndpointKey, Dispatcher], outbox: Outbox) -> Steward:

@@ -19,6 +19,7 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.nursery import Fate, Nursery, Report
 
 AT_ONCE = 2
+_WIDTH = 180
 _STYLES = {Fate.CAUGHT: "green", Fate.SURVIVED: "bold red", Fate.STALE: "red", Fate.BROKEN: "red"}
 
 
@@ -67,6 +68,7 @@ def _one_of(free: "SimpleQueue[Nursery]") -> Iterator[Nursery]:
 
 def _conclude(reports: Sequence[Report], console: Console) -> int:
     table = Table("mutant", "file", "fate", "by", "s", title=f"{len(reports)} mutants")
+    console.width = max(console.width, _WIDTH)
     for report in reports:
         table.add_row(
             report.mutant.name,

@@ -139,7 +139,7 @@ MUTANTS = (
         'func.coalesce(deliveries.c.first_attempt_at, bindparam("started"))',
         'func.coalesce(bindparam("started"), deliveries.c.first_attempt_at)',
         "a delivery would never be given up",
-        _CONTRACT,
+        ("tests/journal/test_patience.py",),
     ),
     Mutant(
         "cut-leaves-no-doubt",

@@ -86,10 +86,15 @@ class LanesMachine(RuleBasedStateMachine):
     likes: that is what the journal's lock and the ways behind it allow.
     """
 
-    @initialize(count=st.integers(1, 6), size=st.integers(4, 20))
-    def begin(self, count: int, size: int) -> None:
+    @initialize(
+        count=st.sampled_from([1, 3, 6, 50]),
+        size=st.sampled_from([4, 10, 20, 500]),
+        operators=st.booleans(),
+    )
+    def begin(self, count: int, size: int, *, operators: bool) -> None:
         self.now = NOW
-        self.max_deliveries = count
+        self.operators = operators
+        self.max_deliveries, self.half = count, size // 2
         self.lanes = Lanes(max_deliveries=count, max_bytes=size)
         self.journal = JournalModel()
         self.in_flight: dict[str, Delivery] = {}
@@ -111,6 +116,7 @@ class LanesMachine(RuleBasedStateMachine):
     def conclude(self, data: st.DataObject, wait: float | None) -> None:
         self.end(data.draw(st.sampled_from(self.attempted())), wait)
 
+    @precondition(lambda self: self.operators)
     @rule(lane=NAMES)
     def revive(self, lane: str) -> None:
         self.unnoticed.append(self.journal.revive(lane, self.now))
@@ -154,6 +160,19 @@ class LanesMachine(RuleBasedStateMachine):
         self.unnoticed = []
         self.lanes.reread()
 
+    @rule()
+    def catch_up(self) -> None:
+        """Hear of everything, until nothing more is wanted of the journal."""
+        while self.answer or self.concluded or self.wants_to_load():
+            self.hear_arrivals()
+            if self.answer:
+                self.hear_answer(fails=False)
+            elif self.concluded:
+                self.hear_outcome()
+            else:
+                self.load()
+        self.hear_arrivals()
+
     # --- The dispatcher, and time ---------------------------------------------------------------
 
     @precondition(lambda self: self.lanes.ready)
@@ -171,11 +190,47 @@ class LanesMachine(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
 
+    # --- What is seldom, and dangerous ----------------------------------------------------------
+
+    @precondition(lambda self: self.wants_to_load())
+    @rule(lane=NAMES)
+    def load_is_quicker_than_the_news(self, lane: str) -> None:
+        self.record([(lane, 1)])
+        self.load()
+        self.hear_answer(fails=False)
+
+    @precondition(lambda self: self.attempted())
+    @rule(data=st.data(), size=st.integers(1, 8))
+    def news_is_quicker_than_an_outcome(self, data: st.DataObject, size: int) -> None:
+        ended = data.draw(st.sampled_from(self.attempted()))
+        self.end(ended, None)
+        self.record([(ended.lane, size)])
+        self.hear_arrivals()
+
+    @precondition(lambda self: self.answer and self.attempted())
+    @rule(data=st.data())
+    def one_ends_during_a_load(self, data: st.DataObject) -> None:
+        self.end(data.draw(st.sampled_from(self.attempted())), None)
+        while self.concluded:
+            self.hear_outcome()
+
     # --- The promises ---------------------------------------------------------------------------
 
     @invariant()
     def the_bounds_hold(self) -> None:
         assert len(self.lanes) <= 2 * self.max_deliveries
+
+    @precondition(lambda self: self.nothing_is_under_way())
+    @invariant()
+    def what_is_due_is_here_or_asked_for(self) -> None:
+        outside = [at for lane, at in self.journal.due_at.items() if lane not in self.lanes._lanes]
+        if (
+            outside
+            and len(self.lanes) <= self.max_deliveries // 2
+            and self.lanes._bytes <= self.half
+        ):
+            assert self.lanes.load_at is not None, "stranded"
+            assert self.lanes.load_at <= max(self.now, min(outside)), "late"
 
     def teardown(self) -> None:
         self.now += 1000.0
@@ -199,6 +254,9 @@ class LanesMachine(RuleBasedStateMachine):
         else:
             self.journal.postpone(ended, self.now + wait)
             self.concluded.append((ended, self.now + wait))
+
+    def nothing_is_under_way(self) -> bool:
+        return not (self.arrived or self.concluded or self.answer or self.unnoticed)
 
     def wants_to_load(self) -> bool:
         load_at = self.lanes.load_at

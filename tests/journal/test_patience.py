@@ -1,0 +1,48 @@
+"""What a delivery's patience counts from: its first attempt, until an operator revives it."""
+
+from relay.desk import DeadLetterQuery
+from relay.journal import OpenJournal
+from relay.model import DeadLettered, Delivery, Postponed
+from relay.ports import Journal
+from tests.core.samples import BROKEN, REFUSED
+from tests.journal.samples import CRM, NOW, arrival, attempt, receive
+
+LATER = NOW + 1000.0
+
+
+async def only(journal: Journal) -> Delivery:
+    """Read the one delivery that is due."""
+    (delivery,) = (await journal.due(CRM, LATER, skip=(), limit=10, max_bytes=1000)).deliveries
+    return delivery
+
+
+async def test_the_first_attempt_stays_the_first(opened: OpenJournal) -> None:
+    """`give_up_after` counts from it, whatever comes later."""
+    journal = opened.journal
+    await journal.start([CRM], NOW)
+    (delivery,) = await receive(journal, arrival(1, CRM))
+    for at in (NOW, NOW + 100.0):
+        await journal.settle([Postponed(delivery, attempt(delivery, BROKEN, at), at)], at)
+        delivery = await only(journal)
+    assert (NOW, 2, 2, 0) == (
+        delivery.first_attempt_at,
+        delivery.attempts,
+        delivery.failures,
+        delivery.rejections,
+    )
+
+
+async def test_a_revived_delivery_starts_anew(opened: OpenJournal) -> None:
+    """Its waits and its patience do; the count of its attempts goes on."""
+    journal = opened.journal
+    await journal.start([CRM], NOW)
+    (delivery,) = await receive(journal, arrival(1, CRM))
+    await journal.settle([DeadLettered(delivery, attempt(delivery, REFUSED, NOW))], NOW)
+    await opened.desk.retry(DeadLetterQuery(), LATER)
+    revived = await only(journal)
+    assert (None, 1, 0, 0) == (
+        revived.first_attempt_at,
+        revived.attempts,
+        revived.failures,
+        revived.rejections,
+    )
