@@ -28,7 +28,7 @@ _ADDRESS = Kind(LISTEN, parse_listen)
     show_default=True,
     help="Where to serve the socket and the HTTP API.",
 )
-@click.option("--keystore", type=FILE, metavar="FILE", help="The bot; default: a new one.")
+@click.option("--keystore", type=FILE, metavar="FILE", help="The bot; default: a new one, printed.")
 @click.option("--write-keystore", type=FILE, metavar="FILE", help="Make a new bot's keystore.")
 @click.option("--rate", type=RATE, metavar="R", default="1", help="Messages a second; default 1.")
 @click.option("--messages", type=COUNT, metavar="N", help="How many; default: without end.")
@@ -52,7 +52,7 @@ def command(
         keystore=bot,
         rate=rate,
         messages=messages,
-        on_start=lambda simulator: _announce(simulator.blaze_url, simulator.api_url, path),
+        on_start=lambda simulator: _announce(simulator, path),
         on_push=lambda message_id, category: click.echo(f"pushed {message_id} {category}"),
         on_entry=_print_entry,
     )
@@ -87,12 +87,14 @@ def _write(path: Path, keystore: Mapping[str, Any]) -> None:
         raise Failure(f"--write-keystore: '{path}': can't be written ({error})") from None
 
 
-def _announce(blaze_url: str, api_url: str, keystore: Path | None) -> None:
-    """Print the settings with which a relay finds the simulator."""
-    click.echo(f"RELAY_BLAZE_URL={blaze_url}")
-    click.echo(f"RELAY_API_URL={api_url}")
+def _announce(simulator: Simulator, keystore: Path | None) -> None:
+    """Print the settings with which a relay finds the simulator, as a shell takes them."""
+    click.echo(f"RELAY_BLAZE_URL={simulator.blaze_url}")
+    click.echo(f"RELAY_API_URL={simulator.api_url}")
     if keystore is not None:
-        click.echo(f"RELAY_KEYSTORE_FILE={keystore}")
+        click.echo(f"RELAY_KEYSTORE_FILE={shlex.quote(str(keystore))}")
+    else:  # a made-up bot's, that opens nothing but this simulator
+        click.echo(f"RELAY_KEYSTORE={shlex.quote(simulator.keystore_json())}")
 
 
 def _print_entry(entry: Entry) -> None:

@@ -230,6 +230,18 @@ class Settings(Section):
 
     _warnings: tuple[str, ...] = PrivateAttr(default=())
 
+    @field_validator("bots")
+    @classmethod
+    def _keystores_of_their_own(cls, bots: tuple[Bot, ...]) -> tuple[Bot, ...]:
+        """Two bots of one app would each mark READ what the other still has to deliver."""
+        first: dict[str, str] = {}
+        for bot in bots:
+            taken = first.setdefault(bot.keystore.app_id, bot.name)
+            if taken != bot.name:
+                text = f"{taken} and {bot.name} are the same app; expected one bot for each app"
+                raise ValueError(f"{text}, with several endpoints where needed")
+        return bots
+
     def model_post_init(self, context: Any) -> None:
         """Keep the warnings that reading brought up."""
         self._warnings = tuple(context or ())

@@ -30,25 +30,21 @@ _CALLS = ("OFFER", "ANSWER", "CANCEL", "DECLINE", "END", "BUSY", "FAILED")
 
 OTHER = "other"
 
-EXPECTED_CATEGORIES = (
+KNOWN_CATEGORIES = (
     *(f"PLAIN_{content}" for content in _CONTENTS),
     "PLAIN_JSON",
     *(f"ENCRYPTED_{content}" for content in _CONTENTS),
+    *(f"SIGNAL_{content}" for content in _CONTENTS),
+    "SIGNAL_KEY",
     *("APP_CARD", "APP_BUTTON_GROUP", "MESSAGE_RECALL", "MESSAGE_PIN"),
     *(f"SYSTEM_{matter}" for matter in _SYSTEM),
+    *(f"WEBRTC_AUDIO_{turn}" for turn in _CALLS),
+    "WEBRTC_ICE_CANDIDATE",
     OTHER,
 )
-"""Categories that a bot is sent: their series exist from the start."""
+"""Every name of blaze-protocol.md 6.3 but KRAKEN_*; whatever else comes counts as `other`."""
 
-KNOWN_CATEGORIES = frozenset(
-    (
-        *EXPECTED_CATEGORIES,
-        *(f"SIGNAL_{content}" for content in _CONTENTS),
-        *("SIGNAL_KEY", "WEBRTC_ICE_CANDIDATE"),
-        *(f"WEBRTC_AUDIO_{turn}" for turn in _CALLS),
-    )
-)
-"""Every name of blaze-protocol.md 6.3; whatever else comes counts as `other`."""
+_KNOWN = frozenset(KNOWN_CATEGORIES)
 
 ATTEMPT_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0)
 """From a receiver next door to the longest timeout in use; 15 s is the default one."""
@@ -150,12 +146,12 @@ class BotSeries:
         self.imbalance = families.imbalance.labels(bot)
         self._received: Made[tuple[str, Source], Counter] = Made(
             lambda key: families.received.labels(bot, *key),
-            ((category, source) for category in EXPECTED_CATEGORIES for source in Source),
+            ((category, source) for category in KNOWN_CATEGORIES for source in Source),
         )
 
     def received(self, category: str, source: Source) -> Counter:
         """Find the counter of a category, whatever upstream calls it."""
-        return self._received[category if category in KNOWN_CATEGORIES else OTHER, source]
+        return self._received[category if category in _KNOWN else OTHER, source]
 
 
 class EndpointSeries:

@@ -37,6 +37,8 @@ _SUSPECT = re.compile(r"eyJ|whs|[:=]|-----|bearer|basic", re.IGNORECASE)
 # Every repetition is bounded or eats what it has looked at: a stranger's text must not cost a
 # second of the event loop.
 _IS = r"[\"'\\]{0,4}\s{0,4}[:=]\s{0,4}"
+# In prose a colon follows such a word too, with a space behind it and no quote around.
+_IS_VALUE = r"(?:[\"'\\]{1,4}\s{0,4}[:=]\s{0,4}|\s{0,4}=\s{0,4}|:(?=\S)|:\s{0,4}(?=[\"']))"
 _PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (
         re.compile(r"-----BEGIN [^-]{0,40}PRIVATE KEY-----.*?(?:-----END[^-]*-----|\Z)", re.DOTALL),
@@ -55,7 +57,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
     (
         re.compile(
             r"((?:token|secret|passw|private_?key|keystore|api_?key)[\w-]{0,32}"
-            rf"{_IS})(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&)}}\]]+)",
+            rf"{_IS_VALUE})(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&)}}\]]+)",
             re.IGNORECASE,
         ),
         rf"\1{MASK}",

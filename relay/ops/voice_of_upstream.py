@@ -120,7 +120,7 @@ class UpstreamVoice:
             "blaze.takeover_suspected",
             bot=fact.bot,
             closes=fact.closes,
-            advice="another relay seems to use the same keystore: stop one of them",
+            advice="stop one of them: another relay seems to use the same keystore",
         )
 
     def _message_received(self, fact: MessageReceived) -> None:

@@ -267,9 +267,13 @@ def _connect_failure(error: aiohttp.ClientConnectorError, scheme: str) -> Failur
             return Failure.CONNECT
 
 
-def _words(error: Exception) -> str:
+def _words(error: Exception, flight: "_Flight") -> str:
     """Describe an error for people, never by a text that could hold the URL."""
     match error, error.__cause__ or error:
+        case TimeoutError(), _ if flight.stage is _Stage.CONNECTING:
+            return "not connected in time"
+        case TimeoutError(), _:
+            return f"no answer within {flight.request.timeout:g} s"
         case _, _BlockedError() as blocked:
             return blocked.words
         case aiohttp.ClientResponseError(), _:

@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 import sqlite3
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -155,8 +156,7 @@ class House:
         self, name: str = "crm", *, bot: str = BOT, required: bool = True, **settings: Any
     ) -> Receiver:
         """Open a receiver, and configure it as an endpoint; further settings are the endpoint's."""
-        secret = f"whsec_{secrets.token_urlsafe(24)}".replace("-", "A").replace("_", "B")
-        secret = secret.replace("whsecB", "whsec_")
+        secret = f"whsec_{b64encode(secrets.token_bytes(24)).decode()}"
         token = secrets.token_hex(16)
         self.secrets += [secret.removeprefix("whsec_"), token]
         receiver = Receiver(

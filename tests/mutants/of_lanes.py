@@ -47,7 +47,7 @@ MUTANTS = (
         "if delivery.id <= lane.queue[-1].id:",
         "if False:",
         "a message would be posted twice without a crash",
-        _MODEL,
+        _TESTS,
     ),
     Mutant(
         "stranded-behind-an-outcome-under-way",
@@ -55,7 +55,7 @@ MUTANTS = (
         "self._behind or continues or not lane.whole",
         "self._behind or continues",
         "a message would lie in the journal until another is late",
-        _MODEL,
+        _TESTS,
     ),
     Mutant(
         "stranded-behind-the-end-of-its-lane",
@@ -63,7 +63,7 @@ MUTANTS = (
         "self._behind or continues or not lane.whole",
         "self._behind or not lane.whole",
         "what was recorded while its predecessor ended would be forgotten",
-        _MODEL,
+        _TESTS,
     ),
     Mutant(
         "revived-waits-for-a-retry",
@@ -79,7 +79,7 @@ MUTANTS = (
         "if key in meanwhile.left:",
         "if False:",
         "a message would be posted again after its 2xx was committed",
-        _MODEL,
+        _TESTS,
     ),
     Mutant(
         "old-answer-makes-a-grown-lane-whole",
@@ -87,7 +87,7 @@ MUTANTS = (
         "key in due.whole and key not in meanwhile.grew",
         "key in due.whole",
         "a message that came during a read would be passed by",
-        _MODEL,
+        _TESTS,
     ),
     Mutant(
         "answer-from-before-an-operator-is-believed",
@@ -111,7 +111,7 @@ MUTANTS = (
         "self._meanwhile = None\n        self._behind = True",
         "self._meanwhile = None",
         "one I/O error would leave the backlog where it is",
-        _MODEL,
+        _TESTS,
     ),
     Mutant(
         "what-does-not-fit-is-forgotten",
@@ -119,7 +119,7 @@ MUTANTS = (
         "        elif leads:\n            self._behind = True\n",
         "        elif leads:\n            pass\n",
         "messages of a burst would be stranded",
-        _MODEL,
+        _TESTS,
     ),
     Mutant(
         "window-has-no-bounds",
@@ -135,7 +135,7 @@ MUTANTS = (
         "due_at < self._next_due_at",
         "due_at > self._next_due_at",
         "a retry would wait for another's, which may be hours later",
-        _MODEL,
+        _TESTS,
     ),
     Mutant(
         "reread-keeps-what-it-has",

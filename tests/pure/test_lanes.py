@@ -279,6 +279,14 @@ def test_the_news_may_be_quicker_than_an_outcome() -> None:
     assert (0, 0.0) == (len(lanes), lanes.load_at)
 
 
+def test_what_the_journal_says_of_a_lane_counts() -> None:
+    """Even if all that the window has heard of has ended."""
+    lanes = loaded()
+    lanes.offer(delivery(1, "a"), leads=True)
+    lanes.ended(taken(lanes), continues=True)
+    assert (0, 0.0) == (len(lanes), lanes.load_at)
+
+
 # --- Operators ----------------------------------------------------------------------------------
 
 

@@ -77,6 +77,7 @@ class JournalModel:
 
 
 NAMES = st.sampled_from("abcd")
+WAITS = st.sampled_from([None, 0.0, 5.0, 50.0])
 
 
 class LanesMachine(RuleBasedStateMachine):
@@ -106,15 +107,23 @@ class LanesMachine(RuleBasedStateMachine):
 
     # --- What is committed ----------------------------------------------------------------------
 
-    @rule(arrivals=st.lists(st.tuples(NAMES, st.integers(1, 8)), min_size=1, max_size=4))
-    def record(self, arrivals: list[tuple[str, int]]) -> None:
+    @rule(
+        arrivals=st.lists(st.tuples(NAMES, st.integers(1, 8)), min_size=1, max_size=4),
+        hear=st.booleans(),
+    )
+    def record(self, arrivals: list[tuple[str, int]], *, hear: bool) -> None:
         self.hear_arrivals()
         self.arrived = [self.journal.record(lane, size, self.now) for lane, size in arrivals]
+        if hear:
+            self.hear_arrivals()
 
     @precondition(lambda self: self.attempted())
-    @rule(data=st.data(), wait=st.sampled_from([None, 0.0, 5.0, 50.0]))
-    def conclude(self, data: st.DataObject, wait: float | None) -> None:
-        self.end(data.draw(st.sampled_from(self.attempted())), wait)
+    @rule(waits=st.lists(WAITS, min_size=1, max_size=3), hear=st.booleans())
+    def conclude(self, waits: list[float | None], *, hear: bool) -> None:
+        for ended, wait in zip(self.attempted(), waits, strict=False):
+            self.end(ended, wait)
+        while hear and self.concluded:
+            self.hear_outcome()
 
     @precondition(lambda self: self.operators)
     @rule(lane=NAMES)
@@ -176,7 +185,12 @@ class LanesMachine(RuleBasedStateMachine):
     # --- The dispatcher, and time ---------------------------------------------------------------
 
     @precondition(lambda self: self.lanes.ready)
-    @rule(oldest=st.booleans())
+    @rule(count=st.integers(1, 4), oldest=st.booleans())
+    def take_some(self, count: int, *, oldest: bool) -> None:
+        for _ in range(count):
+            if self.lanes.ready:
+                self.take(oldest=oldest)
+
     def take(self, *, oldest: bool) -> None:
         got = self.lanes.take(oldest=oldest)
         assert got is not None
@@ -195,24 +209,40 @@ class LanesMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.wants_to_load())
     @rule(lane=NAMES)
     def load_is_quicker_than_the_news(self, lane: str) -> None:
-        self.record([(lane, 1)])
+        self.record([(lane, 1)], hear=False)
         self.load()
         self.hear_answer(fails=False)
 
     @precondition(lambda self: self.attempted())
-    @rule(data=st.data(), size=st.integers(1, 8))
-    def news_is_quicker_than_an_outcome(self, data: st.DataObject, size: int) -> None:
-        ended = data.draw(st.sampled_from(self.attempted()))
+    @rule(size=st.integers(1, 8))
+    def news_is_quicker_than_an_outcome(self, size: int) -> None:
+        ended = self.attempted()[0]
         self.end(ended, None)
-        self.record([(ended.lane, size)])
-        self.hear_arrivals()
+        self.record([(ended.lane, size)], hear=True)
 
-    @precondition(lambda self: self.answer and self.attempted())
-    @rule(data=st.data())
-    def one_ends_during_a_load(self, data: st.DataObject) -> None:
-        self.end(data.draw(st.sampled_from(self.attempted())), None)
-        while self.concluded:
-            self.hear_outcome()
+    @precondition(lambda self: self.attempted())
+    @rule(size=st.integers(1, 8))
+    def outcome_is_committed_behind_the_news(self, size: int) -> None:
+        ended = self.attempted()[0]
+        self.record([(ended.lane, size)], hear=True)
+        self.end(ended, None)
+
+    @precondition(lambda self: self.wants_to_load())
+    @rule(lane=NAMES)
+    def one_comes_and_goes_during_a_load(self, lane: str) -> None:
+        self.record([(lane, 1)], hear=False)
+        self.load()
+        self.hear_arrivals()
+        self.take_some(4, oldest=False)
+        self.conclude([None] * 4, hear=True)
+
+    @precondition(lambda self: self.answer and self.answer.whole)
+    @rule()
+    def a_lane_grows_around_an_answer(self) -> None:
+        lane = min(self.answer.whole if self.answer else ())
+        self.record([(lane, 1)], hear=True)
+        self.hear_answer(fails=False)
+        self.record([(lane, 1)], hear=True)
 
     # --- The promises ---------------------------------------------------------------------------
 
@@ -284,5 +314,5 @@ class LanesMachine(RuleBasedStateMachine):
 
 TestLanes = LanesMachine.TestCase
 TestLanes.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, derandomize=True, phases=PHASES
+    max_examples=200, stateful_step_count=30, deadline=None, derandomize=True, phases=PHASES
 )
