@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from relay.config.addresses import LISTEN, Listen, parse_listen
 from relay.simulator.command import serve
 from relay.simulator.journal import Ack, Connect, Entry, Request, Violation
 from relay.simulator.keystore import Bot, make_keystore
+from relay.simulator.simulator import Simulator
 
 _ADDRESS = Kind(LISTEN, parse_listen)
 

@@ -60,8 +60,7 @@ def delivery_events(delivery: DeliveryRecord) -> Iterator[Event]:
     for attempt in delivery.attempts:
         yield Event(attempt.started_at, where, _attempt(attempt))
     if delivery.state is not DeliveryState.PENDING:
-        why = f": {delivery.ended_reason}" if delivery.ended_reason else ""
-        yield Event(delivery.ended_at, where, f"{delivery.state}{why}")
+        yield Event(delivery.ended_at, where, _end(delivery))
         return
     doubt = "; an earlier one may have been taken" if delivery.doubtful else ""
     if delivery.waits:
@@ -69,6 +68,17 @@ def delivery_events(delivery: DeliveryRecord) -> Iterator[Event]:
     else:
         number = len(delivery.attempts) + 1
         yield Event(delivery.due_at, where, f"attempt {number} is due{doubt}")
+
+
+def _end(delivery: DeliveryRecord) -> str:
+    why = f": {delivery.ended_reason}" if delivery.ended_reason else ""
+    match delivery.state:
+        case DeliveryState.DISCARDED:
+            return f"dead{why}; discarded by an operator since, unread"
+        case DeliveryState.WAIVED:
+            return f"dead{why}; discarded by an operator since, to be marked READ"
+        case state:
+            return f"{state}{why}"
 
 
 def _attempt(attempt: AttemptRecord) -> str:

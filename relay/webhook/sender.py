@@ -208,7 +208,16 @@ class _Flight:
             sent = Sent.YES
         else:
             sent = Sent.MAYBE if self._stage is _Stage.SENDING else Sent.NO
-        return Answer(failure=failure, sent=sent, detail=_words(error))
+        return Answer(failure=failure, sent=sent, detail=self._words(error))
+
+    def _words(self, error: Exception) -> str:
+        match error:
+            case TimeoutError() if self._stage is _Stage.CONNECTING:
+                return f"not connected within {self.request.connect_timeout:g} s"
+            case TimeoutError():
+                return f"no answer within {self.request.timeout:g} s"
+            case _:
+                return _words(error)
 
     def _hurry(self, seconds: float) -> None:
         self.deadline.reschedule(min(_now() + seconds, self._ends_at))
@@ -267,13 +276,9 @@ def _connect_failure(error: aiohttp.ClientConnectorError, scheme: str) -> Failur
             return Failure.CONNECT
 
 
-def _words(error: Exception, flight: "_Flight") -> str:
+def _words(error: Exception) -> str:
     """Describe an error for people, never by a text that could hold the URL."""
     match error, error.__cause__ or error:
-        case TimeoutError(), _ if flight.stage is _Stage.CONNECTING:
-            return "not connected in time"
-        case TimeoutError(), _:
-            return f"no answer within {flight.request.timeout:g} s"
         case _, _BlockedError() as blocked:
             return blocked.words
         case aiohttp.ClientResponseError(), _:

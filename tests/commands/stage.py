@@ -31,7 +31,7 @@ from relay.model import (
     Success,
     Transient,
 )
-from tests.config.example import KEYSTORE, SECRET
+from tests.config.example import KEYSTORE, OTHER_KEYSTORE, SECRET
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class Stage:
                     "keystore": KEYSTORE,
                     "endpoints": [endpoint("crm"), endpoint("log")],
                 },
-                {"name": "sales", "keystore": KEYSTORE, "endpoints": [endpoint("crm")]},
+                {"name": "sales", "keystore": OTHER_KEYSTORE, "endpoints": [endpoint("crm")]},
             ],
         }
         path = self.folder / "relay.yaml"

@@ -122,7 +122,8 @@ def test_run_fails_in_a_line_without_its_journal(stage: Stage) -> None:
     stage.write_settings(journal="sqlite:///none/journal.db", listen="127.0.0.1:0")
     told = finish("run", "--config", "relay.yaml", cwd=stage.folder)
     assert (1, "") == (told.returncode, told.stdout)
-    line = "relay: journal none/journal.db: there is no directory none"
+    folder = stage.folder.resolve() / "none"
+    line = f"relay: journal {folder}/journal.db: there is no directory {folder}"
     assert line == told.stderr.splitlines()[-1]
 
 

@@ -20,6 +20,7 @@ KEYSTORE = json.dumps(
         "session_private_key": SEED,
     }
 )
+OTHER_KEYSTORE = KEYSTORE.replace(APP_ID, "55555555-5555-4555-8555-555555555555")
 VARIABLES = {"RELAY_KEYSTORE": KEYSTORE, "RELAY_WEBHOOK_URLS": "https://example.com/hook"}
 
 Change = Callable[[dict[str, Any], dict[str, Any], dict[str, Any]], object]

@@ -8,6 +8,7 @@ import pytest
 from relay.config import LogFormat, LogLevel, load_settings
 from tests.config.example import (
     KEYSTORE,
+    OTHER_KEYSTORE,
     SECRET,
     VARIABLES,
     example,
@@ -91,7 +92,7 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
     def change(settings: dict[str, Any], bot: dict[str, Any], _: dict[str, Any]) -> None:
         settings |= {"listen": "${UNSET_BUT_OVERRIDDEN}", "admin_token_file": "/none"}
         bot["blaze_url"] = "wss://blaze.mixin.one/"
-        settings["bots"].append(bot | {"name": "sales"})
+        settings["bots"].append(bot | {"name": "sales", "keystore": OTHER_KEYSTORE})
 
     environ = {
         "UNSET_BUT_OVERRIDDEN": "x",

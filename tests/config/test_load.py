@@ -13,7 +13,16 @@ from relay.config import (
     Unwanted,
 )
 from relay.config.models import SECTIONS, Section
-from tests.config.example import APP_ID, KEYSTORE, SECRET, at, example, load
+from tests.config.example import (
+    APP_ID,
+    KEYSTORE,
+    OTHER_KEYSTORE,
+    SECRET,
+    at,
+    example,
+    load,
+    mistakes,
+)
 
 EVERYTHING = """
 listen: "[::1]:0"
@@ -127,7 +136,7 @@ def test_two_bots_may_name_their_endpoints_alike(tmp_path: Path) -> None:
     """An endpoint's name is unique within its bot only."""
 
     def change(settings: dict[str, Any], bot: dict[str, Any], _: dict[str, Any]) -> None:
-        settings["bots"].append(bot | {"name": "sales"})
+        settings["bots"].append(bot | {"name": "sales", "keystore": OTHER_KEYSTORE})
 
     settings = load(tmp_path, example(change))
     assert ["crm", "crm"] == [bot.endpoints[0].name for bot in settings.bots]
@@ -159,3 +168,13 @@ def test_unsigned_endpoints_are_warned_of(tmp_path: Path) -> None:
 def test_every_setting_says_what_it_expects(section: type[Section]) -> None:
     """No mistake is left with an expectation of nothing."""
     assert [] == [name for name, field in section.model_fields.items() if not field.description]
+
+
+def test_two_bots_of_one_app_are_refused(tmp_path: Path) -> None:
+    """Two bots with one keystore would each mark READ what the other still has to deliver."""
+
+    def twice(settings: dict[str, Any], bot: dict[str, Any], _endpoint: object) -> None:
+        settings["bots"].append(bot | {"name": "sales"})
+
+    (mistake,) = mistakes(tmp_path, example(twice))
+    assert mistake.startswith("bots: a list: support and sales are the same app; expected one bot")

@@ -44,7 +44,6 @@ from relay.model import (
     Recorded,
     Rejected,
     Transient,
-    UnreadableFrame,
 )
 from tests.journal.samples import CRM, LATER, LOG, NOW, dead, delivered, message, postponed, uuid
 
@@ -65,6 +64,7 @@ endpoints = st.sampled_from(ENDPOINTS)
 lane_names = st.sampled_from(["a", "b'\x00\U0001f600"])
 settings_of_endpoints = st.just(set(ENDPOINTS)) | st.sets(endpoints, min_size=1)
 frames = st.sampled_from([b"", b"x" * 10, b"x" * 1000])
+wanted = st.sampled_from(["required", "required", "optional", ""])
 answered = st.sampled_from(["confirmed", "confirmed", "refused", "lost"])
 verdicts = st.sampled_from(
     [
@@ -121,13 +121,10 @@ def arrivals(draw: st.DrawFn, configured: Collection[EndpointKey], now: float) -
     bot, lane = draw(st.sampled_from(BOTS)), draw(lane_names)
     came = message(draw(numbers), bot=bot, conversation=lane, frame=draw(frames))
     came = replace(came, received_at=now - draw(seconds))
-    wanted = draw(st.sets(st.sampled_from(ENDPOINTS)))
-    owed = tuple(
-        Owed(key, lane, required=draw(st.booleans()))
-        for key in ENDPOINTS
-        if key in wanted and key in configured and key.bot == bot
-    )
-    return Arrival(came, owed, draw(st.booleans()))
+    mine = [key for key in ENDPOINTS if key in configured and key.bot == bot]
+    wishes = [(key, draw(wanted)) for key in mine]
+    owed = [Owed(key, lane, required=wish == "required") for key, wish in wishes if wish]
+    return Arrival(came, tuple(owed), draw(st.booleans()))
 
 
 def without_numbers(answer: Any) -> Any:
@@ -235,12 +232,13 @@ class Engines(RuleBasedStateMachine):
     def _owed(self, bot: str, limit: int) -> tuple[Sequence[OwedReceipt], Sequence[OwedReceipt]]:
         return self._both(lambda each, _: each.journal.owed_receipts(bot, after=0, limit=limit))
 
-    def _some(self, data: st.DataObject, *, one_of_a_lane: bool) -> list[Pair]:
+    def _some(self, data: st.DataObject) -> list[Pair]:
         """Choose deliveries that may have been in flight; of a lane there is one at a time."""
-        pairs = data.draw(st.permutations(self._pending()))
-        if one_of_a_lane:
-            pairs = list({(pair[0].endpoint, pair[0].lane): pair for pair in pairs}.values())
-        return pairs[: data.draw(st.integers(0, 6))]
+        lanes_: dict[tuple[EndpointKey, str], list[Pair]] = {}
+        for pair in self._pending():
+            lanes_.setdefault((pair[0].endpoint, pair[0].lane), []).append(pair)
+        chosen = [data.draw(st.sampled_from([None, *pairs])) for pairs in lanes_.values()]
+        return [pair for pair in chosen if pair]
 
     # --- A relay's doing ------------------------------------------------------------------------
 
@@ -254,22 +252,21 @@ class Engines(RuleBasedStateMachine):
         self._known |= configured
         self._both(lambda each, _: each.journal.start(sorted(configured), self._now))
 
-    @rule(after=seconds)
-    def time_passes(self, after: float) -> None:
-        """Let time go on; it may stand still between other steps."""
-        self._now += after
-
-    @rule(configured=settings_of_endpoints, clean=st.booleans())
-    def restart(self, configured: set[EndpointKey], *, clean: bool) -> None:
-        """Stop or crash, and start with other settings."""
+    @rule(data=st.data(), configured=settings_of_endpoints, clean=st.booleans())
+    def restart(self, data: st.DataObject, configured: set[EndpointKey], *, clean: bool) -> None:
+        """Stop, cutting attempts short, or crash, and start with other settings."""
         if clean:
+            pairs = self._some(data)
+            cut = [[Deferred(pair[engine]) for pair in pairs] for engine in (0, 1)]
+            self._both(lambda each, engine: each.journal.defer(cut[engine]))
             self._both(lambda each, _: each.journal.stop())
         self._start(configured)
 
-    @rule(data=st.data())
-    def record(self, data: st.DataObject) -> None:
-        """Receive messages, new ones and known ones."""
-        group = data.draw(st.lists(arrivals(self._configured, self._now), max_size=5))
+    @rule(data=st.data(), after=seconds)
+    def record(self, data: st.DataObject, after: float) -> None:
+        """Receive messages, new ones and known ones, a while later."""
+        self._now += after
+        group = data.draw(st.lists(arrivals(self._configured, self._now), min_size=1, max_size=5))
         answers, _ = self._both(lambda each, _: each.journal.record(group))
         for arrival, answer in zip(group, answers, strict=True):
             self._received(arrival, answer)
@@ -305,13 +302,14 @@ class Engines(RuleBasedStateMachine):
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
         """End attempts well."""
-        pairs = self._some(data, one_of_a_lane=True)
+        pairs = self._some(data)
         self._settle(pairs, [delivered] * len(pairs))
 
-    @rule(data=st.data())
-    def end(self, data: st.DataObject) -> None:
-        """End attempts in each way."""
-        pairs = self._some(data, one_of_a_lane=True)
+    @rule(data=st.data(), after=seconds)
+    def end(self, data: st.DataObject, after: float) -> None:
+        """End attempts in each way, a while later."""
+        self._now += after
+        pairs = self._some(data)
         self._settle(pairs, [data.draw(self._ends()) for _ in pairs])
 
     def _settle(self, pairs: Sequence[Pair], ends: Sequence[Callable[[Delivery], Outcome]]) -> None:
@@ -335,13 +333,6 @@ class Engines(RuleBasedStateMachine):
     def _promise(self, delivery: Delivery) -> Promise:
         return self._promises[delivery.message.bot, delivery.message.message_id]
 
-    @rule(data=st.data())
-    def defer(self, data: st.DataObject) -> None:
-        """Cut attempts short."""
-        pairs = self._some(data, one_of_a_lane=False)
-        groups = [[Deferred(pair[engine]) for pair in pairs] for engine in (0, 1)]
-        self._both(lambda each, engine: each.journal.defer(groups[engine]))
-
     @rule(data=st.data(), bot=st.sampled_from(BOTS), limit=counts)
     def settle_receipts(self, data: st.DataObject, bot: str, limit: int) -> None:
         """Let Mixin take some receipts of a page and refuse others."""
@@ -362,14 +353,6 @@ class Engines(RuleBasedStateMachine):
         for owed, answer in zip(pages[0], answers, strict=True):
             self._promises[bot, owed.message_id].receipted |= answer != "lost"
 
-    @rule(key=endpoints, note=notes)
-    def note_endpoint(self, key: EndpointKey, note: EndpointNote) -> None:
-        """Write down how an endpoint fares, and keep what is no event."""
-        self._both(lambda each, _: each.journal.note_endpoint(key, note))
-        self._both(lambda each, _: each.journal.endpoint_note(key))
-        frame = UnreadableFrame("digest", "not gzip", b"\x00")
-        self._both(lambda each, _: each.journal.keep_unreadable("bot", frame, self._now))
-
     @rule(ago=seconds, limit=counts)
     def prune(self, ago: float, limit: int) -> None:
         """Forget what is old; nothing that still owes READ."""
@@ -381,24 +364,26 @@ class Engines(RuleBasedStateMachine):
 
     # --- An operator's doing --------------------------------------------------------------------
 
-    @rule(query=dead_letter_queries)
-    def retry(self, query: DeadLetterQuery) -> None:
-        """Revive dead letters."""
-        self._both(lambda each, _: each.desk.retry(query, self._now))
-
-    @rule(query=dead_letter_queries, mark_read=st.booleans())
-    def discard(self, query: DeadLetterQuery, *, mark_read: bool) -> None:
-        """Give dead letters up."""
+    @rule(query=dead_letter_queries, what=st.sampled_from(["retry", "discard", "waive"]))
+    def decide(self, query: DeadLetterQuery, what: str) -> None:
+        """Revive dead letters or give them up."""
+        if what == "retry":
+            self._both(lambda each, _: each.desk.retry(query, self._now))
+            return
+        waived = what == "waive"
         letters, _ = self._both(
-            lambda each, _: each.desk.discard(query, self._now, mark_read=mark_read)
+            lambda each, _: each.desk.discard(query, self._now, mark_read=waived)
         )
-        for letter in letters if mark_read else ():
+        for letter in letters if waived else ():
             self._promises[letter.endpoint.bot, letter.message_id].taken.add(letter.endpoint)
 
-    @rule(key=endpoints, resumed=st.booleans())
-    def pause(self, key: EndpointKey, *, resumed: bool) -> None:
-        """Pause an endpoint, or resume it."""
+    @rule(key=endpoints, note=notes, resumed=st.booleans())
+    def note(self, key: EndpointKey, note: EndpointNote, *, resumed: bool) -> None:
+        """Write down how an endpoint fares, and pause it or resume it."""
+        self._both(lambda each, _: each.journal.note_endpoint(key, note))
+        self._both(lambda each, _: each.journal.endpoint_note(key))
         self._both(lambda each, _: each.desk.resume(key) if resumed else each.desk.pause(key))
+        self._both(lambda each, _: each.journal.endpoint_note(key))
 
     @rule(query=message_queries, letters=dead_letter_queries, number=numbers)
     def look(self, query: MessageQuery, letters: DeadLetterQuery, number: int) -> None:

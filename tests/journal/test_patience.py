@@ -1,4 +1,6 @@
-"""What a delivery's patience counts from: its first attempt, until an operator revives it."""
+"""What a delivery's patience counts from, and what an operator may cut short."""
+
+import math
 
 from relay.desk import DeadLetterQuery
 from relay.journal import OpenJournal
@@ -46,3 +48,14 @@ async def test_a_revived_delivery_starts_anew(opened: OpenJournal) -> None:
         revived.failures,
         revived.rejections,
     )
+
+
+async def test_nothing_waits_beyond_the_end_of_time(opened: OpenJournal) -> None:
+    """Asked for what is due by then, the journal gives what waits for its retry as well."""
+    journal = opened.journal
+    await journal.start([CRM], NOW)
+    (delivery,) = await receive(journal, arrival(1, CRM))
+    later = Postponed(delivery, attempt(delivery, BROKEN), LATER)
+    await journal.settle([later], NOW)
+    due = await journal.due(CRM, math.inf, skip=(), limit=10, max_bytes=1000)
+    assert ([delivery.id], None) == ([each.id for each in due.deliveries], due.next_due_at)

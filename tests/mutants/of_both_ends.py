@@ -1,4 +1,4 @@
-"""Mutants of what comes in and what goes back: intake, group commits, outcomes, outbox."""
+"""Mutants of what comes in and goes back, and of what is done from time to time."""
 
 from tests.mutants.mutant import Mutant
 
@@ -8,6 +8,7 @@ _OF_INTAKE = ("tests/core/test_intake.py",)
 _OF_GROUPS = ("tests/core/test_groups.py",)
 _OF_OUTCOMES = ("tests/core/test_outcomes.py",)
 _OF_OUTBOX = ("tests/core/test_outbox.py",)
+_STEWARD, _OF_STEWARD = "relay/steward.py", ("tests/core/test_steward.py",)
 
 MUTANTS = (
     # --- intake ---------------------------------------------------------------------------------
@@ -222,5 +223,38 @@ MUTANTS = (
         "return wait",
         "a 429 would be answered with the next batch",
         _OF_OUTBOX,
+    ),
+    # --- steward --------------------------------------------------------------------------------
+    Mutant(
+        "operators-are-noticed-late",
+        _STEWARD,
+        "NOTICE_EVERY = 1.0\n",
+        "NOTICE_EVERY = 10.0\n",
+        "an operator would not see that anything happens",
+        _OF_STEWARD,
+    ),
+    Mutant(
+        "operators-are-heard-again-and-again",
+        _STEWARD,
+        "            self._noticed = notice.id\n            self._telemetry",
+        "            self._telemetry",
+        "an old resume would lift every pause",
+        _OF_STEWARD,
+    ),
+    Mutant(
+        "waived-is-not-receipted",
+        _STEWARD,
+        "if notice.kind is NoticeKind.WAIVED and bot in self._receipt_owed:",
+        "if notice.kind is NoticeKind.DISCARDED and bot in self._receipt_owed:",
+        "`discard --mark-read` would wait for the next message",
+        _OF_STEWARD,
+    ),
+    Mutant(
+        "what-is-new-is-pruned",
+        _STEWARD,
+        "before = self._clock() - self._retention",
+        "before = self._clock() - self._retention / 2",
+        "a message that comes again after five days would be posted again",
+        _OF_STEWARD,
     ),
 )

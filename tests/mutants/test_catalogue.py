@@ -9,7 +9,17 @@ from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("dispatcher", "lanes", "intake", "gate", "retry", "outbox", "outcomes", "groups")
+PARTS = (
+    "dispatcher",
+    "lanes",
+    "intake",
+    "gate",
+    "retry",
+    "outbox",
+    "outcomes",
+    "groups",
+    "steward",
+)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)

@@ -119,8 +119,8 @@ def test_every_configured_name_has_its_series() -> None:
     assert {("a", "crm")} == endpoints
 
 
-def test_expected_categories_exist_from_the_start() -> None:
-    """What a bot is commonly sent has its series from the start, for each source."""
+def test_known_categories_exist_from_the_start() -> None:
+    """What a bot may be sent has its series from the start, for each source."""
     metrics = make()
 
     samples = families(metrics)["relay_messages_received_total"].samples
@@ -157,7 +157,6 @@ def test_only_known_categories_become_labels(category: str, label: str) -> None:
 def test_known_categories_are_bounded() -> None:
     """The label has fewer than a hundred values, whatever comes."""
     assert len(KNOWN_CATEGORIES) < 100
-    assert set(KNOWN_CATEGORIES) < KNOWN_CATEGORIES
 
 
 def test_build_info_names_version_and_python() -> None:
