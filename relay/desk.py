@@ -13,6 +13,7 @@ from relay.model import (
     DeliveryState,
     EndpointKey,
     EndpointNote,
+    GateState,
     MessageOutcome,
     Reason,
     ReceiptState,
@@ -68,7 +69,8 @@ class AttemptRecord:
 class DeliveryRecord:
     """One delivery with its attempts; `due_at` is when the next attempt may be, None if none is.
 
-    `waits` says that an earlier message of its lane goes first.
+    `waits` says that an earlier message of its lane goes first, `gate` what a relay last wrote of
+    the endpoint: nothing is attempted while it is paused or gone, and only probes while it is open.
     """
 
     endpoint: EndpointKey
@@ -80,6 +82,7 @@ class DeliveryRecord:
     doubtful: bool
     ended_at: float | None
     ended_reason: str | None
+    gate: GateState = GateState.CLOSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +154,10 @@ class Desk(Protocol):
         """List dead letters, oldest first."""
 
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
-        """Make dead letters due again at once, their counts anew; answers with those revived."""
+        """Make dead letters due again at once, their counts anew; answers with those revived.
+
+        Those of endpoints that are not configured stay dead: nobody would attempt them.
+        """
 
     async def discard(
         self, query: DeadLetterQuery, now: float, *, mark_read: bool

@@ -291,11 +291,20 @@ class OperatorNoticed:
 
 @dataclass(frozen=True, slots=True)
 class RelayStarted:
-    """The service runs; `clean` says whether the stop before it was."""
+    """The service runs; `clean` says whether the stop before it was, `listen` where it answers."""
 
     version: str
     bots: tuple[str, ...]
     clean: bool
+    listen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRemoved:
+    """The settings have an endpoint no more that the journal has dead letters for."""
+
+    endpoint: EndpointKey
+    dead_letters: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +350,7 @@ Fact = (
     | LoopLagged
     | OperatorNoticed
     | RelayStarted
+    | EndpointRemoved
     | RelayStopping
     | RelayStopped
 )

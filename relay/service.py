@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, contextmanager
 from relay import __version__
 from relay.branch import Branch, House, grow
 from relay.config import Settings
-from relay.facts import RelayStarted, RelayStopped, RelayStopping, Telemetry
+from relay.facts import EndpointRemoved, RelayStarted, RelayStopped, RelayStopping, Telemetry
 from relay.journal import OpenJournal, open_journal
 from relay.model import EndpointKey
 from relay.ops.admin import admin_app
@@ -79,7 +79,8 @@ class Service:
             bots = {bot.name: await grow(bot, house, closing) for bot in self._settings.bots}
             steward = self._steward(house, bots)
             await steward.skip_old_notices()
-            self._tell(RelayStarted(__version__, tuple(bots), clean))
+            self._tell(RelayStarted(__version__, tuple(bots), clean, server.address.text))
+            await self._tell_removed(opened)
             return await self._run(house, bots, steward)
 
     async def _run(self, house: House, bots: dict[str, Branch], steward: Steward) -> bool:
@@ -107,6 +108,11 @@ class Service:
         await crew.hung_up()
         self._tell(RelayStopped(cut))
         return written
+
+    async def _tell_removed(self, opened: OpenJournal) -> None:
+        for record in await opened.desk.endpoints():
+            if record.dead_letters and not record.configured:
+                self._tell(EndpointRemoved(record.endpoint, record.dead_letters))
 
     def _endpoints(self) -> list[EndpointKey]:
         return [

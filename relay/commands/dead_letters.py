@@ -81,11 +81,14 @@ def retry(config: Path | None, *, as_json: bool, **chosen: Any) -> None:
     selection = Selection(**chosen)
     require_none(selection.mistakes())
 
-    async def work(desk: Desk) -> Sequence[DeadLetter]:
+    async def work(desk: Desk) -> tuple[Sequence[DeadLetter], Sequence[DeadLetter]]:
         now = time.time()
-        return await desk.retry(await selection.query(desk, now), now)
+        query = await selection.query(desk, now)
+        letters = await desk.retry(query, now)
+        return letters, await desk.dead_letters(query) if query.limit is None else ()
 
-    _conclude(at_desk(read_settings(config), work), selection, "due again", as_json=as_json)
+    letters, left = at_desk(read_settings(config), work)
+    _conclude(letters, selection, "due again", as_json=as_json, left=left)
 
 
 @command.command()
@@ -110,15 +113,27 @@ def discard(
 
 
 def _conclude(
-    letters: Sequence[DeadLetter], selection: Selection, done: str, *, as_json: bool
+    letters: Sequence[DeadLetter],
+    selection: Selection,
+    done: str,
+    *,
+    as_json: bool,
+    left: Sequence[DeadLetter] = (),
 ) -> None:
-    """Print what was acted on; an ID that is no dead letter's is a failure after that."""
+    """Print what was acted on; what could not be is a failure after that."""
     _print(letters, as_json=as_json)
     if not as_json:
         print_note(f"{len(letters)} {done}; a running relay takes notice within 5 seconds")
+    if left:
+        raise Failure(*(_not_configured(letter) for letter in left[:_LISTED]))
     missing = {*selection.message_ids} - {letter.message_id for letter in letters}
     if missing and selection.limit is None:
         raise _unknown(*sorted(missing))
+
+
+def _not_configured(letter: DeadLetter) -> str:
+    where = f"{letter.endpoint} is not configured"
+    return f"ID: {letter.message_id!r}: stays dead, since {where}; it revives when that is back"
 
 
 def _unknown(*message_ids: str) -> Failure:

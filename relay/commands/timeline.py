@@ -9,7 +9,7 @@ import click
 
 from relay.commands.printing import moment, print_table, took
 from relay.desk import AttemptRecord, DeliveryRecord, MessageHistory
-from relay.model import DeliveryState, ReceiptState
+from relay.model import DeliveryState, GateState, ReceiptState
 from relay.ops.admin_models import HistoryList
 
 
@@ -63,11 +63,15 @@ def delivery_events(delivery: DeliveryRecord) -> Iterator[Event]:
         yield Event(delivery.ended_at, where, _end(delivery))
         return
     doubt = "; an earlier one may have been taken" if delivery.doubtful else ""
-    if delivery.waits:
+    number = len(delivery.attempts) + 1
+    if delivery.gate in (GateState.PAUSED, GateState.GONE):
+        why = f"its endpoint is {delivery.gate} until it is resumed"
+        yield Event(None, where, f"attempt {number} waits: {why}{doubt}")
+    elif delivery.waits:
         yield Event(None, where, f"waits for an earlier message of its lane{doubt}")
     else:
-        number = len(delivery.attempts) + 1
-        yield Event(delivery.due_at, where, f"attempt {number} is due{doubt}")
+        probe = ", when a probe of its endpoint is" if delivery.gate is GateState.OPEN else ""
+        yield Event(delivery.due_at, where, f"attempt {number} is due{probe}{doubt}")
 
 
 def _end(delivery: DeliveryRecord) -> str:

@@ -52,7 +52,7 @@ class MemoryDesk:
 
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
         """Revive dead letters."""
-        rows = list(self._select(query))
+        rows = list(self._select(query, configured=True))
         letters = [_dead_letter(row) for row in rows]
         for row in rows:
             self._store.revive(row, now)
@@ -102,8 +102,11 @@ class MemoryDesk:
         self._store.notify(NoticeKind.RESUMED, endpoint)
         return True
 
-    def _select(self, query: DeadLetterQuery) -> Iterator[DeliveryRow]:
-        return islice((row for row in self._store.dead() if _selected(row, query)), query.limit)
+    def _select(self, query: DeadLetterQuery, *, configured: bool = False) -> Iterator[DeliveryRow]:
+        rows = (row for row in self._store.dead() if _selected(row, query))
+        if configured:
+            rows = (row for row in rows if self._store.endpoints[row.owed.endpoint].configured)
+        return islice(rows, query.limit)
 
     def _judge(self, row: MessageRow, now: float) -> bool:
         """Judge a message anew; answers whether it became discarded."""
@@ -134,6 +137,7 @@ class MemoryDesk:
             doubtful=row.doubtful,
             ended_at=row.ended_at,
             ended_reason=row.ended_reason,
+            gate=endpoint_note(self._store.endpoints.get(row.owed.endpoint)).state,
         )
 
     def _endpoint(self, key: EndpointKey, row: EndpointRow, dead: int) -> EndpointRecord:

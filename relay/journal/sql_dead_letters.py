@@ -53,7 +53,7 @@ def find(connection: Connection, query: DeadLetterQuery) -> list[DeadLetter]:
 
 def retry(connection: Connection, query: DeadLetterQuery, now: float) -> list[DeadLetter]:
     """Revive dead letters."""
-    rows = _select(connection, query)
+    rows = _select(connection, query, endpoints.c.configured)
     revive(connection, [row.id for row in rows], now)
     _notify(connection, NoticeKind.REVIVED, Counter(endpoint_of(row) for row in rows))
     return [_dead_letter(row) for row in rows]
@@ -86,8 +86,10 @@ def _finish(connection: Connection, rows: Sequence[Row[Any]], now: float) -> Cou
     return became
 
 
-def _select(connection: Connection, query: DeadLetterQuery) -> Sequence[Row[Any]]:
-    wanted = _DEAD_LETTERS.where(*_conditions(query)).limit(query.limit)
+def _select(
+    connection: Connection, query: DeadLetterQuery, *more: ColumnElement[bool]
+) -> Sequence[Row[Any]]:
+    wanted = _DEAD_LETTERS.where(*_conditions(query), *more).limit(query.limit)
     return connection.execute(wanted).all()
 
 

@@ -33,6 +33,12 @@ from relay.model import (
 )
 
 _FIRST = FIRST_IN_LANE.label("first")
+_OF_ENDPOINT = (
+    endpoints.c.bot,
+    endpoints.c.name,
+    endpoints.c.paused,
+    endpoints.c.state.label("gate"),
+)
 
 
 class SqlDesk:
@@ -106,7 +112,7 @@ def _histories(connection: Connection, message_id: str) -> list[MessageHistory]:
 
 def _deliveries(connection: Connection, seq: int) -> tuple[DeliveryRecord, ...]:
     rows = connection.execute(
-        select(deliveries, endpoints.c.bot, endpoints.c.name, lanes.c.due_at, _FIRST)
+        select(deliveries, *_OF_ENDPOINT, lanes.c.due_at, _FIRST)
         .join_from(deliveries, endpoints)
         .join(lanes, IN_LANE, isouter=True)
         .where(deliveries.c.seq == seq)
@@ -129,6 +135,7 @@ def _delivery(connection: Connection, row: Row[Any]) -> DeliveryRecord:
         doubtful=row.doubtful,
         ended_at=row.ended_at,
         ended_reason=row.ended_reason,
+        gate=GateState.PAUSED if row.paused else GateState(row.gate),
     )
 
 

@@ -171,7 +171,10 @@ class AttemptAnswer(_Answer):
 
 
 class DeliveryAnswer(_Answer):
-    """One delivery; `waits` says that an earlier message of its lane goes first."""
+    """One delivery; `waits` says that an earlier message of its lane goes first.
+
+    `gate` is its endpoint's: nothing is attempted while that is paused or gone.
+    """
 
     endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
     required: bool
@@ -180,6 +183,7 @@ class DeliveryAnswer(_Answer):
     due_at: datetime | None
     waits: bool
     doubtful: bool
+    gate: GateState
     ended_at: datetime | None
     ended_reason: str | None
 

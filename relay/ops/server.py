@@ -39,6 +39,11 @@ class Address(NamedTuple):
     host: str
     port: int
 
+    @property
+    def text(self) -> str:
+        """Write it as the setting is written."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 class Server:
     """Serves the HTTP surface from `start` until `stop`; also an async context manager."""

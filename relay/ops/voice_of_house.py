@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from relay.facts import (
     CensusTaken,
+    EndpointRemoved,
     JournalCommitted,
     JournalFailed,
     JournalPruned,
@@ -50,6 +51,7 @@ class HouseVoice:
             LoopLagged: self._loop_lagged,
             OperatorNoticed: self._operator_noticed,
             RelayStarted: self._relay_started,
+            EndpointRemoved: self._endpoint_removed,
             RelayStopping: self._relay_stopping,
             RelayStopped: self._relay_stopped,
         }
@@ -82,6 +84,10 @@ class HouseVoice:
             self._count_bot(bot, census.bots[bot])
         for key, series in self._metrics.endpoints.items():
             series.dead_letters.set(census.dead_letters.get(key, 0))
+        # An endpoint that was configured once and still has dead letters is no stranger's name.
+        for key in census.dead_letters.keys() - self._metrics.endpoints.keys():
+            if dead := census.dead_letters[key]:
+                self._metrics.endpoints[key].dead_letters.set(dead)
 
     def _count_bot(self, bot: str, counted: BotCensus) -> None:
         series = self._metrics.bots[bot]
@@ -109,7 +115,20 @@ class HouseVoice:
 
     def _relay_started(self, fact: RelayStarted) -> None:
         self._log.info(
-            "relay.started", version=fact.version, bots=list(fact.bots), clean=fact.clean
+            "relay.started",
+            version=fact.version,
+            bots=list(fact.bots),
+            clean=fact.clean,
+            listen=fact.listen,
+        )
+
+    def _endpoint_removed(self, fact: EndpointRemoved) -> None:
+        self._log.warning(
+            "endpoint.removed",
+            bot=fact.endpoint.bot,
+            endpoint=fact.endpoint.name,
+            dead_letters=fact.dead_letters,
+            advice="put it back into the settings, or see `relay dead-letters`",
         )
 
     def _relay_stopping(self, fact: RelayStopping) -> None:

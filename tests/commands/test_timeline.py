@@ -10,6 +10,7 @@ from relay.model import (
     AttemptOutcome,
     DeliveryState,
     EndpointKey,
+    GateState,
     MessageOutcome,
     Reason,
     ReceiptState,
@@ -53,6 +54,35 @@ def test_a_delivery_that_waits() -> None:
     """One that waits for an earlier message of its lane has no time yet."""
     waiting = replace(PENDING, attempts=(), waits=True, due_at=None, doubtful=False)
     assert (None, "waits for an earlier message of its lane") == _told(SUMMARY, waiting)[-1]
+
+
+@pytest.mark.parametrize("gate", [GateState.PAUSED, GateState.GONE])
+def test_a_delivery_whose_endpoint_stands_still(gate: GateState) -> None:
+    """Nothing is due at an endpoint that is paused or gone, whatever the lane's time is."""
+    what = f"attempt 2 waits: its endpoint is {gate} until it is resumed"
+    still = replace(PENDING, gate=gate, doubtful=False)
+    assert (None, what) == _told(SUMMARY, still)[-1]
+
+
+def test_a_delivery_behind_an_open_gate() -> None:
+    """What is due at an endpoint in trouble waits for a probe."""
+    probed = replace(PENDING, gate=GateState.OPEN, doubtful=False)
+    what = "attempt 2 is due, when a probe of its endpoint is"
+    assert (29.0, what) == _told(SUMMARY, probed)[-1]
+
+
+@pytest.mark.parametrize(
+    ("state", "what"),
+    [
+        (DeliveryState.DEAD, "dead: timeout"),
+        (DeliveryState.DISCARDED, "dead: timeout; discarded by an operator since, unread"),
+        (DeliveryState.WAIVED, "dead: timeout; discarded by an operator since, to be marked READ"),
+    ],
+)
+def test_how_a_dead_letter_fares(state: DeliveryState, what: str) -> None:
+    """A dead letter's end keeps its time and its reason, whatever an operator decides later."""
+    ended = replace(PENDING, state=state, due_at=None, ended_at=40.0, ended_reason="timeout")
+    assert (40.0, what) == _told(SUMMARY, ended)[-1]
 
 
 def test_a_happy_end() -> None:

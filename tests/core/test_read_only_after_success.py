@@ -177,7 +177,7 @@ class RelayMachine(RuleBasedStateMachine):
 
 TestReadOnlyAfterSuccess = RelayMachine.TestCase
 TestReadOnlyAfterSuccess.settings = settings(
-    max_examples=80,
+    max_examples=150,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

@@ -79,9 +79,9 @@ async def test_a_waived_dead_letter_is_read() -> None:
         world.courier.usually(CRM, BROKEN)
         first = world.push(1)
         await world.settled(first)
+        await world.pass_time(10.0)
         await world.discard(DeadLetterQuery(), mark_read=True)
-        await world.tell.wait_for(OperatorNoticed, within=5.0)
-        await world.read(first)
+        await world.read(first, within=5.0)
         finished = await world.tell.wait_for(MessageFinished, count=2)
         assert MessageFinished(BOT, first, MessageOutcome.DISCARDED) == finished
         assert 0 == world.tell.count(MessagesDiscarded)

@@ -188,6 +188,7 @@ class World:
             await self.desk.resume(endpoint.key)
         self.push_unread()
         deadline = self.wall() + seconds
+        await self.run.intake.group.idle()
         await self.pass_time(2.0)
         while self.unfinished and self.wall() < deadline:
             await self.pass_time(5.0)

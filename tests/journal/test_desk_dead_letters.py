@@ -159,6 +159,17 @@ async def test_retrying_leaves_a_notice_for_each_endpoint(journal: Journal, desk
     assert [Notice(2, NoticeKind.REVIVED, LOG, 1)] == await journal.notices(1)
 
 
+async def test_what_nobody_would_attempt_stays_dead(journal: Journal, desk: Desk) -> None:
+    """A dead letter of an endpoint that is configured no more can't be retried, only discarded."""
+    await bury(journal, 1, CRM)
+    await bury(journal, 2, LOG)
+    await journal.stop()
+    await journal.start([LOG], NOW)
+    assert [uuid(2)] == [letter.message_id for letter in await desk.retry(ALL, NOW)]
+    assert [uuid(1)] == [letter.message_id for letter in await desk.dead_letters(ALL)]
+    assert 1 == len(await desk.discard(ALL, NOW, mark_read=False))
+
+
 async def test_retrying_nothing_leaves_no_notice(journal: Journal, desk: Desk) -> None:
     """Where no dead letter matches, nothing happens."""
     await receive(journal, arrival(1, CRM))

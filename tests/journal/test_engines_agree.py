@@ -2,17 +2,17 @@
 
 import shutil
 from collections.abc import Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from random import Random
+from typing import Any, ClassVar, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
-    initialize,
     invariant,
     rule,
     run_state_machine_as_test,
@@ -21,12 +21,9 @@ from sqlalchemy import Connection, Select, select
 
 from relay.desk import DeadLetterQuery, MessageQuery
 from relay.journal import OpenJournal, open_journal
-from relay.journal.database import Database
 from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryDesk
 from relay.journal.schema import PENDING, deliveries, lanes
-from relay.journal.sql import SqlJournal
-from relay.journal.sql_desk import SqlDesk
 from relay.model import (
     Arrival,
     Deferred,
@@ -45,86 +42,60 @@ from relay.model import (
     Rejected,
     Transient,
 )
+from tests.journal.inline import at_once, open_inline
+from tests.journal.promise import Promise
 from tests.journal.samples import CRM, LATER, LOG, NOW, dead, delivered, message, postponed, uuid
 
-P = ParamSpec("P")
 T = TypeVar("T")
 Pair = tuple[Delivery, Delivery]
+End = Callable[[Delivery], Outcome]
 
 ELSE = EndpointKey("other", "crm")
 ENDPOINTS = (CRM, LOG, ELSE)
 BOTS = ("bot", "other")
-MESSAGES = 6
-FAR = LATER * 2
-
-seconds = st.integers(0, 20).map(float)
-numbers = st.integers(1, MESSAGES)
-counts = st.integers(1, 4)
-endpoints = st.sampled_from(ENDPOINTS)
-lane_names = st.sampled_from(["a", "b'\x00\U0001f600"])
-settings_of_endpoints = st.just(set(ENDPOINTS)) | st.sets(endpoints, min_size=1)
-frames = st.sampled_from([b"", b"x" * 10, b"x" * 1000])
-wanted = st.sampled_from(["required", "required", "optional", ""])
-answered = st.sampled_from(["confirmed", "confirmed", "refused", "lost"])
-verdicts = st.sampled_from(
-    [
-        Transient(Reason.HTTP_503, 503, pause=60.0),
-        Transient(Reason.TIMEOUT, doubtful=True),
-        Rejected(Reason.HTTP_4XX, 400, "no"),
-    ]
-)
-notes = st.builds(
-    EndpointNote,
-    st.sampled_from(GateState),
-    st.sampled_from([None, "timeout"]),
-    st.none() | seconds,
-    st.none() | seconds,
-)
-message_queries = st.builds(
-    MessageQuery,
-    bot=st.none() | st.sampled_from(BOTS),
-    conversation_id=st.none() | lane_names,
-    pending=st.none() | st.booleans(),
-    limit=counts,
-)
-dead_letter_queries = st.just(DeadLetterQuery()) | st.builds(
-    DeadLetterQuery,
-    message_ids=st.none() | st.lists(numbers.map(uuid), max_size=4).map(tuple),
-    bot=st.none() | st.sampled_from(BOTS),
-    endpoint=st.none() | st.sampled_from(["crm", "log"]),
-    reason=st.none() | st.sampled_from(["http_4xx", "timeout", "removed"]),
-    ended_before=st.none() | seconds.map(lambda after: NOW + after),
-    limit=st.none() | counts,
+LANES = ("a", "b'\x00\U0001f600")
+VERDICTS = (
+    Transient(Reason.HTTP_503, 503, pause=60.0),
+    Transient(Reason.TIMEOUT, doubtful=True),
+    Rejected(Reason.HTTP_4XX, 400, "no"),
 )
 
 
-@dataclass(slots=True)
-class Promise:
-    """What the promise of interface.md 1 says of one message, told apart from any journal."""
-
-    unwanted_read: bool
-    owed_to: set[EndpointKey] = field(default_factory=set)
-    required: set[EndpointKey] = field(default_factory=set)
-    taken: set[EndpointKey] = field(default_factory=set)
-    receipted: bool = False
-
-    @property
-    def receipt_owed(self) -> bool:
-        """Whether READ has to be said now."""
-        wanted = bool(self.owed_to) or self.unwanted_read
-        return wanted and self.required <= self.taken and not self.receipted
+def draw_arrival(dice: Random, number: int, configured: Collection[EndpointKey]) -> Arrival:
+    """Draw a message for some of its bot's endpoints."""
+    bot, lane = dice.choice(BOTS), dice.choice(LANES)
+    frame = b"x" * dice.choice([0, 10, 1000])
+    wishes = {key: dice.choice(["required", "required", "optional", ""]) for key in ENDPOINTS}
+    owed = tuple(
+        Owed(key, lane, required=wishes[key] == "required")
+        for key in ENDPOINTS
+        if key in configured and key.bot == bot and wishes[key]
+    )
+    came = message(number, bot=bot, conversation=lane, frame=frame)
+    return Arrival(came, owed, dice.random() < 0.5)
 
 
-@st.composite
-def arrivals(draw: st.DrawFn, configured: Collection[EndpointKey], now: float) -> Arrival:
-    """Draw a message, perhaps one that has come before, for some of its bot's endpoints."""
-    bot, lane = draw(st.sampled_from(BOTS)), draw(lane_names)
-    came = message(draw(numbers), bot=bot, conversation=lane, frame=draw(frames))
-    came = replace(came, received_at=now - draw(seconds))
-    mine = [key for key in ENDPOINTS if key in configured and key.bot == bot]
-    wishes = [(key, draw(wanted)) for key in mine]
-    owed = [Owed(key, lane, required=wish == "required") for key, wish in wishes if wish]
-    return Arrival(came, tuple(owed), draw(st.booleans()))
+def draw_end(dice: Random, now: float) -> End:
+    """Draw what an attempt comes to."""
+    verdict = dice.choice(VERDICTS)
+    later = partial(postponed, due_at=now + dice.randrange(20), verdict=verdict)
+    ends: list[End] = [delivered, later, partial(dead, verdict=verdict)]
+    return dice.choice(ends)
+
+
+def draw_query(dice: Random, now: float, seen: int) -> DeadLetterQuery:
+    """Draw conditions on dead letters, none as often as any."""
+    if dice.random() < 0.5:
+        return DeadLetterQuery()
+    some = tuple(uuid(dice.randint(1, seen + 1)) for _ in range(5))
+    return DeadLetterQuery(
+        message_ids=dice.choice([None, some]),
+        bot=dice.choice([None, None, *BOTS]),
+        endpoint=dice.choice([None, None, "crm", "log"]),
+        reason=dice.choice([None, None, "http_4xx", "timeout", "removed"]),
+        ended_before=dice.choice([None, now - dice.randrange(20)]),
+        limit=dice.choice([None, dice.randint(1, 3)]),
+    )
 
 
 def without_numbers(answer: Any) -> Any:
@@ -132,9 +103,9 @@ def without_numbers(answer: Any) -> Any:
     match answer:
         case Delivery():
             return replace(answer, id=0)
-        case Fresh(deliveries=deliveries, leading=leading):
-            leaders = [delivery.endpoint for delivery in deliveries if delivery.id in leading]
-            return [without_numbers(deliveries), leaders, answer.receipt_owed, answer.finished]
+        case Fresh(deliveries=fresh, leading=leading):
+            leaders = [delivery.endpoint for delivery in fresh if delivery.id in leading]
+            return [without_numbers(fresh), leaders, answer.receipt_owed, answer.finished]
         case Due():
             return replace(answer, deliveries=without_numbers(answer.deliveries))
         case OwedReceipt():
@@ -143,37 +114,6 @@ def without_numbers(answer: Any) -> Any:
             return [without_numbers(each) for each in answer]
         case _:
             return answer
-
-
-class Inline(Database):
-    """Does on the caller's thread what the real one does on others: hops take their time."""
-
-    async def write(
-        self, change: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Write at once."""
-        return self._writer._transact(lambda connection: change(connection, *args, **kwargs))
-
-    async def read(
-        self, look: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Read at once."""
-        return self._readers._transact(lambda connection: look(connection, *args, **kwargs))
-
-    def dispose(self) -> None:
-        """Close the connections; no thread was ever started."""
-        self._writer._engine.dispose()
-        self._readers._engine.dispose()
-
-
-def at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Run what never waits."""
-    try:
-        work.send(None)
-    except StopIteration as end:
-        answer: T = end.value
-        return answer
-    raise AssertionError(work)
 
 
 class Engines(RuleBasedStateMachine):
@@ -185,14 +125,29 @@ class Engines(RuleBasedStateMachine):
         super().__init__()
         path = self.directory / "journal.db"
         shutil.copy(self.directory / "empty.db", path)
-        self._database = Inline(path)
+        self._database, self._sql = open_inline(path)
         memory = MemoryJournal()
         self._memory = OpenJournal(memory, MemoryDesk(memory.store))
-        self._sql = OpenJournal(SqlJournal(self._database), SqlDesk(self._database))
         self._now = NOW
+        self._seen = 0
         self._configured: set[EndpointKey] = set()
         self._known: set[EndpointKey] = set()
         self._promises: dict[tuple[str, str], Promise] = {}
+        self._weights: dict[Callable[[Random], None], int] = {
+            self.record: 6,
+            self.end: 6,
+            self.deliver: 4,
+            self.settle_receipts: 4,
+            self.read_window: 2,
+            self.restart: 2,
+            self.prune: 2,
+            self.note_endpoint: 1,
+            self.retry: 3,
+            self.discard: 3,
+            self.pause_or_resume: 1,
+            self.look: 1,
+        }
+        self._start(set(ENDPOINTS))
 
     def teardown(self) -> None:
         """Compare everything there is to tell, then close."""
@@ -201,7 +156,7 @@ class Engines(RuleBasedStateMachine):
         finally:
             self._database.dispose()
 
-    # --- Running --------------------------------------------------------------------------------
+    # --- Asking both ----------------------------------------------------------------------------
 
     def _both(self, ask: Callable[[OpenJournal, int], Coroutine[Any, Any, T]]) -> tuple[T, T]:
         """Ask both engines, and compare their answers."""
@@ -209,64 +164,65 @@ class Engines(RuleBasedStateMachine):
         assert without_numbers(ours[0]) == without_numbers(ours[1])
         return ours
 
-    def _pending(self) -> list[Pair]:
-        """Give everything unfinished, as each engine numbers it."""
-        pairs: list[Pair] = []
-        for key in sorted(self._known):
-            memory, sql = self._due(key, FAR)
-            pairs += zip(memory.deliveries, sql.deliveries, strict=True)
-        return pairs
-
-    def _due(
-        self,
-        key: EndpointKey,
-        now: float,
-        skip: Collection[str] = (),
-        limit: int = 1000,
-        max_bytes: int = 10**6,
-    ) -> tuple[Due, Due]:
-        return self._both(
-            lambda each, _: each.journal.due(key, now, skip=skip, limit=limit, max_bytes=max_bytes)
-        )
+    def _due(self, key: EndpointKey, now: float = LATER * 2, **bounds: Any) -> tuple[Due, Due]:
+        ask: dict[str, Any] = {"skip": (), "limit": 1000, "max_bytes": 10**6} | bounds
+        return self._both(lambda each, _: each.journal.due(key, now, **ask))
 
     def _owed(self, bot: str, limit: int) -> tuple[Sequence[OwedReceipt], Sequence[OwedReceipt]]:
         return self._both(lambda each, _: each.journal.owed_receipts(bot, after=0, limit=limit))
 
-    def _some(self, data: st.DataObject) -> list[Pair]:
-        """Choose deliveries that may have been in flight; of a lane there is one at a time."""
-        lanes_: dict[tuple[EndpointKey, str], list[Pair]] = {}
-        for pair in self._pending():
-            lanes_.setdefault((pair[0].endpoint, pair[0].lane), []).append(pair)
-        chosen = [data.draw(st.sampled_from([None, *pairs])) for pairs in lanes_.values()]
-        return [pair for pair in chosen if pair]
+    def _show(self, number: int) -> None:
+        self._both(lambda each, _: each.desk.history(uuid(number)))
+
+    def _in_flight(self, dice: Random) -> list[Pair]:
+        """Choose deliveries that may be under way, one of a lane.
+
+        Mostly that is the first one, but an operator may have revived one before it.
+        """
+        in_lanes: dict[tuple[EndpointKey, str], list[Pair]] = {}
+        for key in sorted(self._known):
+            memory, sql = self._due(key)
+            for pair in zip(memory.deliveries, sql.deliveries, strict=True):
+                in_lanes.setdefault((key, pair[0].lane), []).append(pair)
+        pairs = [dice.choice([each[0], *each]) for each in in_lanes.values()]
+        dice.shuffle(pairs)
+        return pairs[: dice.randint(0, len(pairs))]
+
+    # Hypothesis chooses a seed for each step: left to itself it prefers few and equal ones.
+    @rule(dice=st.randoms(use_true_random=True))
+    def step(self, dice: Random) -> None:
+        """Do one thing."""
+        (act,) = dice.choices(list(self._weights), list(self._weights.values()))
+        note(act.__name__)
+        act(dice)
 
     # --- A relay's doing ------------------------------------------------------------------------
-
-    @initialize()
-    def begin(self) -> None:
-        """Begin the first run."""
-        self._start(set(ENDPOINTS))
 
     def _start(self, configured: set[EndpointKey]) -> None:
         self._configured = configured
         self._known |= configured
         self._both(lambda each, _: each.journal.start(sorted(configured), self._now))
 
-    @rule(data=st.data(), configured=settings_of_endpoints, clean=st.booleans())
-    def restart(self, data: st.DataObject, configured: set[EndpointKey], *, clean: bool) -> None:
+    def restart(self, dice: Random) -> None:
         """Stop, cutting attempts short, or crash, and start with other settings."""
-        if clean:
-            pairs = self._some(data)
+        if dice.random() < 0.5:
+            pairs = self._in_flight(dice)
             cut = [[Deferred(pair[engine]) for pair in pairs] for engine in (0, 1)]
             self._both(lambda each, engine: each.journal.defer(cut[engine]))
             self._both(lambda each, _: each.journal.stop())
-        self._start(configured)
+        self._start({key for key in ENDPOINTS if dice.random() < 0.7})
 
-    @rule(data=st.data(), after=seconds)
-    def record(self, data: st.DataObject, after: float) -> None:
-        """Receive messages, new ones and known ones, a while later."""
-        self._now += after
-        group = data.draw(st.lists(arrivals(self._configured, self._now), min_size=1, max_size=5))
+    def record(self, dice: Random) -> None:
+        """Receive messages, new ones and known ones, from a clock that is set back at times."""
+        self._now += dice.randrange(20)
+        group = []
+        for _ in range(dice.randint(0, 6)):
+            again = dice.random() < 0.3
+            self._seen += not again
+            number = dice.randint(1, self._seen) if again and self._seen else self._seen
+            arrival = draw_arrival(dice, number, self._configured)
+            came = replace(arrival.message, received_at=self._now - dice.randrange(20))
+            group.append(replace(arrival, message=came))
         answers, _ = self._both(lambda each, _: each.journal.record(group))
         for arrival, answer in zip(group, answers, strict=True):
             self._received(arrival, answer)
@@ -275,70 +231,50 @@ class Engines(RuleBasedStateMachine):
         key = (arrival.message.bot, arrival.message.message_id)
         known = self._promises.get(key)
         if known is None:
-            promise = self._promises[key] = Promise(arrival.unwanted_read)
-            promise.owed_to = {owed.endpoint for owed in arrival.owed}
-            promise.required = {owed.endpoint for owed in arrival.owed if owed.required}
+            promise = self._promises[key] = Promise.of(arrival)
             assert isinstance(answer, Fresh)
             assert promise.receipt_owed == answer.receipt_owed
         else:
             assert Duplicate(receipt_owed=known.receipted) == answer
             known.receipted = False
 
-    @rule(
-        key=endpoints,
-        skip=st.sets(lane_names, max_size=2),
-        limit=counts,
-        max_bytes=st.sampled_from([1, 1500, 10_000]),
-        ahead=seconds,
-    )
-    def due(
-        self, key: EndpointKey, skip: set[str], limit: int, max_bytes: int, ahead: float
-    ) -> None:
-        """Read a window."""
-        if key in self._known:
-            memory, _ = self._due(key, self._now + ahead, sorted(skip), limit, max_bytes)
+    def read_window(self, dice: Random) -> None:
+        """Read what is due, within bounds."""
+        limit = dice.randint(1, 6)
+        for key in sorted(self._known):
+            skip = dice.choice([(), (), (LANES[0],), LANES])
+            max_bytes = dice.choice([1, 1500, 10_000])
+            now = self._now + dice.randrange(20)
+            memory, _ = self._due(key, now, skip=skip, limit=limit, max_bytes=max_bytes)
             assert len(memory.deliveries) <= limit
 
-    @rule(data=st.data())
-    def deliver(self, data: st.DataObject) -> None:
+    def deliver(self, dice: Random) -> None:
         """End attempts well."""
-        pairs = self._some(data)
+        pairs = self._in_flight(dice)
         self._settle(pairs, [delivered] * len(pairs))
 
-    @rule(data=st.data(), after=seconds)
-    def end(self, data: st.DataObject, after: float) -> None:
-        """End attempts in each way, a while later."""
-        self._now += after
-        pairs = self._some(data)
-        self._settle(pairs, [data.draw(self._ends()) for _ in pairs])
+    def end(self, dice: Random) -> None:
+        """End attempts in each way."""
+        self._now += dice.randrange(20)
+        pairs = self._in_flight(dice)
+        self._settle(pairs, [draw_end(dice, self._now) for _ in pairs])
 
-    def _settle(self, pairs: Sequence[Pair], ends: Sequence[Callable[[Delivery], Outcome]]) -> None:
+    def _settle(self, pairs: Sequence[Pair], ends: Sequence[End]) -> None:
         groups = [
             [end(pair[engine]) for pair, end in zip(pairs, ends, strict=True)] for engine in (0, 1)
         ]
         self._both(lambda each, engine: each.journal.settle(groups[engine], self._now))
         for (delivery, _), end in zip(pairs, ends, strict=True):
             if end is delivered:
-                self._promise(delivery).taken.add(delivery.endpoint)
+                taken = self._promises[delivery.message.bot, delivery.message.message_id].taken
+                taken.add(delivery.endpoint)
 
-    def _ends(self) -> st.SearchStrategy[Callable[[Delivery], Outcome]]:
-        later = st.builds(
-            lambda after, verdict: partial(postponed, due_at=self._now + after, verdict=verdict),
-            seconds,
-            verdicts,
-        )
-        never = st.builds(lambda verdict: partial(dead, verdict=verdict), verdicts)
-        return st.just(delivered) | later | never
-
-    def _promise(self, delivery: Delivery) -> Promise:
-        return self._promises[delivery.message.bot, delivery.message.message_id]
-
-    @rule(data=st.data(), bot=st.sampled_from(BOTS), limit=counts)
-    def settle_receipts(self, data: st.DataObject, bot: str, limit: int) -> None:
-        """Let Mixin take some receipts of a page and refuse others."""
-        pages = self._owed(bot, limit)
-        answers = data.draw(st.lists(answered, min_size=len(pages[0]), max_size=len(pages[0])))
-        groups = [
+    def settle_receipts(self, dice: Random) -> None:
+        """Let Mixin take some receipts of a page, refuse others and lose the rest."""
+        bot = dice.choice(BOTS)
+        pages = self._owed(bot, dice.randint(1, 6))
+        answers = dice.choices(["confirmed", "refused", "lost"], [3, 1, 1], k=len(pages[0]))
+        sorted_ = [
             {
                 answer: [
                     owed.seq for owed, given in zip(page, answers, strict=True) if given == answer
@@ -348,49 +284,60 @@ class Engines(RuleBasedStateMachine):
             for page in pages
         ]
         self._both(
-            lambda each, engine: each.journal.settle_receipts(bot, **groups[engine], now=self._now)
+            lambda each, engine: each.journal.settle_receipts(bot, **sorted_[engine], now=self._now)
         )
         for owed, answer in zip(pages[0], answers, strict=True):
             self._promises[bot, owed.message_id].receipted |= answer != "lost"
 
-    @rule(ago=seconds, limit=counts)
-    def prune(self, ago: float, limit: int) -> None:
+    def prune(self, dice: Random) -> None:
         """Forget what is old; nothing that still owes READ."""
-        self._both(lambda each, _: each.journal.prune(self._now - ago, limit=limit))
+        before, limit = self._now - dice.randrange(20), dice.randint(1, 6)
+        self._both(lambda each, _: each.journal.prune(before, limit=limit))
         kept = at_once(self._memory.desk.messages(MessageQuery(limit=1000)))
         left = {(summary.bot, summary.message_id) for summary in kept}
         for key in self._promises.keys() - left:
             assert not self._promises.pop(key).receipt_owed
 
+    def note_endpoint(self, dice: Random) -> None:
+        """Write down how an endpoint fares."""
+        key, state = dice.choice(ENDPOINTS), dice.choice(list(GateState))
+        note = EndpointNote(state, dice.choice([None, "timeout"]), self._now, self._now)
+        self._both(lambda each, _: each.journal.note_endpoint(key, note))
+        self._both(lambda each, _: each.journal.endpoint_note(key))
+
     # --- An operator's doing --------------------------------------------------------------------
 
-    @rule(query=dead_letter_queries, what=st.sampled_from(["retry", "discard", "waive"]))
-    def decide(self, query: DeadLetterQuery, what: str) -> None:
-        """Revive dead letters or give them up."""
-        if what == "retry":
-            self._both(lambda each, _: each.desk.retry(query, self._now))
-            return
-        waived = what == "waive"
+    def retry(self, dice: Random) -> None:
+        """Revive dead letters."""
+        query = draw_query(dice, self._now, self._seen)
+        self._both(lambda each, _: each.desk.retry(query, self._now))
+
+    def discard(self, dice: Random) -> None:
+        """Give dead letters up."""
+        query, waived = draw_query(dice, self._now, self._seen), dice.random() < 0.5
         letters, _ = self._both(
             lambda each, _: each.desk.discard(query, self._now, mark_read=waived)
         )
         for letter in letters if waived else ():
             self._promises[letter.endpoint.bot, letter.message_id].taken.add(letter.endpoint)
 
-    @rule(key=endpoints, note=notes, resumed=st.booleans())
-    def note(self, key: EndpointKey, note: EndpointNote, *, resumed: bool) -> None:
-        """Write down how an endpoint fares, and pause it or resume it."""
-        self._both(lambda each, _: each.journal.note_endpoint(key, note))
-        self._both(lambda each, _: each.journal.endpoint_note(key))
-        self._both(lambda each, _: each.desk.resume(key) if resumed else each.desk.pause(key))
-        self._both(lambda each, _: each.journal.endpoint_note(key))
+    def pause_or_resume(self, dice: Random) -> None:
+        """Pause an endpoint, or resume it."""
+        key, paused = dice.choice(ENDPOINTS), dice.random() < 0.5
+        self._both(lambda each, _: each.desk.pause(key) if paused else each.desk.resume(key))
 
-    @rule(query=message_queries, letters=dead_letter_queries, number=numbers)
-    def look(self, query: MessageQuery, letters: DeadLetterQuery, number: int) -> None:
+    def look(self, dice: Random) -> None:
         """List and show."""
+        letters = draw_query(dice, self._now, self._seen)
+        query = MessageQuery(
+            bot=dice.choice([None, *BOTS]),
+            conversation_id=dice.choice([None, *LANES]),
+            pending=dice.choice([None, True, False]),
+            limit=dice.randint(1, 5),
+        )
         self._both(lambda each, _: each.desk.messages(query))
         self._both(lambda each, _: each.desk.dead_letters(letters))
-        self._show(number)
+        self._show(dice.randint(1, self._seen + 1))
 
     # --- What always holds ----------------------------------------------------------------------
 
@@ -421,12 +368,10 @@ class Engines(RuleBasedStateMachine):
         self._both(lambda each, _: each.desk.dead_letters(DeadLetterQuery()))
         self._both(lambda each, _: each.desk.endpoints())
         self._both(lambda each, _: each.journal.notices(0))
-        for number in range(1, MESSAGES + 1):
+        for number in range(1, self._seen + 1):
             self._show(number)
-        self._pending()
-
-    def _show(self, number: int) -> None:
-        self._both(lambda each, _: each.desk.history(uuid(number)))
+        for key in sorted(self._known):
+            self._due(key)
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> set[Any]:
@@ -439,23 +384,22 @@ async def _census_without_size(each: OpenJournal) -> Any:
 
 @pytest.fixture
 async def directory(tmp_path: Path) -> Path:
-    """Make an empty journal to copy: what makes it anew each time takes longer than the tests."""
+    """Make an empty journal to copy: to make each anew would take longer than the tests."""
     async with open_journal(f"sqlite:///{tmp_path}/empty.db"):
         return tmp_path
 
 
 def test_both_engines_answer_alike(directory: Path) -> None:
     """Whatever is done in whatever order, both engines agree and READ means what it says."""
-    machine = type("Here", (Engines,), {"directory": directory})
     run_state_machine_as_test(
-        machine,
+        type("Here", (Engines,), {"directory": directory}),
         settings=settings(
-            max_examples=int(__import__("os").environ.get("N", "40")),
-            stateful_step_count=30,
+            max_examples=50,
+            stateful_step_count=40,
             derandomize=True,
-            report_multiple_bugs=False,
             deadline=None,
             database=None,
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -2,6 +2,7 @@
 
 from relay.facts import (
     CensusTaken,
+    EndpointRemoved,
     JournalCommitted,
     JournalFailed,
     JournalPruned,
@@ -72,10 +73,21 @@ def test_names_that_are_not_configured_get_no_series(listening: Listening) -> No
     gone = EndpointKey("old", "one")
     counted = BotCensus(pending=1, oldest_unread_at=None, receipts_pending=0, imbalance=0)
 
-    listening.tell(CensusTaken(Census({"old": counted}, {gone: 2}, size_bytes=0)))
+    listening.tell(CensusTaken(Census({"old": counted}, {gone: 0}, size_bytes=0)))
 
     assert listening.series("relay_messages_pending", bot="old") is None
     assert listening.series("relay_dead_letters", bot="old", endpoint="one") is None
+
+
+def test_dead_letters_of_a_removed_endpoint_are_counted(listening: Listening) -> None:
+    """What waits for an operator is seen, also where its endpoint is configured no more."""
+    gone = EndpointKey("support", "old")
+
+    listening.tell(EndpointRemoved(gone, 2), CensusTaken(Census({}, {gone: 2}, size_bytes=0)))
+    assert 2.0 == listening.series("relay_dead_letters", bot="support", endpoint="old")
+
+    listening.tell(CensusTaken(Census({}, {gone: 0}, size_bytes=0)))
+    assert 0.0 == listening.series("relay_dead_letters", bot="support", endpoint="old")
 
 
 def test_an_imbalance_is_an_error_when_it_changes(listening: Listening) -> None:
