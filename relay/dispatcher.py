@@ -16,11 +16,10 @@ from relay.facts import (
     AttemptEnded,
     AttemptStarted,
     DeliverySettled,
-    GateMoved,
     MessageFinished,
     Telemetry,
 )
-from relay.gate import Gate, Permit, concerns_endpoint
+from relay.gate import Gate, Permit
 from relay.lanes import Lanes
 from relay.model import (
     Attempt,
@@ -44,6 +43,7 @@ from relay.model import (
 from relay.outcomes import Outcomes
 from relay.ports import Clock, Courier, Journal, JournalUnavailable
 from relay.retry import RetryPolicy
+from relay.standing import Standing
 
 _LONGEST_SLEEP = 30.0
 """A sleeper looks at the clock so often, since the wall clock may be set while it sleeps."""
@@ -88,13 +88,18 @@ class Dispatcher:
         self._attempting: set[asyncio.Task[None]] = set()
         self._cut: set[asyncio.Task[None]] = set()
         self._poked = False
-        self._noted = noted or EndpointNote(GateState.CLOSED)
-        self._last_error = self._noted.last_error
-        self._told: GateMoved | None = None
+        self._standing = Standing(
+            endpoint,
+            gate,
+            journal=neighbours.journal,
+            telemetry=neighbours.telemetry,
+            clock=neighbours.clock,
+            noted=noted,
+        )
 
     async def run(self) -> None:
         """Deliver until stopped; returns once nothing is in flight."""
-        self._tell_gate()
+        self._standing.tell()
         async with asyncio.TaskGroup() as workers:
             for _ in range(self.gate.policy.concurrency):
                 workers.create_task(self._work())
@@ -147,19 +152,19 @@ class Dispatcher:
                 now = self._with.clock()
                 if _reached(self.lanes.load_at, now):
                     await self._load(now)
-                elif self.gate.admits(now) and self.lanes.ready:
-                    return self._enter(now)
+                elif self.gate.admits(now) and (delivery := self._take()):
+                    return delivery, self._enter(now)
                 else:
                     await self._sleep(now)
         return None
 
-    def _enter(self, now: float) -> tuple[Delivery, Permit] | None:
+    def _take(self) -> Delivery | None:
+        return self.lanes.take(oldest=self.gate.probes)
+
+    def _enter(self, now: float) -> Permit:
         permit = self.gate.enter(now)
-        delivery = self.lanes.take(oldest=permit.probe)
-        if delivery is None:  # pragma: no cover - the caller has looked
-            raise AssertionError
-        self._tell_gate()
-        return delivery, permit
+        self._standing.tell()
+        return permit
 
     async def _attempt(self, delivery: Delivery, permit: Permit) -> Attempt | Deferred:
         clock, number = self._with.clock, delivery.attempts + 1
@@ -172,8 +177,7 @@ class Dispatcher:
         if verdict is None:
             self._with.telemetry(AttemptDeferred(self.endpoint, message_id))
             return Deferred(delivery)
-        if concerns_endpoint(verdict):
-            self._last_error = _describe(verdict)
+        self._standing.learn(verdict)
         self._moved()
         return Attempt(number, started, loop.time() - timer, verdict)
 
@@ -207,7 +211,7 @@ class Dispatcher:
                 self._tell_attempt(outcome)
                 settled = await self._with.outcomes.record(outcome)
                 self._follow(outcome, settled)
-                await self._note()
+                await self._standing.write_down()
 
     def _in_time_for_probe(self, outcome: Outcome) -> Outcome:
         """Let a probe's delivery be the next probe too: the gate's wait replaces its own."""
@@ -268,32 +272,8 @@ class Dispatcher:
     # --- Telling --------------------------------------------------------------------------------
 
     def _moved(self) -> None:
-        self._tell_gate()
+        self._standing.tell()
         self._changed.set()
-
-    def _tell_gate(self) -> None:
-        gate = self.gate
-        until = gate.admits_at if gate.state is GateState.OPEN else None
-        fact = GateMoved(self.endpoint, gate.state, gate.limit, until, self._last_error or "")
-        if self._told is None or (fact.state, fact.limit) != (self._told.state, self._told.limit):
-            self._told = fact
-            self._with.telemetry(fact)
-
-    async def _note(self) -> None:
-        """Write down how the endpoint fares, when that has changed."""
-        gate = self.gate
-        if gate.state is GateState.PAUSED:
-            return  # the operator's own note, and to be gone with the pause
-        state = GateState.OPEN if gate.state is GateState.PROBING else gate.state
-        probe_at = gate.admits_at if gate.state is GateState.OPEN else None
-        note = EndpointNote(state, self._last_error, probe_at, gate.gone_since)
-        if note == self._noted:
-            return
-        try:
-            await self._with.journal.note_endpoint(self.endpoint, note)
-        except JournalUnavailable:
-            return  # only a note: the next change writes it again
-        self._noted = note
 
     def _tell_attempt(self, outcome: Outcome) -> None:
         due_at = outcome.due_at if isinstance(outcome, Postponed) else None
@@ -318,9 +298,3 @@ class Dispatcher:
 
 def _reached(time: float | None, now: float) -> bool:
     return time is not None and time <= now
-
-
-def _describe(verdict: Verdict) -> str:
-    said = f"status {verdict.status}" if verdict.status else verdict.detail
-    parts = (verdict.reason, said)
-    return ", ".join(str(part) for part in parts if part)

@@ -8,7 +8,6 @@ and a single probe at growing intervals decides when it closes again.
 from dataclasses import dataclass
 
 from relay.model import (
-    AttemptOutcome,
     GateState,
     Gone,
     Reason,
@@ -82,6 +81,11 @@ class Gate:
     def limit(self) -> int:
         """How many requests may be in flight."""
         return 1 if self._open else int(self._limit)
+
+    @property
+    def probes(self) -> bool:
+        """Whether the next request to pass is a probe."""
+        return self._open
 
     @property
     def gone_since(self) -> float | None:
@@ -171,8 +175,3 @@ class Gate:
             self._gone_since = now
         elif now - self._gone_since >= self.policy.gone_confirm:
             self._gone = True
-
-
-def concerns_endpoint(verdict: Verdict) -> bool:
-    """Say whether a verdict tells of the endpoint rather than of one message."""
-    return verdict.outcome in (AttemptOutcome.TRANSIENT, AttemptOutcome.GONE)

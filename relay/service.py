@@ -21,7 +21,7 @@ from relay.ops.metrics import Metrics
 from relay.ops.server import Address, Server
 from relay.ops.telemetry import Voice, broadcast
 from relay.outcomes import Outcomes
-from relay.ports import Clock
+from relay.ports import Clock, JournalUnavailable
 from relay.steward import Steward
 from relay.webhook.address_guard import AddressGuard
 
@@ -103,8 +103,7 @@ class Service:
         cut = crew.cut_attempts()
         written = await crew.written_down(FLUSH_TIMEOUT)
         await crew.receipts_sent(FLUSH_TIMEOUT)
-        if written:
-            await crew.house.journal.stop()
+        written = written and await crew.closed_the_books()
         await crew.hung_up()
         self._tell(RelayStopped(cut))
         return written
@@ -227,6 +226,14 @@ class Crew:
         left = max(0.0, deadline - loop.time())
         _, open_ = await asyncio.wait([*self._records, self._stewardship], timeout=left)
         return not cut and not open_
+
+    async def closed_the_books(self) -> bool:
+        """Write down that the stop is clean; False if the journal does not take it."""
+        try:
+            await self.house.journal.stop()
+        except JournalUnavailable:
+            return False
+        return True
 
     async def receipts_sent(self, seconds: float) -> None:
         """Wait so long for Mixin to take what is owed; the rest is owed at the next start."""

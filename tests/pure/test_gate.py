@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.gate import Gate, GatePolicy, Permit, concerns_endpoint
+from relay.gate import Gate, GatePolicy, Permit
 from relay.model import GateState, Reason, Transient, Verdict
 from tests.core.samples import BROKEN, BUSY, FAILURES, GONE, OK, REFUSED, TIMEOUT
 
@@ -386,16 +386,3 @@ def test_resuming_does_not_send_a_second_probe() -> None:
 
 
 # --- Of whom a verdict tells --------------------------------------------------------------------
-
-
-def test_trouble_and_410_concern_the_endpoint() -> None:
-    """A 2xx or a refused message is no error of the endpoint's."""
-    expected: dict[Verdict, bool] = {
-        BROKEN: True,
-        TIMEOUT: True,
-        BUSY: True,
-        GONE: True,
-        OK: False,
-        REFUSED: False,
-    }
-    assert expected == {verdict: concerns_endpoint(verdict) for verdict in expected}

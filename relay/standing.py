@@ -1,0 +1,70 @@
+"""How one endpoint fares: told when it changes, and written down for the next start."""
+
+from relay.facts import GateMoved, Telemetry
+from relay.gate import Gate
+from relay.model import EndpointKey, EndpointNote, GateState, Verdict
+from relay.ports import Clock, Journal, JournalUnavailable
+
+NOTE_EVERY = 1.0
+"""Another error alone is written down so often at most: it must not cost every attempt a write."""
+
+
+class Standing:
+    """Follows one endpoint's gate and its last error; `noted` is what the journal has of it."""
+
+    def __init__(
+        self,
+        endpoint: EndpointKey,
+        gate: Gate,
+        *,
+        journal: Journal,
+        telemetry: Telemetry,
+        clock: Clock,
+        noted: EndpointNote | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._gate = gate
+        self._journal = journal
+        self._telemetry = telemetry
+        self._clock = clock
+        self._noted = noted or EndpointNote(GateState.CLOSED)
+        self._noted_at = 0.0
+        self._last_error = self._noted.last_error
+        self._told: tuple[GateState, int] | None = None
+
+    def learn(self, verdict: Verdict) -> None:
+        """Keep what went wrong last, in words that hold nothing of what the receiver said."""
+        if verdict.reason is not None:
+            said = f"status {verdict.status}" if verdict.status else verdict.detail
+            self._last_error = f"{verdict.reason}, {said}" if said else verdict.reason.value
+
+    def tell(self) -> None:
+        """Tell the gate's state and limit, if they have changed."""
+        gate = self._gate
+        if self._told != (gate.state, gate.limit):
+            self._told = gate.state, gate.limit
+            until = self._probe_at()
+            fact = GateMoved(self._endpoint, gate.state, gate.limit, until, self._last_error or "")
+            self._telemetry(fact)
+
+    async def write_down(self) -> None:
+        """Write the standing into the journal, if it has changed."""
+        note, now = self._note(), self._clock()
+        if self._gate.state is GateState.PAUSED or note == self._noted:
+            return  # a pause is the operator's own note, and to be gone with it
+        same = (note.state, note.gone_since) == (self._noted.state, self._noted.gone_since)
+        if same and 0 <= now - self._noted_at < NOTE_EVERY:
+            return
+        try:
+            await self._journal.note_endpoint(self._endpoint, note)
+        except JournalUnavailable:
+            return  # only a note: the next change writes it again
+        self._noted, self._noted_at = note, now
+
+    def _note(self) -> EndpointNote:
+        state = self._gate.state
+        state = GateState.OPEN if state is GateState.PROBING else state
+        return EndpointNote(state, self._last_error, self._probe_at(), self._gate.gone_since)
+
+    def _probe_at(self) -> float | None:
+        return self._gate.admits_at if self._gate.state is GateState.OPEN else None
