@@ -141,6 +141,19 @@ class EndpointRecord:
     configured: bool
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableRecord:
+    """A frame that was no event; the same one again counts in `times`. `sample` is its front."""
+
+    bot: str
+    digest: str
+    why: str
+    times: int
+    first_at: float
+    last_at: float
+    sample: bytes
+
+
 class Desk(Protocol):
     """What an operator may ask of the journal and do to it. May raise `JournalUnavailable`."""
 
@@ -149,6 +162,9 @@ class Desk(Protocol):
 
     async def history(self, message_id: str) -> Sequence[MessageHistory]:
         """Tell all of one message; of several bots' if more than one has it; empty if none."""
+
+    async def unreadable(self, bot: str | None, limit: int) -> Sequence[UnreadableRecord]:
+        """List frames that could not be read, of one bot or of all, the last seen first."""
 
     async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
         """List dead letters, oldest first."""

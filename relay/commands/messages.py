@@ -1,7 +1,9 @@
 """`relay messages`: what the journal knows of them."""
 
+import json
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -15,13 +17,14 @@ from relay.commands.options import config_option, json_option
 from relay.commands.printing import moment, print_table
 from relay.commands.settings import read_settings
 from relay.commands.timeline import print_history
-from relay.desk import MessageQuery, MessageSummary
+from relay.desk import MessageQuery, MessageSummary, UnreadableRecord
 from relay.model import MessageOutcome
 from relay.ops.admin_models import MessageList
 
 _LISTED = 50
 """What fits on a screen or two."""
 
+_FRAME_COLUMNS = ("last seen", "digest", "bot", "why", "times", "front")
 _COLUMNS = ("received", "message", "bot", "category", "conversation", "outcome", "receipt")
 
 
@@ -87,6 +90,40 @@ def show(message_id: str, config: Path | None, *, content: bool, as_json: bool) 
         raise Failure(f"ID: {message_id!r}: the journal knows no such message")
     bodies = with_bodies(histories, settings) if content else {}
     print_history(histories, bodies, as_json=as_json)
+
+
+@command.command()
+@config_option
+@json_option
+@click.option("--bot", metavar="NAME", help="Only this bot's.")
+@click.option("--limit", type=COUNT, metavar="N", default=str(_LISTED), help="At most so many.")
+@click.option("--content", is_flag=True, help="Print the front of each frame, too.")
+def unreadable(
+    config: Path | None, bot: str | None, limit: int, *, content: bool, as_json: bool
+) -> None:
+    """List frames from Mixin that were no message and no answer, the last seen first."""
+    found = at_desk(read_settings(config), lambda desk: desk.unreadable(bot, limit))
+    now = time.time()
+    if as_json:
+        frames = [asdict(each) | {"sample": _text(each) if content else None} for each in found]
+        click.echo(json.dumps({"frames": frames}, indent=2))
+        return
+    rows = [
+        (
+            moment(each.last_at, now),
+            each.digest[:16],
+            each.bot,
+            each.why,
+            str(each.times),
+            *((_text(each),) if content else ()),
+        )
+        for each in found
+    ]
+    print_table(_FRAME_COLUMNS if content else _FRAME_COLUMNS[:-1], rows)
+
+
+def _text(frame: UnreadableRecord) -> str:
+    return frame.sample.decode(errors="backslashreplace")
 
 
 def _row(message: MessageSummary, now: float) -> tuple[str, ...]:

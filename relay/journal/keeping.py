@@ -4,7 +4,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from relay.journal.many import among
-from relay.journal.rules import KEPT_NOTICES
+from relay.journal.rules import KEPT_NOTICES, MAX_UNREADABLE
 from relay.journal.schema import (
     DEAD,
     FINISHED_ALIVE,
@@ -23,9 +23,6 @@ from relay.model import (
     ReceiptState,
     UnreadableFrame,
 )
-
-MAX_UNREADABLE = 1000
-"""So many samples of a bot are kept, the last seen."""
 
 
 def note_endpoint(connection: Connection, endpoint: EndpointKey, note: EndpointNote) -> None:

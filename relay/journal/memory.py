@@ -6,8 +6,9 @@ from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
 
+from relay.desk import UnreadableRecord
 from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
-from relay.journal.rules import KEPT_NOTICES, NOTICES_AT_ONCE, RECEIPTED, REMOVED
+from relay.journal.rules import KEPT_NOTICES, MAX_UNREADABLE, NOTICES_AT_ONCE, RECEIPTED, REMOVED
 from relay.journal.window import LANE_DEPTH, fit
 from relay.model import (
     Arrival,
@@ -42,7 +43,6 @@ class MemoryJournal:
 
     def __init__(self, store: Store | None = None) -> None:
         self.store = store or Store()
-        self.unreadable: dict[tuple[str, str], UnreadableFrame] = {}
         self._stopped_cleanly = True
 
     async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
@@ -122,9 +122,16 @@ class MemoryJournal:
                 ended.append(Finished(row.message.message_id, outcome))
         return ended
 
-    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:  # noqa: ARG002
-        """Keep a sample."""
-        self.unreadable.setdefault((bot, frame.digest), frame)
+    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
+        """Keep a sample, the last seen last; forget what was not seen for longest."""
+        kept, key = self.store.unreadable, (bot, frame.digest)
+        known = kept.pop(key, None)
+        first = UnreadableRecord(bot, frame.digest, frame.why, 0, now, now, frame.sample)
+        record = known or first
+        kept[key] = replace(record, times=record.times + 1, last_at=now)
+        of_bot = [each for each in kept if each[0] == bot]
+        for oldest in of_bot[: len(of_bot) - MAX_UNREADABLE]:
+            del kept[oldest]
 
     async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
         """Write down how an endpoint fares; whether it is paused is an operator's to say."""

@@ -15,6 +15,7 @@ from relay.desk import (
     MessageHistory,
     MessageQuery,
     MessageSummary,
+    UnreadableRecord,
 )
 from relay.journal.memory import endpoint_note
 from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
@@ -45,6 +46,11 @@ class MemoryDesk:
         rows = self._store.by_seq.values()
         found = [row for row in rows if row.message.message_id == message_id]
         return [self._history(row) for row in sorted(found, key=lambda row: row.message.bot)]
+
+    async def unreadable(self, bot: str | None, limit: int) -> Sequence[UnreadableRecord]:
+        """List frames that could not be read."""
+        last_first = reversed(self._store.unreadable.values())
+        return list(islice((each for each in last_first if bot in (None, each.bot)), limit))
 
     async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
         """List dead letters."""

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from relay.desk import UnreadableRecord
 from relay.journal.rules import finished, read_owed
 from relay.model import (
     Attempt,
@@ -108,6 +109,7 @@ class Store:
         self.lanes: dict[EndpointKey, dict[str, LaneRow]] = {}
         self.endpoints: dict[EndpointKey, EndpointRow] = {}
         self.notices: list[Notice] = []
+        self.unreadable: dict[tuple[str, str], UnreadableRecord] = {}
         self.received: Counter[str] = Counter()
         self.finished: Counter[str] = Counter()
         self._last_message = 0

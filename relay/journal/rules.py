@@ -16,6 +16,9 @@ RECEIPTED = frozenset({ReceiptState.CONFIRMED, ReceiptState.REFUSED})
 REMOVED = "removed"
 """Why a delivery is dead whose endpoint is no longer configured."""
 
+MAX_UNREADABLE = 1000
+"""So many samples of a bot's frames are kept, the last seen."""
+
 KEPT_NOTICES = 1000
 """So many operators' actions are kept, the last: a running relay notices each within seconds."""
 

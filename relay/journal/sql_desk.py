@@ -14,12 +14,22 @@ from relay.desk import (
     MessageHistory,
     MessageQuery,
     MessageSummary,
+    UnreadableRecord,
 )
 from relay.journal import keeping, sql_dead_letters
 from relay.journal.database import Database
 from relay.journal.lane_terms import FIRST_IN_LANE, IN_LANE
 from relay.journal.rows import endpoint_of, read_note
-from relay.journal.schema import DEAD, PENDING, attempts, deliveries, endpoints, lanes, messages
+from relay.journal.schema import (
+    DEAD,
+    PENDING,
+    attempts,
+    deliveries,
+    endpoints,
+    lanes,
+    messages,
+    unreadable,
+)
 from relay.model import (
     AttemptOutcome,
     DeliveryState,
@@ -54,6 +64,10 @@ class SqlDesk:
     async def history(self, message_id: str) -> Sequence[MessageHistory]:
         """Tell all of one message."""
         return await self._database.read(_histories, message_id)
+
+    async def unreadable(self, bot: str | None, limit: int) -> Sequence[UnreadableRecord]:
+        """List frames that could not be read."""
+        return await self._database.read(_unreadable, bot, limit)
 
     async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
         """List dead letters."""
@@ -100,6 +114,13 @@ def _messages(connection: Connection, query: MessageQuery) -> list[MessageSummar
         unfinished = messages.c.outcome.is_(None)
         wanted = wanted.where(unfinished if query.pending else ~unfinished)
     return [_summary(row) for row in connection.execute(wanted)]
+
+
+def _unreadable(connection: Connection, bot: str | None, limit: int) -> list[UnreadableRecord]:
+    wanted = select(unreadable).order_by(unreadable.c.last_at.desc(), unreadable.c.digest)
+    if bot is not None:
+        wanted = wanted.where(unreadable.c.bot == bot)
+    return [UnreadableRecord(**row._mapping) for row in connection.execute(wanted.limit(limit))]  # noqa: SLF001 - its public name
 
 
 def _histories(connection: Connection, message_id: str) -> list[MessageHistory]:

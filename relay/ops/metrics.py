@@ -98,6 +98,7 @@ class _Families:
             "messages_received", "Messages, each once.", "bot", "category", "source"
         )
         self.duplicates = counter("messages_duplicate", "Messages that came again.", "bot")
+        self.unreadable = counter("frames_unreadable", "Frames that were no event.", "bot")
         self.finished = counter(
             "messages_finished", "Messages that need nothing more.", "bot", "outcome"
         )
@@ -136,6 +137,7 @@ class BotSeries:
         self.disconnects = {r: families.disconnects.labels(bot, r) for r in DisconnectReason}
         self.last_frame = families.last_frame.labels(bot)
         self.duplicates = families.duplicates.labels(bot)
+        self.unreadable = families.unreadable.labels(bot)
         self.finished = {o: families.finished.labels(bot, o) for o in MessageOutcome}
         self.pending = families.pending.labels(bot)
         self.oldest_unread = families.oldest_unread.labels(bot)

@@ -96,6 +96,7 @@ class UpstreamVoice:
         self._series[fact.bot].last_frame.set(fact.at)
 
     def _frame_unreadable(self, fact: FrameUnreadable) -> None:
+        self._series[fact.bot].unreadable.inc()
         self._say(fact.bot)(
             "frame.unreadable", bot=fact.bot, digest=fact.digest, why=fact.why, size=fact.size
         )

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from relay.journal import OpenJournal
+from relay.model import UnreadableFrame
 from tests.commands.stage import CONVERSATION, CRM, LOG, SALES, Stage, uuid
 
 
@@ -168,3 +170,18 @@ def test_a_table_on_a_terminal(stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
     ]
     assert uuid(1) in row
     assert "\t" not in row
+
+
+def test_unreadable_frames_are_listed(stage: Stage) -> None:
+    """What Mixin sent and nobody could read is kept for inspection."""
+
+    async def work(opened: OpenJournal) -> None:
+        await opened.journal.start([], 0.0)
+        frame = UnreadableFrame("d" * 64, "not_json", b"{\xff")
+        await opened.journal.keep_unreadable("support", frame, 0.0)
+
+    stage.at_journal(work)
+    said = stage.relay("messages", "unreadable", "--content")
+    assert [["support", "not_json", "1", "{\\xff"]] == [row[2:] for row in said.rows]
+    document = stage.relay("messages", "unreadable", "--json").document
+    assert ["d" * 64] == [frame["digest"] for frame in document["frames"]]

@@ -161,7 +161,7 @@ async def test_a_message_that_can_not_be_journaled_is_set_aside() -> None:
     await on.intake.group.idle()
     assert [(1, True), (3, False)] == on.offered
     digest = sha256(b"." * 5000).hexdigest()
-    kept = on.disk.journal.unreadable[BOT, digest]
+    kept = on.disk.journal.store.unreadable[BOT, digest]
     assert ("not journaled: UnicodeError", b"." * 4096) == (kept.why, kept.sample)
     told = FrameUnreadable(BOT, digest, "not journaled: UnicodeError", 5000)
     assert [told] == on.tell.of(FrameUnreadable)
@@ -191,7 +191,13 @@ async def test_a_frame_that_is_no_event_is_kept() -> None:
     on.intake.keep(FRAME)
     on.intake.take(message(1))
     await on.intake.group.idle()
-    assert {(BOT, "digest"): FRAME} == on.disk.journal.unreadable
+    (kept,) = on.disk.journal.store.unreadable.values()
+    assert (BOT, FRAME.digest, FRAME.why, FRAME.sample) == (
+        kept.bot,
+        kept.digest,
+        kept.why,
+        kept.sample,
+    )
     assert [(1, True)] == on.offered
     await on.end()
 

@@ -1,5 +1,9 @@
 """What every journal promises to the relay."""
 
+import pytest
+
+from relay.desk import UnreadableRecord
+from relay.journal import OpenJournal
 from relay.model import (
     BotCensus,
     Deferred,
@@ -325,11 +329,30 @@ async def test_notes_of_an_endpoint_are_kept(journal: Journal) -> None:
     assert note == await journal.endpoint_note(CRM)
 
 
-async def test_unreadable_frames_are_kept_once(journal: Journal) -> None:
-    """The same frame again is counted, not kept twice."""
+async def test_unreadable_frames_are_kept_once(opened: OpenJournal, journal: Journal) -> None:
+    """The same frame again is counted, not kept twice; the last seen comes first."""
     frame = UnreadableFrame("digest", "not gzip", b"\x00\xff")
     await journal.keep_unreadable("bot", frame, NOW)
-    await journal.keep_unreadable("bot", frame, LATER)
+    await journal.keep_unreadable("other", frame, NOW + 1)
+    await journal.keep_unreadable("bot", frame, NOW + 2)
+    kept = UnreadableRecord("bot", "digest", "not gzip", 2, NOW, NOW + 2, b"\x00\xff")
+    others = UnreadableRecord("other", "digest", "not gzip", 1, NOW + 1, NOW + 1, b"\x00\xff")
+    assert [kept, others] == await opened.desk.unreadable(None, 10)
+    assert [kept] == await opened.desk.unreadable(None, 1)
+    assert [others] == await opened.desk.unreadable("other", 10)
+
+
+async def test_unreadable_frames_are_bounded(
+    opened: OpenJournal, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bot that is sent rubbish for ever keeps only the last of it."""
+    for module in ("relay.journal.keeping", "relay.journal.memory"):
+        monkeypatch.setattr(f"{module}.MAX_UNREADABLE", 2)
+    for number in range(4):
+        frame = UnreadableFrame(f"digest {number}", "not gzip", b"")
+        await journal.keep_unreadable("bot", frame, NOW + number)
+    kept = await opened.desk.unreadable("bot", 10)
+    assert ["digest 3", "digest 2"] == [record.digest for record in kept]
 
 
 # --- Stock --------------------------------------------------------------------------------------

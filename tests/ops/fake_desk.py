@@ -13,6 +13,7 @@ from relay.desk import (
     MessageHistory,
     MessageQuery,
     MessageSummary,
+    UnreadableRecord,
 )
 from relay.model import (
     AttemptOutcome,
@@ -115,6 +116,9 @@ class FakeDesk:
         self, query: DeadLetterQuery, now: float, *, mark_read: bool
     ) -> Sequence[DeadLetter]:
         return self._answer([DEAD_LETTER], "discard", query, now, mark_read)
+
+    async def unreadable(self, bot: str | None, limit: int) -> Sequence[UnreadableRecord]:
+        return self._answer([], "unreadable", bot, limit)
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
         return self._answer([ENDPOINT], "endpoints")

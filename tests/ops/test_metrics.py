@@ -23,6 +23,7 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_blaze_last_frame_timestamp_seconds": ("gauge", BOT),
     "relay_messages_received_total": ("counter", BOT | {"category", "source"}),
     "relay_messages_duplicate_total": ("counter", BOT),
+    "relay_frames_unreadable_total": ("counter", BOT),
     "relay_messages_finished_total": ("counter", BOT | {"outcome"}),
     "relay_messages_pending": ("gauge", BOT),
     "relay_oldest_unread_timestamp_seconds": ("gauge", BOT),
