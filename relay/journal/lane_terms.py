@@ -1,6 +1,6 @@
 """What statements say of lanes: the deliveries of one endpoint that go one after the other."""
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import func, select
 
 from relay.journal.many import among
 from relay.journal.schema import PENDING, deliveries, lanes
@@ -12,7 +12,12 @@ FIRST_IN_LANE = (
 )
 """The delivery that goes next."""
 
-LANE_OF_THESE = tuple_(lanes.c.endpoint_id, lanes.c.lane).in_(
-    select(deliveries.c.endpoint_id, deliveries.c.lane).where(among(deliveries.c.id, "ids"))
-)
+_THESE = among(deliveries.c.id, "ids")
+
+IN_LANE_OF_THESE = IN_LANE & _THESE
 """The lane has one of the deliveries whose numbers are the parameter `ids`."""
+
+LIKE_LANE_OF_THESE = lanes.c.endpoint_id.in_(
+    select(deliveries.c.endpoint_id).where(_THESE)
+) & lanes.c.lane.in_(select(deliveries.c.lane).where(_THESE))
+"""The same, or it has one's name at another's endpoint: what a subquery can look for by key."""

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from relay.journal import finishing
-from relay.journal.lane_terms import FIRST_IN_LANE, LANE_OF_THESE
+from relay.journal.lane_terms import FIRST_IN_LANE, LIKE_LANE_OF_THESE
 from relay.journal.many import among, in_parts
 from relay.journal.schema import deliveries, lanes
 from relay.model import DeliveryState
@@ -37,7 +37,7 @@ _OPEN_LANES = (
 )
 _LEAD_LANES = (
     update(lanes)
-    .where(LANE_OF_THESE, among(FIRST_IN_LANE, "ids"))
+    .where(LIKE_LANE_OF_THESE, among(FIRST_IN_LANE, "ids"))
     .values(due_at=func.min(lanes.c.due_at, _now))
 )
 

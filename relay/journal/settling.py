@@ -18,7 +18,12 @@ from sqlalchemy import (
 )
 
 from relay.journal import finishing
-from relay.journal.lane_terms import FIRST_IN_LANE, IN_LANE, LANE_OF_THESE
+from relay.journal.lane_terms import (
+    FIRST_IN_LANE,
+    IN_LANE,
+    IN_LANE_OF_THESE,
+    LIKE_LANE_OF_THESE,
+)
 from relay.journal.many import among
 from relay.journal.receiving import EndpointIds, LaneKey
 from relay.journal.rows import Values, attempt_values, charge_values
@@ -68,10 +73,10 @@ _POSTPONE = (
     .where(bindparam("of") == FIRST_IN_LANE)
     .values(due_at=bindparam("until"))
 )
-_CLOSE_EMPTY_LANES = delete(lanes).where(LANE_OF_THESE, ~exists().where(IN_LANE, PENDING))
+_CLOSE_EMPTY_LANES = delete(lanes).where(LIKE_LANE_OF_THESE, ~exists().where(IN_LANE, PENDING))
 _LET_LANES_GO_ON = (
     update(lanes)
-    .where(LANE_OF_THESE)
+    .where(IN_LANE_OF_THESE)
     .values(due_at=bindparam("now"))
     .returning(lanes.c.endpoint_id, lanes.c.lane)
 )
