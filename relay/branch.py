@@ -38,6 +38,7 @@ class House:
     guard: AddressGuard
     telemetry: Telemetry
     clock: Clock
+    wall: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Branch:
 async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
     """Put one bot's parts together; what must be closed in the end goes onto `closing`."""
     http = await closing.enter_async_context(open_session(user_agent=USER_AGENT))
-    api = MixinApi(http, [url.text for url in bot.api_url], bot.keystore, clock=house.clock)
+    api = MixinApi(http, [url.text for url in bot.api_url], bot.keystore, clock=house.wall)
     credentials = Credentials(bot.name, api, house.telemetry)
     outbox = Outbox(
         bot.name,
@@ -86,7 +87,7 @@ async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
         inlet=intake,
         credentials=credentials,
         tell=house.telemetry,
-        clock=house.clock,
+        clock=house.wall,
     )
     return Branch(listener, intake, outbox, dispatchers)
 
@@ -127,7 +128,7 @@ async def _dispatchers(
         neighbours = Neighbours(
             house.journal,
             house.outcomes,
-            _courier(bot, endpoint, sender, envelopes, house.clock),
+            _courier(bot, endpoint, sender, envelopes, house.wall),
             outbox.receipt_owed,
             house.telemetry,
             house.clock,

@@ -16,6 +16,8 @@ from relay.facts import (
     AttemptEnded,
     AttemptStarted,
     DeliverySettled,
+    JournalFailed,
+    JournalRecovered,
     MessageFinished,
     Telemetry,
 )
@@ -30,6 +32,7 @@ from relay.model import (
     EndpointKey,
     EndpointNote,
     GateState,
+    Gone,
     Notice,
     NoticeKind,
     Outcome,
@@ -88,6 +91,7 @@ class Dispatcher:
         self._attempting: set[asyncio.Task[None]] = set()
         self._cut: set[asyncio.Task[None]] = set()
         self._poked = False
+        self._no_load_before = 0.0
         self._standing = Standing(
             endpoint,
             gate,
@@ -150,7 +154,7 @@ class Dispatcher:
             while not self._stopping:
                 self._changed.clear()
                 now = self._with.clock()
-                if _reached(self.lanes.load_at, now):
+                if self._load_at() <= now:
                     await self._load(now)
                 elif self.gate.admits(now) and (delivery := self._take()):
                     return delivery, self._enter(now)
@@ -189,7 +193,7 @@ class Dispatcher:
         try:
             return await self._with.courier.attempt(delivery)
         except asyncio.CancelledError:
-            if task not in self._cut:
+            if task not in self._cut or task.cancelling() > 1:
                 raise
             task.uncancel()
             return None
@@ -215,18 +219,23 @@ class Dispatcher:
 
     def _in_time_for_probe(self, outcome: Outcome) -> Outcome:
         """Let a probe's delivery be the next probe too: the gate's wait replaces its own."""
+        probe_at = self.gate.admits_at
+        if self.gate.state is not GateState.OPEN or probe_at is None:
+            return outcome
         match outcome:
-            case Postponed(attempt=Attempt(verdict=Transient(pause=None))):
-                probe_at = self.gate.admits_at
-                if self.gate.state is GateState.OPEN and probe_at and probe_at < outcome.due_at:
-                    return Postponed(outcome.delivery, outcome.attempt, probe_at)
+            case Postponed(attempt=Attempt(verdict=Transient() | Gone())):
+                return Postponed(outcome.delivery, outcome.attempt, probe_at)
             case _:
-                pass
-        return outcome
+                return outcome
+
+    def _is_probe(self, outcome: Postponed) -> bool:
+        return self.gate.state is GateState.OPEN and outcome.due_at == self.gate.admits_at
 
     def _follow(self, outcome: Outcome, settled: Settled) -> None:
         delivery = outcome.delivery
         match outcome:
+            case Postponed(attempt=attempt) if self._is_probe(outcome):
+                self.lanes.returned(delivery.after(attempt))
             case Postponed(due_at=due_at):
                 self.lanes.postponed(delivery, due_at)
             case Delivered() | DeadLettered():
@@ -238,6 +247,11 @@ class Dispatcher:
 
     # --- Waiting and loading --------------------------------------------------------------------
 
+    def _load_at(self) -> float:
+        """Say from when the journal is asked; what is in memory goes on if it can't answer."""
+        load_at = self.lanes.load_at
+        return math.inf if load_at is None else max(load_at, self._no_load_before)
+
     async def _load(self, now: float) -> None:
         load, poked = self.lanes.begin_load(), self._poked
         self._poked = False
@@ -246,21 +260,25 @@ class Dispatcher:
             due = await self._with.journal.due(
                 self.endpoint, by, skip=load.skip, limit=load.limit, max_bytes=load.max_bytes
             )
-        except JournalUnavailable:
+        except JournalUnavailable as error:
             self._poked = self._poked or poked
             self.lanes.fail_load()
-            await self._wait_for_change(_JOURNAL_RETRY)
+            self._no_load_before = now + _JOURNAL_RETRY
+            self._with.telemetry(JournalFailed(str(error), _JOURNAL_RETRY))
         except BaseException:
             self.lanes.fail_load()
             raise
         else:
             self.lanes.finish_load(due)
+            if self._no_load_before:
+                self._no_load_before = 0.0
+                self._with.telemetry(JournalRecovered())
 
     async def _sleep(self, now: float) -> None:
-        times = [self.lanes.load_at, self.gate.admits_at if self.lanes.ready else None]
-        wake_at = min((time for time in times if time is not None and time > now), default=None)
-        wait = _LONGEST_SLEEP if wake_at is None else min(wake_at - now, _LONGEST_SLEEP)
-        await self._wait_for_change(wait)
+        admits_at = self.gate.admits_at if self.lanes.ready else None
+        times = (self._load_at(), math.inf if admits_at is None else admits_at)
+        wake_at = min((time for time in times if time > now), default=math.inf)
+        await self._wait_for_change(min(wake_at - now, _LONGEST_SLEEP))
 
     async def _wait_for_change(self, seconds: float) -> None:
         try:
@@ -294,7 +312,3 @@ class Dispatcher:
         )
         if settled.finished is not None:
             self._with.telemetry(MessageFinished(message.bot, message.message_id, settled.finished))
-
-
-def _reached(time: float | None, now: float) -> bool:
-    return time is not None and time <= now

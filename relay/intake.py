@@ -88,9 +88,9 @@ class Intake:
     async def _commit(self, group: list[Message | UnreadableFrame]) -> None:
         messages = [item for item in group if isinstance(item, Message)]
         frames = [item for item in group if isinstance(item, UnreadableFrame)]
-        await self._record(messages)
-        for frame in frames:
+        for frame in frames:  # first: kept twice if the rest fails, they are only counted again
             await self._journal.keep_unreadable(self._bot, frame, self._clock())
+        await self._record(messages)
         self._waiting -= len(group)
         self._waiting_bytes -= sum(len(item.frame) for item in messages)
         self._waiting_bytes -= sum(len(item.sample) for item in frames)

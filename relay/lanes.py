@@ -17,6 +17,8 @@ from relay.model import Delivery, Due
 
 MAX_DELIVERIES = 1000
 MAX_BYTES = 16 * 1024 * 1024
+LANE_DEPTH = 32
+"""So many deliveries of one lane are in memory at most: one hot lane must not keep others out."""
 """The window's bounds. For a moment it may hold twice that: a load, and what arrived meanwhile."""
 
 
@@ -81,11 +83,11 @@ class Lanes:
         Whatever is not taken in stays in the journal and is loaded in its turn.
         """
         lane = self._lanes.get(delivery.lane)
-        fits = self._fits(delivery)
+        fits = self._fits(delivery) and not self._journal_goes_first(delivery)
         if lane is not None:
             if delivery.id <= lane.queue[-1].id:
                 return  # a load saw it in the journal before we were told
-            lane.whole = lane.whole and fits
+            lane.whole = lane.whole and fits and len(lane.queue) < LANE_DEPTH
             if lane.whole:
                 self._append(lane, delivery)
         elif leads and fits:
@@ -126,6 +128,16 @@ class Lanes:
         self._behind = self._behind or not self._lanes[delivery.lane].whole
         self._drop(delivery.lane)
         self._wake_at(due_at)
+
+    def returned(self, delivery: Delivery) -> None:
+        """Keep a delivery at the front although it failed: it is the next probe, whenever that is.
+
+        Each probe with another message would use up the patience with all of them.
+        """
+        lane = self._lanes[delivery.lane]
+        lane.busy = False
+        lane.queue[0] = delivery
+        self._ready.appendleft(delivery.lane)
 
     def reread(self) -> None:
         """Drop all that is not in flight: the journal has changed behind the window's back."""
@@ -184,6 +196,11 @@ class Lanes:
         self._behind = True
 
     # --- The window's books ---------------------------------------------------------------------
+
+    def _journal_goes_first(self, delivery: Delivery) -> bool:
+        """Say whether the journal has what is due: under a steady load it would wait for ever."""
+        due_at = self._next_due_at
+        return self._behind or (due_at is not None and due_at <= delivery.message.received_at)
 
     def _fits(self, delivery: Delivery) -> bool:
         if self._count == 0:

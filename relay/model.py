@@ -4,7 +4,7 @@ Every time is in Unix seconds, every duration in seconds, every id as Mixin writ
 UUID. Closed unions are what can happen; mypy checks that each is handled whole.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -137,6 +137,18 @@ class Delivery:
     rejections: int = 0
     first_attempt_at: float | None = None
     doubtful: bool = False
+
+    def after(self, attempt: "Attempt") -> "Delivery":
+        """Say how the delivery stands after a failed attempt, as the journal would."""
+        verdict = attempt.verdict
+        return replace(
+            self,
+            attempts=self.attempts + 1,
+            failures=self.failures + 1,
+            rejections=self.rejections + isinstance(verdict, Rejected),
+            first_attempt_at=self.first_attempt_at or attempt.started_at,
+            doubtful=self.doubtful or getattr(verdict, "doubtful", False),
+        )
 
     @property
     def prior_outcome(self) -> PriorOutcome:

@@ -116,7 +116,8 @@ class Outbox:
                 after = page[-1].seq if page else after
                 batch = batch if outcome.failed else min(MAX_BATCH, 2 * batch)
         except JournalUnavailable:
-            return _FIRST_WAIT
+            self._failures += 1
+            return self._wait_after([])
         return self._learn(failed)
 
     async def _send(self, page: Sequence[OwedReceipt], size: int) -> _Round:

@@ -1,14 +1,18 @@
 """The composition root: puts the relay together, runs it, and lets it come to rest."""
 
 import asyncio
+import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager, suppress
 
 from relay import __version__
 from relay.branch import Branch, House, grow
+from relay.clock import SteadyClock
 from relay.config import Settings
 from relay.facts import EndpointRemoved, RelayStarted, RelayStopped, RelayStopping, Telemetry
 from relay.journal import OpenJournal, open_journal
@@ -22,15 +26,21 @@ from relay.ops.server import Address, Server
 from relay.ops.telemetry import Voice, broadcast
 from relay.outcomes import Outcomes
 from relay.ports import Clock, JournalUnavailable
-from relay.steward import Steward
+from relay.steward import Steward, last_notice
 from relay.webhook.address_guard import AddressGuard
 
 FLUSH_TIMEOUT = 10.0
 """How long a stop waits for the journal and for Mixin once the attempts have ended."""
 
 
+_SPARE_THREADS = 8
+
 _SECRET_HEADER = re.compile(r"auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
 """Headers whose values are secrets, most likely; a tenant's name is none."""
+
+
+ENDED_AT_ONCE = 130
+"""The exit code after a second signal, as shells have it for SIGINT."""
 
 
 class Service:
@@ -43,12 +53,14 @@ class Service:
         metrics: Metrics,
         *,
         follow: Iterable[Telemetry] = (),
-        clock: Clock = time.time,
+        clock: Clock | None = None,
+        wall: Clock = time.time,
     ) -> None:
         bots = [bot.name for bot in settings.bots]
         self._settings = settings
         self._metrics = metrics
-        self._clock = clock
+        self._clock = clock or SteadyClock(wall=wall)
+        self._wall = wall
         self._health = Health(bots, ready_grace=settings.ready_grace)
         self._tell = broadcast(self._health.note, voice, *follow)
         self._stop_asked = asyncio.Event()
@@ -76,9 +88,9 @@ class Service:
             self.address = server.address
             clean = await opened.journal.start(self._endpoints(), self._clock())
             house = self._house(opened)
+            noticed = await last_notice(house.journal)  # before the state that it led to is read
             bots = {bot.name: await grow(bot, house, closing) for bot in self._settings.bots}
-            steward = self._steward(house, bots)
-            await steward.skip_old_notices()
+            steward = self._steward(house, bots, noticed)
             self._tell(RelayStarted(__version__, tuple(bots), clean, server.address.text))
             await self._tell_removed(opened)
             return await self._run(house, bots, steward)
@@ -102,16 +114,18 @@ class Service:
         await crew.attempts_ended(self._settings.drain_timeout)
         cut = crew.cut_attempts()
         written = await crew.written_down(FLUSH_TIMEOUT)
-        await crew.receipts_sent(FLUSH_TIMEOUT)
+        # Receipts are owed whatever comes: the books are closed before Mixin is waited for.
         written = written and await crew.closed_the_books()
+        await crew.receipts_sent(FLUSH_TIMEOUT)
         await crew.hung_up()
         self._tell(RelayStopped(cut))
         return written
 
     async def _tell_removed(self, opened: OpenJournal) -> None:
-        for record in await opened.desk.endpoints():
-            if record.dead_letters and not record.configured:
-                self._tell(EndpointRemoved(record.endpoint, record.dead_letters))
+        with suppress(JournalUnavailable):  # a report only
+            for record in await opened.desk.endpoints():
+                if record.dead_letters and not record.configured:
+                    self._tell(EndpointRemoved(record.endpoint, record.dead_letters))
 
     def _endpoints(self) -> list[EndpointKey]:
         return [
@@ -127,9 +141,10 @@ class Service:
             AddressGuard(self._settings.blocked_networks),
             self._tell,
             self._clock,
+            self._wall,
         )
 
-    def _steward(self, house: House, bots: dict[str, Branch]) -> Steward:
+    def _steward(self, house: House, bots: dict[str, Branch], noticed: int) -> Steward:
         return Steward(
             house.journal,
             {key: each for bot in bots.values() for key, each in bot.dispatchers.items()},
@@ -137,6 +152,7 @@ class Service:
             retention=self._settings.retention,
             telemetry=self._tell,
             clock=self._clock,
+            noticed=noticed,
         )
 
     def _server(self, opened: OpenJournal) -> Server:
@@ -266,6 +282,9 @@ async def run(settings: Settings) -> int:
     for warning in settings.warnings:
         log.warning("settings.doubtful", detail=warning)
     service = Service(settings, Voice(metrics, log), metrics)
+    # Each endpoint may look a dead name up for seconds, and none may wait for another's.
+    threads = ThreadPoolExecutor(_SPARE_THREADS + 2 * len(endpoints), thread_name_prefix="lookup")
+    asyncio.get_running_loop().set_default_executor(threads)
     with _stopped_by_signals(service):
         return 0 if await service.run() else 1
 
@@ -273,12 +292,13 @@ async def run(settings: Settings) -> int:
 @contextmanager
 def _stopped_by_signals(service: Service) -> Iterator[None]:
     """Let the first signal stop the service and the second end it at once."""
-    loop, main = asyncio.get_running_loop(), asyncio.current_task()
+    loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
 
     def received(number: signal.Signals) -> None:
-        if service.stopping and main is not None:
-            main.cancel()
+        if service.stopping:  # at once, even if a disk or a receiver hangs
+            sys.stderr.flush()
+            os._exit(ENDED_AT_ONCE)
         service.stop(number.name)
 
     for number in signals:

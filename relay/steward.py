@@ -24,6 +24,14 @@ PRUNE_AT_ONCE = 500
 """Pruned in small groups, so that a delivery's commit never waits for a large one."""
 
 
+async def last_notice(journal: Journal) -> int:
+    """Find the last notice: what operators did before, the journal's state says."""
+    last = 0
+    while notices := await journal.notices(last):
+        last = notices[-1].id
+    return last
+
+
 class Steward:
     """Looks after the journal of a running relay."""
 
@@ -36,6 +44,7 @@ class Steward:
         retention: float,
         telemetry: Telemetry,
         clock: Clock,
+        noticed: int = 0,
     ) -> None:
         self._journal = journal
         self._dispatchers = dispatchers
@@ -43,7 +52,7 @@ class Steward:
         self._retention = retention
         self._telemetry = telemetry
         self._clock = clock
-        self._noticed = 0
+        self._noticed = noticed
         self._closing = asyncio.Event()
 
     async def run(self) -> None:
@@ -56,11 +65,6 @@ class Steward:
     def close(self) -> None:
         """Let `run` return."""
         self._closing.set()
-
-    async def skip_old_notices(self) -> None:
-        """Forget what operators did before this start: the journal's state says it all."""
-        while notices := await self._journal.notices(self._noticed):
-            self._noticed = notices[-1].id
 
     async def take_census(self) -> None:
         """Count the stock and tell it."""
@@ -94,5 +98,7 @@ class Steward:
         pruned = 0
         while count := await self._journal.prune(before, limit=PRUNE_AT_ONCE):
             pruned += count
+            if self._closing.is_set():
+                break
         if pruned:
             self._telemetry(JournalPruned(pruned))

@@ -8,7 +8,7 @@ from relay.blaze.credentials import Credentials
 from relay.model import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken, ReceiptVerdict
 
 # Sent unchanged, such a batch is refused again: an id in it is gone, foreign or no id.
-FINAL_CODES = frozenset({400, 403, 404, 413, 10002, 10404})
+FINAL_CODES = frozenset({400, 403, 404, 10002, 10404})
 
 
 class MixinAcknowledger:
@@ -31,7 +31,9 @@ class MixinAcknowledger:
                 return ReceiptsRejected(code, description)
             case Refused(code, description, pause):
                 return ReceiptsFailed(f"{code} {description}".strip(), pause)
-            case Unanswered(detail, HTTPStatus.REQUEST_ENTITY_TOO_LARGE as status):
-                return ReceiptsRejected(status, detail)
+            case Unanswered(detail, HTTPStatus.REQUEST_ENTITY_TOO_LARGE as status) if (
+                len(message_ids) > 1
+            ):
+                return ReceiptsRejected(status, detail)  # half of it may do
             case Unanswered(detail, _, pause):
                 return ReceiptsFailed(detail, pause)

@@ -28,6 +28,15 @@ _MAX_DESCRIPTION = 256
 _NANOSECONDS = 1e9
 
 
+_OWN_FAILURES = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.TOO_MANY_REQUESTS,
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """Mixin answered without an error. `clock_skew` is our clock minus theirs, seconds."""
@@ -132,12 +141,18 @@ class MixinApi:
 
 
 def read_answer(status: int, headers: Any, text: bytes, now: float) -> Answer:
-    """Judge an answer by its body's error first and its status second (blaze-protocol.md 5.3)."""
+    """Judge an answer by its body's error first and its status second (blaze-protocol.md 5.3).
+
+    Mixin's own errors come with 20x or 500, maybe with 401 or 429; any other status is a proxy's,
+    whatever JSON it sends.
+    """
     pause = retry_after(headers, now)
     try:
         value = read_json(text)
     except NotJson:
         return Unanswered(f"HTTP {status} without JSON", status, pause)
+    if not _is_mixins(status):
+        return Unanswered(f"HTTP {status} from something before Mixin", status, pause)
     skew = _clock_skew(headers, now)
     error = value.get("error") if isinstance(value, dict) else None
     if not error and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
@@ -149,6 +164,10 @@ def read_answer(status: int, headers: Any, text: bytes, now: float) -> Answer:
         retry_after=pause,
         clock_skew=skew,
     )
+
+
+def _is_mixins(status: int) -> bool:
+    return HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES or status in _OWN_FAILURES
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

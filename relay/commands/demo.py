@@ -6,11 +6,11 @@ import click
 
 from relay.commands.failure import Failure
 from relay.commands.kinds import COUNT, RATE
-from relay.commands.run import STOPPED_AT_ONCE
 from relay.demo import MESSAGES, run_demo
 from relay.demo import RATE as USUAL_RATE
 from relay.journal import JournalRefused
 from relay.ports import JournalUnavailable
+from relay.service import ENDED_AT_ONCE
 
 
 @click.command(name="demo")
@@ -40,4 +40,4 @@ def command(messages: int, rate: float) -> int:
     except (JournalRefused, JournalUnavailable, OSError) as error:
         raise Failure(f"demo: can't start: {error}") from None
     except asyncio.CancelledError:
-        return STOPPED_AT_ONCE
+        return ENDED_AT_ONCE

@@ -14,9 +14,6 @@ from relay.ops.server import ListenFailed
 from relay.ports import JournalUnavailable
 from relay.service import run
 
-STOPPED_AT_ONCE = 130
-"""What a shell makes of an interrupt."""
-
 
 @click.command(name="run")
 @config_option
@@ -35,5 +32,3 @@ def serve(settings: Settings) -> int:
         raise Failure(f"journal: {unavailable}") from None
     except ListenFailed as failed:
         raise Failure(f"listen: {failed}") from None
-    except asyncio.CancelledError:
-        return STOPPED_AT_ONCE

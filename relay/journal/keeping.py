@@ -40,29 +40,36 @@ def note_endpoint(connection: Connection, endpoint: EndpointKey, note: EndpointN
     )
 
 
+_SAMPLE = upsert(unreadable)
+_KEEP_SAMPLE = _SAMPLE.on_conflict_do_update(
+    index_elements=[unreadable.c.bot, unreadable.c.digest],
+    set_={"times": unreadable.c.times + 1, "last_at": _SAMPLE.excluded.last_at},
+)
+_FORGOTTEN_SAMPLES = (
+    select(unreadable.c.digest)
+    .where(unreadable.c.bot == bindparam("of"))
+    .order_by(unreadable.c.last_at.desc(), unreadable.c.digest)
+    .limit(-1)  # SQLite takes no offset without a limit
+    .offset(bindparam("kept"))
+)
+_FORGET_SAMPLES = delete(unreadable).where(
+    unreadable.c.bot == bindparam("of"), unreadable.c.digest.in_(_FORGOTTEN_SAMPLES)
+)
+
+
 def keep_unreadable(connection: Connection, bot: str, frame: UnreadableFrame, now: float) -> None:
     """Keep a sample of a frame, or count it again; forget what was not seen for longest."""
-    row = upsert(unreadable).values(
-        bot=bot,
-        digest=frame.digest,
-        why=frame.why,
-        sample=frame.sample,
-        times=1,
-        first_at=now,
-        last_at=now,
-    )
-    again = {"times": unreadable.c.times + 1, "last_at": now}
-    names = [unreadable.c.bot, unreadable.c.digest]
-    connection.execute(row.on_conflict_do_update(index_elements=names, set_=again))
-    kept = (
-        select(unreadable.c.digest)
-        .where(unreadable.c.bot == bot)
-        .order_by(unreadable.c.last_at.desc(), unreadable.c.digest)
-        .limit(MAX_UNREADABLE)
-    )
-    connection.execute(
-        delete(unreadable).where(unreadable.c.bot == bot, unreadable.c.digest.not_in(kept))
-    )
+    values = {
+        "bot": bot,
+        "digest": frame.digest,
+        "why": frame.why,
+        "times": 1,
+        "first_at": now,
+        "last_at": now,
+        "sample": frame.sample,
+    }
+    connection.execute(_KEEP_SAMPLE, values)
+    connection.execute(_FORGET_SAMPLES, {"of": bot, "kept": MAX_UNREADABLE})
 
 
 def notify(connection: Connection, kind: NoticeKind, endpoint: EndpointKey, count: int = 0) -> None:

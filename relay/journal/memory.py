@@ -8,7 +8,14 @@ from itertools import islice
 
 from relay.desk import UnreadableRecord
 from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
-from relay.journal.rules import KEPT_NOTICES, MAX_UNREADABLE, NOTICES_AT_ONCE, RECEIPTED, REMOVED
+from relay.journal.rules import (
+    KEPT_NOTICES,
+    LONGEST_WAIT,
+    MAX_UNREADABLE,
+    NOTICES_AT_ONCE,
+    RECEIPTED,
+    REMOVED,
+)
 from relay.journal.window import LANE_DEPTH, fit
 from relay.model import (
     Arrival,
@@ -48,6 +55,9 @@ class MemoryJournal:
     async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
         """Begin a run."""
         clean, self._stopped_cleanly = self._stopped_cleanly, False
+        for lane in (lane for of in self.store.lanes.values() for lane in of.values()):
+            if lane.due_at > now + LONGEST_WAIT:
+                lane.due_at = now
         for delivery in self.store.deliveries.values():
             delivery.doubtful |= not clean and delivery.state is DeliveryState.PENDING
         for key, row in self.store.endpoints.items():

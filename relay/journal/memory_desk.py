@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from heapq import nsmallest
 from itertools import islice
 from operator import attrgetter
 
@@ -49,8 +50,8 @@ class MemoryDesk:
 
     async def unreadable(self, bot: str | None, limit: int) -> Sequence[UnreadableRecord]:
         """List frames that could not be read."""
-        last_first = reversed(self._store.unreadable.values())
-        return list(islice((each for each in last_first if bot in (None, each.bot)), limit))
+        rows = (each for each in self._store.unreadable.values() if bot in (None, each.bot))
+        return nsmallest(limit, rows, key=lambda each: (-each.last_at, each.digest, each.bot))
 
     async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
         """List dead letters."""

@@ -89,6 +89,7 @@ def _alone(path: Path) -> Iterator[None]:
         if not path.parent.is_dir():
             raise JournalRefused(f"{path}: there is no directory {path.parent}")
         lock.acquire()
+        path.touch(mode=0o600)  # it will hold what people wrote to each other
     try:
         yield
     finally:

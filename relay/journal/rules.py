@@ -16,6 +16,9 @@ RECEIPTED = frozenset({ReceiptState.CONFIRMED, ReceiptState.REFUSED})
 REMOVED = "removed"
 """Why a delivery is dead whose endpoint is no longer configured."""
 
+LONGEST_WAIT = 3600.0
+"""Seconds; a lane that waits longer at a start does so no more (Retry-After ends after an hour)."""
+
 MAX_UNREADABLE = 1000
 """So many samples of a bot's frames are kept, the last seen."""
 

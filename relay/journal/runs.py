@@ -11,7 +11,7 @@ from relay.journal.many import in_parts
 from relay.journal.receiving import EndpointIds, Numbers
 from relay.journal.reviving import revive
 from relay.journal.rows import endpoint_of
-from relay.journal.rules import REMOVED
+from relay.journal.rules import LONGEST_WAIT, REMOVED
 from relay.journal.schema import DEAD, PENDING, deliveries, endpoints, lanes, run
 from relay.model import DeliveryState, EndpointKey, GateState
 
@@ -33,6 +33,8 @@ def start(connection: Connection, configured: Collection[EndpointKey], now: floa
     if clean is False:
         doubt = update(deliveries).where(PENDING, ~deliveries.c.doubtful)
         connection.execute(doubt.values(doubtful=True))
+    # Further ahead than any wait means that the clock has been set back.
+    connection.execute(update(lanes).where(lanes.c.due_at > now + LONGEST_WAIT).values(due_at=now))
     ids = _adopt(connection, configured)
     _bury_removed(connection, now)
     _revive_returned(connection, now)

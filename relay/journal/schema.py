@@ -130,10 +130,10 @@ unreadable = Table(
     Column("bot", String, primary_key=True),
     Column("digest", String, primary_key=True),
     Column("why", String, nullable=False),
-    Column("sample", LargeBinary, nullable=False),
     Column("times", Integer, nullable=False),
     Column("first_at", Float, nullable=False),
     Column("last_at", Float, nullable=False),
+    Column("sample", LargeBinary, nullable=False),
 )
 
 run = Table(
@@ -176,4 +176,5 @@ _index(
 _index("messages_finished", messages.c.finished_at, where=FINISHED_ALIVE)
 Index("deliveries_of_message", deliveries.c.seq)
 Index("attempts_of_delivery", attempts.c.delivery_id)
+Index("unreadable_last_seen", unreadable.c.bot, unreadable.c.last_at)
 Index("lanes_due", lanes.c.endpoint_id, lanes.c.due_at)

@@ -42,6 +42,8 @@ from relay.model import (
     Source,
 )
 
+# All but the frame, which may be large.
+_SUMMARY = tuple(column for column in messages.c if column is not messages.c.frame)
 _FIRST = FIRST_IN_LANE.label("first")
 _OF_ENDPOINT = (
     endpoints.c.bot,
@@ -100,7 +102,7 @@ class SqlDesk:
 
 
 def _messages(connection: Connection, query: MessageQuery) -> list[MessageSummary]:
-    wanted = select(messages).order_by(messages.c.seq.desc()).limit(query.limit)
+    wanted = select(*_SUMMARY).order_by(messages.c.seq.desc()).limit(query.limit)
     equal = {
         messages.c.bot: query.bot,
         messages.c.conversation_id: query.conversation_id,
@@ -117,10 +119,11 @@ def _messages(connection: Connection, query: MessageQuery) -> list[MessageSummar
 
 
 def _unreadable(connection: Connection, bot: str | None, limit: int) -> list[UnreadableRecord]:
-    wanted = select(unreadable).order_by(unreadable.c.last_at.desc(), unreadable.c.digest)
+    last_first = (unreadable.c.last_at.desc(), unreadable.c.digest, unreadable.c.bot)
+    wanted = select(unreadable).order_by(*last_first)
     if bot is not None:
         wanted = wanted.where(unreadable.c.bot == bot)
-    return [UnreadableRecord(**row._mapping) for row in connection.execute(wanted.limit(limit))]  # noqa: SLF001 - its public name
+    return [UnreadableRecord(**row) for row in connection.execute(wanted.limit(limit)).mappings()]
 
 
 def _histories(connection: Connection, message_id: str) -> list[MessageHistory]:

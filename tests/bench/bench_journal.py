@@ -1,6 +1,6 @@
 """Measures the journal: CPU time per message, and what a backlog of a million costs.
 
-Run with `python -m tests.bench.bench_journal [--backlog N]`.
+Run with `python -m tests.bench.bench_journal [--backlog N] [--lanes N]`.
 """
 
 import asyncio
@@ -32,7 +32,6 @@ ENDPOINT = EndpointKey("bot", "webhook")
 GROUP = 500
 NOW = 1_700_000_000.0
 _FRAME = b"x" * 700
-_LANES = 2000
 _MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -48,9 +47,9 @@ def measured(stage: str, messages: int = 0) -> Iterator[None]:
     click.echo(line)
 
 
-def arrival(number: int) -> Arrival:
-    """Make a message as Mixin pushes them."""
-    lane = f"conversation-{number % _LANES:032}"
+def arrival(number: int, lanes: int) -> Arrival:
+    """Make a message as Mixin pushes them, in one of so many conversations."""
+    lane = f"conversation-{number % lanes:032}"
     message = Message(
         ENDPOINT.bot,
         str(UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)),
@@ -89,9 +88,9 @@ async def receipts(journal: Journal) -> None:
         await journal.settle_receipts(ENDPOINT.bot, confirmed=seqs, refused=[], now=NOW)
 
 
-async def flow(journal: Journal, count: int) -> None:
+async def flow(journal: Journal, count: int, lanes: int) -> None:
     """Take messages from arrival to READ, stage by stage."""
-    arrivals = [arrival(number) for number in range(1, count + 1)]
+    arrivals = [arrival(number, lanes) for number in range(1, count + 1)]
     await record(journal, arrivals[:GROUP])  # let SQLAlchemy compile its statements first
     await settle(journal, await due(journal))
     await receipts(journal)
@@ -113,17 +112,16 @@ async def flow(journal: Journal, count: int) -> None:
             pass
 
 
-def pile_up(path: Path, count: int) -> None:
+def pile_up(path: Path, count: int, lanes: int) -> None:
     """Write a backlog of pending messages behind the journal's back."""
-    frame = _FRAME
     with closing(sqlite3.connect(path)) as database, database:
         (endpoint,) = database.execute("SELECT id FROM endpoints").fetchone()
         database.executemany(
             "INSERT INTO messages VALUES"
             " (?, 'bot', ?, ?, 'u', 'PLAIN_TEXT', 'live', ?, 'none', NULL, NULL, NULL, 700, ?)",
             (
-                (seq, made.message.message_id, made.message.conversation_id, NOW, frame)
-                for seq, made in ((seq, arrival(seq)) for seq in range(1, count + 1))
+                (seq, made.message_id, made.conversation_id, NOW, _FRAME)
+                for seq, made in ((n, arrival(n, lanes).message) for n in range(1, count + 1))
             ),
         )
         database.execute(
@@ -149,13 +147,13 @@ async def longest_hold(seconds: float = 0.001) -> float:
         return longest
 
 
-async def backlog(location: str, count: int) -> None:
+async def backlog(location: str, count: int, lanes: int) -> None:
     """Measure the same with so many messages pending."""
     path = Path(location.removeprefix("sqlite:///"))
     async with open_journal(location) as opened:
         await opened.journal.start([ENDPOINT], NOW)
     with measured(f"(build a backlog of {count})"):
-        pile_up(path, count)
+        pile_up(path, count, lanes)
     async with open_journal(location) as opened:
         journal = opened.journal
         with measured("start after an unclean stop"):
@@ -172,7 +170,7 @@ async def backlog(location: str, count: int) -> None:
             deliveries = await due(journal)
         with measured("receipts of these", 2 * GROUP):
             await receipts(journal)
-        fresh = [arrival(count + number) for number in range(1, 20 * GROUP + 1)]
+        fresh = [arrival(count + number, lanes) for number in range(1, 20 * GROUP + 1)]
         with measured("record 10000", len(fresh)):
             await record(journal, fresh)
         watch = asyncio.create_task(longest_hold())
@@ -196,22 +194,23 @@ async def backlog(location: str, count: int) -> None:
             await opened.journal.start([ENDPOINT], NOW)
 
 
-async def measure(messages: int, pending: int) -> None:
+async def measure(messages: int, pending: int, lanes: int) -> None:
     """Run everything in a directory of its own."""
     with TemporaryDirectory() as directory:
         async with open_journal(f"sqlite:///{directory}/flow.db") as opened:
             await opened.journal.start([ENDPOINT], NOW)
-            await flow(opened.journal, messages)
+            await flow(opened.journal, messages, lanes)
         if pending:
-            await backlog(f"sqlite:///{directory}/backlog.db", pending)
+            await backlog(f"sqlite:///{directory}/backlog.db", pending, lanes)
 
 
 @click.command()
 @click.option("--messages", default=20_000, help="how many to take from arrival to READ")
 @click.option("--backlog", "pending", default=1_000_000, help="how many are pending; 0 for none")
-def main(messages: int, pending: int) -> None:
+@click.option("--lanes", default=2000, help="in how many conversations")
+def main(messages: int, pending: int, lanes: int) -> None:
     """Measure the journal."""
-    asyncio.run(measure(messages, pending))
+    asyncio.run(measure(messages, pending, lanes))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from relay.facts import (
     AttemptStarted,
     DeliverySettled,
     GateMoved,
+    JournalFailed,
     MessageFinished,
 )
 from relay.gate import GatePolicy
@@ -187,6 +188,21 @@ async def test_a_probe_is_the_same_delivery_at_growing_intervals() -> None:
         await world.read(first, second)
 
 
+async def test_a_long_outage_uses_up_the_patience_with_one_message_only() -> None:
+    """However long a receiver is away: what was never attempted is charged nothing."""
+    async with World(Endpoint(CRM, max_deliveries=50)) as world:
+        world.courier.usually(CRM, BROKEN)
+        ids = [world.push(n, f"c{n}") for n in range(200)]
+        await world.tell.wait_for(GateMoved, lambda fact: fact.state is GateState.OPEN)
+        await world.pass_time(100.0)
+        charged = set(world.courier.ids(CRM))
+        await world.pass_time(24 * 3600.0)
+        assert len(set(world.courier.ids(CRM)) - charged) <= 1
+        assert len(charged) < 50
+        world.courier.heal()
+        await world.read(*ids)
+
+
 async def test_retry_after_pauses_the_whole_endpoint() -> None:
     """Nothing is posted there until the receiver's time has come; another endpoint goes on."""
     async with World(Endpoint(CRM, gate=ONE), Endpoint(LOG)) as world:
@@ -229,6 +245,21 @@ async def test_a_journal_that_can_not_be_read_is_asked_again() -> None:
         assert 50 <= world.disk.reads - reads <= 250
         world.disk.unreadable = False
         await world.read(first)
+
+
+async def test_what_is_in_memory_goes_on_while_the_journal_can_not_be_read() -> None:
+    """A failed load is told, and does not stand before what is ready."""
+    gate = GatePolicy(concurrency=2)
+    async with World(Endpoint(CRM, gate=gate, max_deliveries=10)) as world:
+        world.courier.usually(CRM, Answer(OK, 1.0))
+        for number in range(40):
+            world.push(number, f"c{number}")
+        await world.tell.wait_for(AttemptEnded)
+        world.disk.unreadable = True
+        before = len(world.courier.posts)
+        await world.pass_time(30.0)
+        assert len(world.courier.posts) > before
+        assert world.tell.count(JournalFailed) > 0
 
 
 async def test_a_note_that_can_not_be_written_is_written_later() -> None:

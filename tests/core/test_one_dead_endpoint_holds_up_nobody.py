@@ -5,7 +5,7 @@ import pytest
 from relay.facts import ReceiptsConfirmed
 from relay.gate import GatePolicy
 from tests.core.couriers import HANG, Answer, Script
-from tests.core.samples import BROKEN, BUSY, CRM, GONE, LOG, REFUSED, TIMEOUT
+from tests.core.samples import BROKEN, BUSY, CRM, GONE, LOG, OK, REFUSED, TIMEOUT
 from tests.core.world import Endpoint, World
 
 DEAD: list[Script] = [
@@ -52,3 +52,31 @@ async def test_no_endpoint_gets_a_message_twice_because_of_another() -> None:
         world.courier.heal()
         await world.read(*ids)
         assert sorted(ids) == sorted(world.courier.ids(LOG))
+
+
+async def test_one_hot_conversation_keeps_no_other_out() -> None:
+    """A conversation with more messages than the window holds has one slot, and others theirs."""
+    async with World(Endpoint(CRM, max_deliveries=100)) as world:
+        world.courier.usually(CRM, Answer(OK, 1.0))
+        for number in range(300):
+            world.push(number, "hot")
+        await world.pass_time(2.0)
+        started = world.wall()
+        await world.settled(*(world.push(1000 + n, f"c{n}") for n in range(10)))
+        assert world.wall() - started < 10.0
+
+
+async def test_a_steady_overload_starves_nobody() -> None:
+    """What failed once, and what did not fit, has its turn while more comes than can go."""
+    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=4), max_deliveries=40)) as world:
+        world.courier.next(CRM, BROKEN)
+        world.courier.usually(CRM, Answer(OK, 1.0))
+        first = world.push(0, "first")
+        started = world.wall()
+        for number in range(1, 1200):  # five a second, and four a second can go
+            world.push(number, f"c{number}")
+            await world.pass_time(0.2)
+            if len(world.courier.posts_of(CRM, first)) > 1:
+                break
+        assert world.wall() - started < 100.0
+        assert 2 == len(world.courier.posts_of(CRM, first))

@@ -255,9 +255,9 @@ async def test_a_receipt_that_was_taken_and_not_recorded_is_sent_again() -> None
     on = await stage()
     on.disk.unreadable = True
     (first,) = await on.owe(1)
-    await asyncio.sleep(30.0)
+    await asyncio.sleep(200.0)
     on.disk.unreadable, on.disk.full = False, True
-    await asyncio.sleep(30.0)
+    await asyncio.sleep(200.0)
     assert len(on.mixin.batches) > 1
     assert 0 == on.tell.count(ReceiptsConfirmed)
     on.disk.full = False

@@ -24,7 +24,7 @@ from relay.outbox import Outbox
 from relay.outcomes import Outcomes
 from relay.retry import RetryPolicy
 from relay.routing import Route, Routing
-from relay.steward import Steward
+from relay.steward import Steward, last_notice
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.couriers import FakeCourier
 from tests.core.disk import Disk
@@ -145,14 +145,15 @@ class World:
         assert self._run is None
         keys = [endpoint.key for endpoint in self.endpoints]
         self.clean = await self.disk.start(keys, self.wall())
+        noticed = await last_notice(self.disk)
         outcomes = Outcomes(self.disk, self.tell, self.wall)
         outbox = self._outbox()
         dispatchers = {
             each.key: await self._dispatcher(each, outcomes, outbox) for each in self.endpoints
         }
         intake = self._intake(dispatchers, outbox)
-        self._run = Run(outcomes, outbox, dispatchers, intake, self._steward(dispatchers, outbox))
-        await self._run.steward.skip_old_notices()
+        steward = self._steward(dispatchers, outbox, noticed)
+        self._run = Run(outcomes, outbox, dispatchers, intake, steward)
         self._run.begin()
 
     async def stop(self, drain: float = DRAIN) -> None:
@@ -298,7 +299,9 @@ class World:
             jitter=self._jitter,
         )
 
-    def _steward(self, dispatchers: Mapping[EndpointKey, Dispatcher], outbox: Outbox) -> Steward:
+    def _steward(
+        self, dispatchers: Mapping[EndpointKey, Dispatcher], outbox: Outbox, noticed: int
+    ) -> Steward:
         return Steward(
             self.disk,
             dispatchers,
@@ -306,6 +309,7 @@ class World:
             retention=RETENTION,
             telemetry=self.tell,
             clock=self.wall,
+            noticed=noticed,
         )
 
 

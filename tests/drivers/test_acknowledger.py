@@ -70,10 +70,19 @@ async def test_final_errors_reject_the_batch(desk: Desk, code: int) -> None:
     assert code == verdict.code
 
 
-async def test_a_body_that_is_too_large_is_final(desk: Desk) -> None:
-    """A true 413 calls for a smaller batch."""
-    desk.simulator.faults.acks.next(Answer(413))
-    assert ReceiptsRejected(413, "HTTP 413 without JSON") == await desk.mark()
+async def test_a_body_that_is_too_large_is_halved(desk: Desk) -> None:
+    """A true 413 calls for a smaller batch, and one receipt is none too large."""
+    desk.simulator.faults.acks.next(Answer(413), times=2)
+    assert ReceiptsRejected(413, "HTTP 413 without JSON") == await desk.mark(2)
+    assert ReceiptsFailed("HTTP 413 without JSON") == await desk.mark()
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_a_stranger_has_no_final_word(desk: Desk, status: int) -> None:
+    """A gateway's 404, or a wrong URL's, gives no receipt up: it is not Mixin who says so."""
+    error = AppError(status, http_status=status)
+    desk.simulator.faults.acks.next(error)
+    assert isinstance(await desk.mark(), ReceiptsFailed)
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,9 @@ async def test_an_endless_answer_is_cut_off(http: aiohttp.ClientSession) -> None
 # --- Judging ------------------------------------------------------------------------------------
 
 
+BEFORE = "from something before Mixin"
+
+
 @pytest.mark.parametrize(
     ("status", "text", "answer"),
     [
@@ -190,7 +193,8 @@ async def test_an_endless_answer_is_cut_off(http: aiohttp.ClientSession) -> None
         (202, b'{"error":{"status":202,"code":403,"description":"no"}}', Refused(403, "no")),
         (500, b'{"error":{"code":7001,"description":"late"}}', Refused(7001, "late")),
         (200, b'{"error":{"code":"10002"}}', Refused(10002, "")),
-        (403, b'{"error":{}}', Refused(403, "")),
+        (403, b'{"error":{"code":403}}', Unanswered(f"HTTP 403 {BEFORE}", 403)),
+        (404, b'{"message":"no route"}', Unanswered(f"HTTP 404 {BEFORE}", 404)),
         (401, b"{}", Refused(401, "")),
         (202, b'{"error":"no"}', Refused(202, "no")),
         (200, b"", Unanswered("HTTP 200 without JSON", 200)),

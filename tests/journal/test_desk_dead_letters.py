@@ -178,6 +178,16 @@ async def test_retrying_nothing_leaves_no_notice(journal: Journal, desk: Desk) -
     assert [] == await journal.notices(0)
 
 
+async def test_nobody_s_dead_letters_stay_dead(journal: Journal, desk: Desk) -> None:
+    """What is owed to an endpoint that is not configured can't be retried, only given up."""
+    await receive(journal, arrival(1, CRM))
+    await journal.stop()
+    await journal.start([LOG], NOW)
+    assert [] == await desk.retry(ALL, NOW)
+    assert [] == await journal.notices(0)
+    assert [("crm", uuid(1))] == names(await desk.discard(ALL, NOW, mark_read=False))
+
+
 async def test_a_revived_dead_letter_goes_first_in_its_lane(journal: Journal, desk: Desk) -> None:
     """A lane keeps the order of arrival although later messages wait in it."""
     await bury(journal, 1, CRM)

@@ -7,6 +7,8 @@ from relay.model import (
     AttemptOutcome,
     Deferred,
     DeliveryState,
+    EndpointNote,
+    GateState,
     MessageOutcome,
     Reason,
     ReceiptState,
@@ -150,6 +152,19 @@ async def test_a_history_says_what_waits_behind_another(journal: Journal, desk: 
     (leading,) = (await desk.history(uuid(2)))[0].deliveries
     assert (None, True) == (behind.due_at, behind.waits)
     assert (LATER, False) == (leading.due_at, leading.waits)
+
+
+@pytest.mark.parametrize("state", [GateState.OPEN, GateState.GONE, GateState.PAUSED])
+async def test_a_history_says_what_holds_a_delivery_up(
+    journal: Journal, desk: Desk, state: GateState
+) -> None:
+    """Beside the time of the next attempt is how its endpoint stands."""
+    await receive(journal, arrival(1, CRM, LOG))
+    await journal.note_endpoint(CRM, EndpointNote(state))
+    if state is GateState.PAUSED:
+        await desk.pause(CRM)
+    (history,) = await desk.history(uuid(1))
+    assert [state, GateState.CLOSED] == [record.gate for record in history.deliveries]
 
 
 async def test_a_history_says_that_an_attempt_was_cut(journal: Journal, desk: Desk) -> None:

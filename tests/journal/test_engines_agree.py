@@ -1,9 +1,8 @@
 """Both journals answer alike, whatever is asked of them in whatever order, and keep the promise."""
 
 import shutil
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, TypeVar
@@ -34,68 +33,25 @@ from relay.model import (
     EndpointNote,
     Fresh,
     GateState,
-    Outcome,
-    Owed,
     OwedReceipt,
-    Reason,
     Recorded,
-    Rejected,
-    Transient,
+    UnreadableFrame,
+)
+from tests.journal.chances import (
+    BOTS,
+    ENDPOINTS,
+    LANES,
+    End,
+    draw_arrival,
+    draw_end,
+    draw_query,
 )
 from tests.journal.inline import at_once, open_inline
 from tests.journal.promise import Promise
-from tests.journal.samples import CRM, LATER, LOG, NOW, dead, delivered, message, postponed, uuid
+from tests.journal.samples import LATER, NOW, delivered, uuid
 
 T = TypeVar("T")
 Pair = tuple[Delivery, Delivery]
-End = Callable[[Delivery], Outcome]
-
-ELSE = EndpointKey("other", "crm")
-ENDPOINTS = (CRM, LOG, ELSE)
-BOTS = ("bot", "other")
-LANES = ("a", "b'\x00\U0001f600")
-VERDICTS = (
-    Transient(Reason.HTTP_503, 503, pause=60.0),
-    Transient(Reason.TIMEOUT, doubtful=True),
-    Rejected(Reason.HTTP_4XX, 400, "no"),
-)
-
-
-def draw_arrival(dice: Random, number: int, configured: Collection[EndpointKey]) -> Arrival:
-    """Draw a message for some of its bot's endpoints."""
-    bot, lane = dice.choice(BOTS), dice.choice(LANES)
-    frame = b"x" * dice.choice([0, 10, 1000])
-    wishes = {key: dice.choice(["required", "required", "optional", ""]) for key in ENDPOINTS}
-    owed = tuple(
-        Owed(key, lane, required=wishes[key] == "required")
-        for key in ENDPOINTS
-        if key in configured and key.bot == bot and wishes[key]
-    )
-    came = message(number, bot=bot, conversation=lane, frame=frame)
-    return Arrival(came, owed, dice.random() < 0.5)
-
-
-def draw_end(dice: Random, now: float) -> End:
-    """Draw what an attempt comes to."""
-    verdict = dice.choice(VERDICTS)
-    later = partial(postponed, due_at=now + dice.randrange(20), verdict=verdict)
-    ends: list[End] = [delivered, later, partial(dead, verdict=verdict)]
-    return dice.choice(ends)
-
-
-def draw_query(dice: Random, now: float, seen: int) -> DeadLetterQuery:
-    """Draw conditions on dead letters, none as often as any."""
-    if dice.random() < 0.5:
-        return DeadLetterQuery()
-    some = tuple(uuid(dice.randint(1, seen + 1)) for _ in range(5))
-    return DeadLetterQuery(
-        message_ids=dice.choice([None, some]),
-        bot=dice.choice([None, None, *BOTS]),
-        endpoint=dice.choice([None, None, "crm", "log"]),
-        reason=dice.choice([None, None, "http_4xx", "timeout", "removed"]),
-        ended_before=dice.choice([None, now - dice.randrange(20)]),
-        limit=dice.choice([None, dice.randint(1, 3)]),
-    )
 
 
 def without_numbers(answer: Any) -> Any:
@@ -145,6 +101,7 @@ class Engines(RuleBasedStateMachine):
             self.retry: 3,
             self.discard: 3,
             self.pause_or_resume: 1,
+            self.keep_unreadable: 1,
             self.look: 1,
         }
         self._start(set(ENDPOINTS))
@@ -305,6 +262,11 @@ class Engines(RuleBasedStateMachine):
         self._both(lambda each, _: each.journal.note_endpoint(key, note))
         self._both(lambda each, _: each.journal.endpoint_note(key))
 
+    def keep_unreadable(self, dice: Random) -> None:
+        """Keep what is no event."""
+        bot, frame = dice.choice(BOTS), UnreadableFrame(dice.choice("de"), "not gzip", b"\x00")
+        self._both(lambda each, _: each.journal.keep_unreadable(bot, frame, self._now))
+
     # --- An operator's doing --------------------------------------------------------------------
 
     def retry(self, dice: Random) -> None:
@@ -337,6 +299,7 @@ class Engines(RuleBasedStateMachine):
         )
         self._both(lambda each, _: each.desk.messages(query))
         self._both(lambda each, _: each.desk.dead_letters(letters))
+        self._both(lambda each, _: each.desk.unreadable(query.bot, query.limit))
         self._show(dice.randint(1, self._seen + 1))
 
     # --- What always holds ----------------------------------------------------------------------
@@ -394,7 +357,7 @@ def test_both_engines_answer_alike(directory: Path) -> None:
     run_state_machine_as_test(
         type("Here", (Engines,), {"directory": directory}),
         settings=settings(
-            max_examples=50,
+            max_examples=40,
             stateful_step_count=40,
             derandomize=True,
             deadline=None,

@@ -7,7 +7,25 @@ _TESTS = ("tests/pure/test_lanes.py", "tests/pure/test_lanes_against_a_model.py"
 _MODEL = ("tests/pure/test_lanes_against_a_model.py",)
 """Alone: what a model finds by itself is worth more than what somebody thought of."""
 
+_FAIR = ("tests/core/test_one_dead_endpoint_holds_up_nobody.py",)
+
 MUTANTS = (
+    Mutant(
+        "newcomers-go-before-the-journal",
+        _FILE,
+        "fits = self._fits(delivery) and not self._journal_goes_first(delivery)",
+        "fits = self._fits(delivery)",
+        "under a steady overload a retry would never have its turn",
+        _FAIR,
+    ),
+    Mutant(
+        "hot-lane-fills-the-window",
+        _FILE,
+        "lane.whole = lane.whole and fits and len(lane.queue) < LANE_DEPTH",
+        "lane.whole = lane.whole and fits",
+        "one busy conversation would keep all others out",
+        _FAIR,
+    ),
     Mutant(
         "two-of-a-lane-in-flight",
         _FILE,
@@ -28,7 +46,8 @@ MUTANTS = (
     Mutant(
         "gap-in-a-lane",
         _FILE,
-        "            lane.whole = lane.whole and fits\n            if lane.whole:\n",
+        "            lane.whole = lane.whole and fits and len(lane.queue) < LANE_DEPTH\n"
+        "            if lane.whole:\n",
         "            if lane.whole and fits:\n",
         "a small message would pass a large one by that did not fit",
         _MODEL,

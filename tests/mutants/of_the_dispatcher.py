@@ -49,7 +49,7 @@ MUTANTS = (
     Mutant(
         "crash-is-taken-for-a-cut",
         _FILE,
-        "if task not in self._cut:",
+        "if task not in self._cut or task.cancelling() > 1:",
         "if False:",
         "a worker could not be cancelled",
         _TESTS,
@@ -97,9 +97,25 @@ MUTANTS = (
     Mutant(
         "probe-waits-for-its-own-backoff",
         _FILE,
-        "probe_at and probe_at < outcome.due_at",
-        "probe_at and probe_at > outcome.due_at",
+        "return Postponed(outcome.delivery, outcome.attempt, probe_at)",
+        "return outcome",
         "a quiet endpoint would be probed in ten minutes, not in one",
+        _TESTS,
+    ),
+    Mutant(
+        "probe-leaves-the-window",
+        _FILE,
+        "case Postponed(attempt=attempt) if self._is_probe(outcome):",
+        "case Postponed(attempt=attempt) if False:",
+        "a long outage would use up the patience with hundreds of messages",
+        _TESTS,
+    ),
+    Mutant(
+        "failed-load-stands-before-what-is-ready",
+        _FILE,
+        "self._no_load_before = now + _JOURNAL_RETRY",
+        "self._no_load_before = now",
+        "nothing would go while the journal can't be read",
         _TESTS,
     ),
     Mutant(

@@ -160,8 +160,8 @@ MUTANTS = (
     Mutant(
         "lane-ends-with-its-first",
         _SETTLING,
-        "delete(lanes).where(LANE_OF_THESE, ~exists().where(IN_LANE, PENDING))",
-        "delete(lanes).where(LANE_OF_THESE)",
+        "delete(lanes).where(LIKE_LANE_OF_THESE, ~exists().where(IN_LANE, PENDING))",
+        "delete(lanes).where(LIKE_LANE_OF_THESE)",
         "the rest of a conversation would be stranded",
         _CONTRACT,
     ),

@@ -95,12 +95,15 @@ def upgrade() -> None:
         sa.Column("bot", sa.String(), nullable=False),
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("why", sa.String(), nullable=False),
-        sa.Column("sample", sa.LargeBinary(), nullable=False),
         sa.Column("times", sa.Integer(), nullable=False),
         sa.Column("first_at", sa.Float(), nullable=False),
         sa.Column("last_at", sa.Float(), nullable=False),
+        sa.Column("sample", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("bot", "digest"),
     )
+    with op.batch_alter_table("unreadable", schema=None) as batch_op:
+        batch_op.create_index("unreadable_last_seen", ["bot", "last_at"], unique=False)
+
     op.create_table(
         "deliveries",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),

@@ -1,0 +1,149 @@
+"""SQLite finds what the journal asks for by an index, however much there is."""
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from relay.desk import DeadLetterQuery
+from relay.journal import OpenJournal, open_journal
+from relay.journal.database import Database
+from relay.model import Delivery
+from tests.journal.samples import (
+    CRM,
+    LATER,
+    LOG,
+    NOW,
+    arrival,
+    dead,
+    delivered,
+    due,
+    postponed,
+    receive,
+    uuid,
+)
+
+Statement = tuple[str, Any]
+Act = Callable[[OpenJournal, list[Delivery]], Awaitable[Any]]
+
+LARGE = {"messages", "deliveries", "deliveries_1", "lanes", "attempts", "notices"}
+
+ACTS: dict[str, tuple[Act, set[str]]] = {
+    "record": (
+        lambda opened, _: opened.journal.record([arrival(1, CRM), arrival(99, CRM)]),
+        {"messages sqlite_autoindex_messages_1", "lanes PRIMARY KEY"},
+    ),
+    "due": (
+        lambda opened, _: due(opened.journal, now=NOW, skip=["l9"]),
+        {"lanes lanes_due", "deliveries deliveries_pending"},
+    ),
+    "settle": (
+        lambda opened, pending: opened.journal.settle(
+            [delivered(pending[0]), postponed(pending[2], LATER), dead(pending[4])], NOW
+        ),
+        {"lanes PRIMARY KEY", "deliveries deliveries_pending", "messages INTEGER PRIMARY KEY"},
+    ),
+    "owed receipts": (
+        lambda opened, _: opened.journal.owed_receipts("bot", after=0, limit=10),
+        {"messages messages_owed"},
+    ),
+    "settle receipts": (
+        lambda opened, _: opened.journal.settle_receipts("bot", confirmed=[7], refused=[], now=NOW),
+        {"messages messages_owed", "deliveries deliveries_of_message"},
+    ),
+    "census": (
+        lambda opened, _: opened.journal.census(),
+        {"messages messages_pending", "messages messages_owed", "deliveries deliveries_dead"},
+    ),
+    "prune": (
+        lambda opened, _: opened.journal.prune(LATER, limit=10),
+        {"messages messages_finished", "attempts attempts_of_delivery"},
+    ),
+    "notices": (
+        lambda opened, _: opened.journal.notices(0),
+        {"notices INTEGER PRIMARY KEY"},
+    ),
+    "list endpoints": (
+        lambda opened, _: opened.desk.endpoints(),
+        {"deliveries deliveries_pending", "deliveries deliveries_dead"},
+    ),
+    "show a message": (
+        lambda opened, _: opened.desk.history(uuid(1)),
+        {"messages sqlite_autoindex_messages_1", "attempts attempts_of_delivery"},
+    ),
+    "retry": (
+        lambda opened, _: opened.desk.retry(DeadLetterQuery(), NOW),
+        {"deliveries deliveries_dead", "lanes PRIMARY KEY"},
+    ),
+    "discard": (
+        lambda opened, _: opened.desk.discard(DeadLetterQuery(), NOW, mark_read=True),
+        {"deliveries deliveries_dead", "messages INTEGER PRIMARY KEY"},
+    ),
+}
+
+
+@pytest.fixture
+async def stocked(tmp_path: Path) -> AsyncIterator[tuple[OpenJournal, list[Delivery]]]:
+    """Open a journal with something of everything; gives what is pending."""
+    async with open_journal(f"sqlite:///{tmp_path}/journal.db") as opened:
+        journal = opened.journal
+        await journal.start([CRM, LOG], NOW)
+        arrivals = [arrival(number, CRM, LOG, lane=f"l{number}") for number in range(1, 9)]
+        deliveries = await receive(journal, *arrivals)
+        ended = [delivered(each) for each in deliveries[:4]]
+        await journal.settle([*ended, dead(deliveries[4]), dead(deliveries[5])], NOW)
+        await journal.settle_receipts("bot", confirmed=[1], refused=[], now=NOW)
+        yield opened, deliveries[6:]
+
+
+@pytest.mark.parametrize("act", ACTS)
+async def test_nothing_large_is_read_from_end_to_end(
+    stocked: tuple[OpenJournal, list[Delivery]], act: str, tmp_path: Path
+) -> None:
+    """Every statement reaches its rows by an index, the partial ones where they are meant."""
+    opened, pending = stocked
+    statements = listen(opened)
+    perform, indexes = ACTS[act]
+    await perform(opened, pending)
+    lines = [line for each in statements for line in plan(tmp_path / "journal.db", *each)]
+    assert [] == [line for line in lines if scans(line)]
+    assert set() == indexes - {used(line) for line in lines}
+
+
+def listen(opened: OpenJournal) -> list[Statement]:
+    """Note every statement that is run from now on."""
+    statements: list[Statement] = []
+    database: Database = opened.journal._database  # type: ignore[attr-defined]
+
+    def note(_c: object, _d: object, text: str, values: Any, _x: object, many: object) -> None:
+        if text.startswith(("SELECT", "UPDATE", "DELETE")):
+            statements.append((text, values[0] if many else values))
+
+    for workers in (database._writer, database._readers):
+        event.listen(workers._engine, "before_cursor_execute", note)
+    return statements
+
+
+def plan(path: Path, text: str, values: Any) -> list[str]:
+    """Ask SQLite how it goes about a statement."""
+    with closing(sqlite3.connect(path)) as database:
+        return [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {text}", values)]
+
+
+def scans(line: str) -> bool:
+    """Say whether a step goes through all of a table, or all lanes of an endpoint."""
+    found = re.match(r"SCAN (\S+)(?: USING (?:COVERING )?INDEX (\S+))?", line)
+    whole = found is not None and found[1] in LARGE and found[2] != "deliveries_dead"
+    return whole or line.endswith("lanes_due (endpoint_id=?)")
+
+
+def used(line: str) -> str:
+    """Name the table of a step and the index that leads to its rows."""
+    index = r"(?:COVERING )?(?:INDEX (\S+)|((?:INTEGER )?PRIMARY KEY))"
+    found = re.match(rf"(?:SEARCH|SCAN) (\S+) USING {index}", line)
+    return f"{found[1]} {found[2] or found[3]}" if found else ""
