@@ -72,8 +72,10 @@ async def test_a_steady_overload_starves_nobody() -> None:
         world.courier.next(CRM, BROKEN)
         world.courier.usually(CRM, Answer(OK, 1.0))
         first = world.push(0, "first")
+        for number in range(1, 61):  # more than the window holds
+            world.push(number, f"c{number}")
         started = world.wall()
-        for number in range(1, 1200):  # five a second, and four a second can go
+        for number in range(61, 1200):  # five a second, and four a second can go
             world.push(number, f"c{number}")
             await world.pass_time(0.2)
             if len(world.courier.posts_of(CRM, first)) > 1:
