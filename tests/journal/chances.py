@@ -47,7 +47,8 @@ def draw_arrival(dice: Random, number: int, configured: Collection[EndpointKey])
 def draw_end(dice: Random, now: float) -> End:
     """Draw what an attempt comes to."""
     verdict = dice.choice(VERDICTS)
-    later = partial(postponed, due_at=now + dice.randrange(20), verdict=verdict)
+    wait = dice.choice([dice.randrange(20), 7200])  # the longer only if the clock is set back
+    later = partial(postponed, due_at=now + wait, verdict=verdict)
     ends: list[End] = [delivered, later, partial(dead, verdict=verdict)]
     return dice.choice(ends)
 
