@@ -26,6 +26,7 @@ from tests.journal.samples import (
     LOG,
     NOW,
     arrival,
+    confirm,
     dead,
     delivered,
     due,
@@ -81,6 +82,38 @@ async def test_a_receipted_message_that_comes_again_is_receipted_again(journal: 
     assert (Duplicate(receipt_owed=False), Duplicate(receipt_owed=True)) == (waiting, again)
     assert [owed] == await journal.owed_receipts("bot", after=0, limit=10)
     assert () == (await due(journal)).deliveries
+
+
+async def test_a_receipted_message_that_comes_twice_is_owed_once(journal: Journal) -> None:
+    """Of two pushes of one message in a group only the first owes its receipt again."""
+    await journal.record([arrival(1)])
+    await confirm(journal)
+    answers = await journal.record([arrival(1), arrival(1)])
+    assert [Duplicate(receipt_owed=True), Duplicate(receipt_owed=False)] == answers
+    assert 1 == len(await journal.owed_receipts("bot", after=0, limit=10))
+
+
+async def test_nothing_is_no_trouble(journal: Journal) -> None:
+    """Whatever is asked of nothing answers with nothing."""
+    assert [] == await journal.record([])
+    assert [] == await journal.settle([], NOW)
+    await journal.defer([])
+    assert [] == await journal.settle_receipts("bot", confirmed=[], refused=[], now=NOW)
+    assert 0 == await journal.prune(LATER, limit=10)
+    assert () == (await due(journal)).deliveries
+
+
+async def test_receipts_of_strangers_change_nothing(journal: Journal) -> None:
+    """A receipt that is not owed, not any more, or by another bot, is passed over."""
+    await journal.record([arrival(1), arrival(2, bot="other")])
+    (owed,) = await journal.owed_receipts("bot", after=0, limit=10)
+    (others,) = await journal.owed_receipts("other", after=0, limit=10)
+    seqs = [owed.seq, owed.seq, others.seq, 999]
+    ended = await journal.settle_receipts("bot", confirmed=seqs, refused=[], now=NOW)
+    assert [Finished(uuid(1), MessageOutcome.UNWANTED)] == ended
+    again = await journal.settle_receipts("bot", confirmed=[], refused=seqs, now=NOW)
+    assert [] == again
+    assert [others] == await journal.owed_receipts("other", after=0, limit=10)
 
 
 async def test_an_unwanted_message_is_receipted_or_left(journal: Journal) -> None:

@@ -360,7 +360,7 @@ def test_both_engines_answer_alike(directory: Path) -> None:
         type("Here", (Engines,), {"directory": directory}),
         settings=settings(
             max_examples=40,
-            stateful_step_count=40,
+            stateful_step_count=50,
             derandomize=True,
             deadline=None,
             database=None,
