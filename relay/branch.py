@@ -15,7 +15,8 @@ from relay.dispatcher import Dispatcher, Neighbours
 from relay.facts import Telemetry
 from relay.gate import Gate, GatePolicy
 from relay.intake import Intake
-from relay.model import Delivery, EndpointKey, EndpointNote, GateState, Message
+from relay.ledger import EndpointNote
+from relay.model import Delivery, EndpointKey, GateState, Message
 from relay.outbox import Outbox
 from relay.outcomes import Outcomes
 from relay.ports import Clock, Journal

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from relay.ledger import EndpointNote
 from relay.model import (
     AttemptOutcome,
     DeliveryState,
     EndpointKey,
-    EndpointNote,
     GateState,
     MessageOutcome,
     Reason,

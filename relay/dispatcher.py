@@ -23,6 +23,7 @@ from relay.facts import (
 )
 from relay.gate import Gate, Permit
 from relay.lanes import Lanes
+from relay.ledger import EndpointNote, Notice, NoticeKind, Settled
 from relay.model import (
     Attempt,
     DeadLettered,
@@ -30,16 +31,12 @@ from relay.model import (
     Delivered,
     Delivery,
     EndpointKey,
-    EndpointNote,
     GateState,
     Gone,
-    Notice,
-    NoticeKind,
     Outcome,
     Postponed,
     Reason,
     Rejected,
-    Settled,
     Transient,
     Verdict,
 )

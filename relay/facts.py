@@ -8,15 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.model import (
-    Attempt,
-    Census,
-    EndpointKey,
-    GateState,
-    MessageOutcome,
-    Reason,
-    Source,
-)
+from relay.ledger import Census
+from relay.model import Attempt, EndpointKey, GateState, MessageOutcome, Reason, Source
 
 
 class ConnectResult(StrEnum):

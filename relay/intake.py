@@ -13,7 +13,8 @@ from relay.facts import (
     Telemetry,
 )
 from relay.groups import GroupCommit
-from relay.model import Delivery, Duplicate, Fresh, Message, Recorded, UnreadableFrame
+from relay.ledger import Duplicate, Fresh, Recorded, UnreadableFrame
+from relay.model import Delivery, Message
 from relay.ports import Clock, Journal, JournalUnavailable
 from relay.routing import Routing
 

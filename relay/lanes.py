@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 
-from relay.model import Delivery, Due
+from relay.ledger import Due
+from relay.model import Delivery
 
 MAX_DELIVERIES = 1000
 MAX_BYTES = 16 * 1024 * 1024

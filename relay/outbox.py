@@ -12,7 +12,8 @@ from relay.facts import (
     ReceiptsRetried,
     Telemetry,
 )
-from relay.model import OwedReceipt, ReceiptsFailed, ReceiptsRejected, ReceiptsTaken
+from relay.ledger import OwedReceipt
+from relay.model import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken
 from relay.ports import Acknowledger, Clock, Journal, JournalUnavailable
 from relay.retry import backoff
 

@@ -4,7 +4,8 @@ import asyncio
 
 from relay.facts import Telemetry
 from relay.groups import GroupCommit
-from relay.model import Deferred, Outcome, Settled
+from relay.ledger import Settled
+from relay.model import Deferred, Outcome
 from relay.ports import Clock, Journal
 
 _Entry = tuple[Outcome, "asyncio.Future[Settled]"]

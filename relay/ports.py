@@ -6,25 +6,19 @@ Whatever these raise is mapped where it comes in: the relay itself sees only the
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from relay.model import (
+from relay.ledger import (
     Arrival,
     Census,
-    Deferred,
-    Delivery,
     Due,
-    EndpointKey,
     EndpointNote,
     Finished,
-    Message,
     Notice,
-    Outcome,
     OwedReceipt,
-    ReceiptVerdict,
     Recorded,
     Settled,
     UnreadableFrame,
-    Verdict,
 )
+from relay.model import Deferred, Delivery, EndpointKey, Message, Outcome, ReceiptVerdict, Verdict
 
 Clock = Callable[[], float]
 """Wall time in Unix seconds."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from relay.model import Arrival, EndpointKey, Message, Owed
+from relay.ledger import Arrival, Owed
+from relay.model import EndpointKey, Message
 
 
 @dataclass(frozen=True, slots=True)

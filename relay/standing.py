@@ -2,7 +2,8 @@
 
 from relay.facts import GateMoved, Telemetry
 from relay.gate import Gate
-from relay.model import EndpointKey, EndpointNote, GateState, Verdict
+from relay.ledger import EndpointNote
+from relay.model import EndpointKey, GateState, Verdict
 from relay.ports import Clock, Journal, JournalUnavailable
 
 NOTE_EVERY = 1.0

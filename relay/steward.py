@@ -12,7 +12,8 @@ from relay.facts import (
     OperatorNoticed,
     Telemetry,
 )
-from relay.model import EndpointKey, Notice, NoticeKind
+from relay.ledger import Notice, NoticeKind
+from relay.model import EndpointKey
 from relay.ports import Clock, Journal, JournalUnavailable
 
 NOTICE_EVERY = 1.0

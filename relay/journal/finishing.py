@@ -9,7 +9,8 @@ from sqlalchemy.dialects.sqlite import insert
 from relay.journal.many import among
 from relay.journal.rules import TAKEN
 from relay.journal.schema import PENDING, deliveries, messages, tallies
-from relay.model import DeliveryState, Finished, MessageOutcome, ReceiptState
+from relay.ledger import Finished
+from relay.model import DeliveryState, MessageOutcome, ReceiptState
 
 
 def _any(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -15,14 +15,8 @@ from relay.journal.schema import (
     notices,
     unreadable,
 )
-from relay.model import (
-    EndpointKey,
-    EndpointNote,
-    GateState,
-    NoticeKind,
-    ReceiptState,
-    UnreadableFrame,
-)
+from relay.ledger import EndpointNote, NoticeKind, UnreadableFrame
+from relay.model import EndpointKey, GateState, ReceiptState
 
 
 def note_endpoint(connection: Connection, endpoint: EndpointKey, note: EndpointNote) -> None:

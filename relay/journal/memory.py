@@ -17,31 +17,33 @@ from relay.journal.rules import (
     REMOVED,
 )
 from relay.journal.window import LANE_DEPTH, fit
-from relay.model import (
+from relay.ledger import (
     Arrival,
     BotCensus,
     Census,
+    Due,
+    Duplicate,
+    EndpointNote,
+    Finished,
+    Fresh,
+    Notice,
+    OwedReceipt,
+    Recorded,
+    Settled,
+    UnreadableFrame,
+)
+from relay.model import (
     DeadLettered,
     Deferred,
     Delivered,
     DeliveryState,
-    Due,
-    Duplicate,
     EndpointKey,
-    EndpointNote,
-    Finished,
-    Fresh,
     GateState,
     MessageOutcome,
-    Notice,
     Outcome,
-    OwedReceipt,
     Postponed,
     ReceiptState,
-    Recorded,
     Rejected,
-    Settled,
-    UnreadableFrame,
 )
 
 

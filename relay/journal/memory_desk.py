@@ -20,14 +20,8 @@ from relay.desk import (
 )
 from relay.journal.memory import endpoint_note
 from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
-from relay.model import (
-    Attempt,
-    DeliveryState,
-    EndpointKey,
-    GateState,
-    MessageOutcome,
-    NoticeKind,
-)
+from relay.ledger import NoticeKind
+from relay.model import Attempt, DeliveryState, EndpointKey, GateState, MessageOutcome
 
 
 class MemoryDesk:

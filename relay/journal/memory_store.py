@@ -6,18 +6,15 @@ from dataclasses import dataclass, field
 
 from relay.desk import UnreadableRecord
 from relay.journal.rules import finished, read_owed
+from relay.ledger import EndpointNote, Notice, NoticeKind, Owed
 from relay.model import (
     Attempt,
     Delivery,
     DeliveryState,
     EndpointKey,
-    EndpointNote,
     GateState,
     Message,
     MessageOutcome,
-    Notice,
-    NoticeKind,
-    Owed,
     ReceiptState,
 )
 

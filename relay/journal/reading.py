@@ -22,20 +22,8 @@ from relay.journal.schema import (
     tallies,
 )
 from relay.journal.window import LANE_DEPTH, fit
-from relay.model import (
-    BotCensus,
-    Census,
-    Delivery,
-    DeliveryState,
-    Due,
-    EndpointKey,
-    EndpointNote,
-    GateState,
-    Notice,
-    NoticeKind,
-    OwedReceipt,
-    ReceiptState,
-)
+from relay.ledger import BotCensus, Census, Due, EndpointNote, Notice, NoticeKind, OwedReceipt
+from relay.model import Delivery, DeliveryState, EndpointKey, GateState, ReceiptState
 
 _AT_ENDPOINT = lanes.c.endpoint_id == bindparam("at")
 _DUE_LANES = (

@@ -11,19 +11,8 @@ from relay.journal.many import among
 from relay.journal.rows import Values, delivery_values, lane_values, message_values
 from relay.journal.rules import RECEIPTED, read_owed
 from relay.journal.schema import deliveries, lanes, messages
-from relay.model import (
-    Arrival,
-    Delivery,
-    DeliveryState,
-    Duplicate,
-    EndpointKey,
-    Fresh,
-    Message,
-    MessageOutcome,
-    Owed,
-    ReceiptState,
-    Recorded,
-)
+from relay.ledger import Arrival, Duplicate, Fresh, Owed, Recorded
+from relay.model import Delivery, DeliveryState, EndpointKey, Message, MessageOutcome, ReceiptState
 
 EndpointIds = dict[EndpointKey, int]
 LaneKey = tuple[int, str]

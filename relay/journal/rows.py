@@ -5,16 +5,15 @@ from typing import Any
 from sqlalchemy import Row, Select, select
 
 from relay.journal.schema import deliveries, endpoints, messages
+from relay.ledger import EndpointNote, Owed
 from relay.model import (
     Attempt,
     Delivery,
     DeliveryState,
     EndpointKey,
-    EndpointNote,
     GateState,
     Message,
     MessageOutcome,
-    Owed,
     ReceiptState,
     Rejected,
     Source,

@@ -34,16 +34,15 @@ from relay.journal.schema import (
     lanes,
     messages,
 )
+from relay.ledger import Finished, Settled
 from relay.model import (
     DeadLettered,
     Deferred,
     Delivered,
     DeliveryState,
-    Finished,
     Outcome,
     Postponed,
     ReceiptState,
-    Settled,
 )
 
 _ATTEMPT = insert(attempts)

@@ -5,21 +5,19 @@ from collections.abc import Collection, Sequence
 from relay.journal import keeping, reading, receiving, runs, settling
 from relay.journal.database import Database
 from relay.journal.receiving import EndpointIds, Numbers
-from relay.model import (
+from relay.ledger import (
     Arrival,
     Census,
-    Deferred,
     Due,
-    EndpointKey,
     EndpointNote,
     Finished,
     Notice,
-    Outcome,
     OwedReceipt,
     Recorded,
     Settled,
     UnreadableFrame,
 )
+from relay.model import Deferred, EndpointKey, Outcome
 
 
 class SqlJournal:

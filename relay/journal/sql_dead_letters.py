@@ -12,7 +12,8 @@ from relay.journal.many import among, in_parts
 from relay.journal.reviving import revive
 from relay.journal.rows import endpoint_of
 from relay.journal.schema import DEAD, attempts, deliveries, endpoints, messages
-from relay.model import DeliveryState, EndpointKey, MessageOutcome, NoticeKind
+from relay.ledger import NoticeKind
+from relay.model import DeliveryState, EndpointKey, MessageOutcome
 
 _LAST_ATTEMPT = (
     select(func.max(attempts.c.id))

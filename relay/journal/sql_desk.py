@@ -30,13 +30,13 @@ from relay.journal.schema import (
     messages,
     unreadable,
 )
+from relay.ledger import NoticeKind
 from relay.model import (
     AttemptOutcome,
     DeliveryState,
     EndpointKey,
     GateState,
     MessageOutcome,
-    NoticeKind,
     Reason,
     ReceiptState,
     Source,

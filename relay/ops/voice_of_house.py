@@ -19,7 +19,7 @@ from relay.facts import (
     RelayStopped,
     RelayStopping,
 )
-from relay.model import BotCensus
+from relay.ledger import BotCensus
 from relay.ops.metrics import Made, Metrics
 from relay.ops.told import Allowance
 

@@ -15,17 +15,8 @@ from uuid import UUID
 import click
 
 from relay.journal import open_journal
-from relay.model import (
-    Arrival,
-    Attempt,
-    Delivered,
-    Delivery,
-    EndpointKey,
-    Message,
-    Owed,
-    Source,
-    Success,
-)
+from relay.ledger import Arrival, Owed
+from relay.model import Attempt, Delivered, Delivery, EndpointKey, Message, Source, Success
 from relay.ports import Journal
 
 ENDPOINT = EndpointKey("bot", "webhook")

@@ -14,16 +14,14 @@ import yaml
 from relay.cli import execute
 from relay.desk import Desk
 from relay.journal import OpenJournal, open_desk, open_journal
+from relay.ledger import Arrival, Fresh, Owed
 from relay.model import (
-    Arrival,
     Attempt,
     DeadLettered,
     Delivered,
     Delivery,
     EndpointKey,
-    Fresh,
     Message,
-    Owed,
     Postponed,
     Reason,
     Rejected,

@@ -3,7 +3,8 @@
 import pytest
 
 from relay.journal import OpenJournal
-from relay.model import EndpointNote, GateState
+from relay.ledger import EndpointNote
+from relay.model import GateState
 from tests.commands.stage import CRM, NOW, SALES, Stage
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from relay.journal import OpenJournal
-from relay.model import UnreadableFrame
+from relay.ledger import UnreadableFrame
 from tests.commands.stage import CONVERSATION, CRM, LOG, SALES, Stage, uuid
 
 

@@ -6,24 +6,20 @@ from random import Random
 from typing import TypeVar
 
 from relay.journal.memory import MemoryJournal
-from relay.model import (
+from relay.ledger import (
     Arrival,
     Census,
-    DeadLettered,
-    Deferred,
-    Delivery,
     Due,
-    EndpointKey,
     EndpointNote,
     Finished,
     Fresh,
     Notice,
-    Outcome,
     OwedReceipt,
     Recorded,
     Settled,
     UnreadableFrame,
 )
+from relay.model import DeadLettered, Deferred, Delivery, EndpointKey, Outcome
 from relay.ports import JournalUnavailable
 
 T = TypeVar("T")

@@ -3,7 +3,8 @@
 from relay.desk import DeadLetterQuery
 from relay.facts import AttemptEnded, AttemptStarted, GateMoved
 from relay.gate import GatePolicy
-from relay.model import EndpointNote, GateState, Notice, NoticeKind
+from relay.ledger import EndpointNote, Notice, NoticeKind
+from relay.model import GateState
 from relay.retry import RetryPolicy
 from tests.core.couriers import Answer
 from tests.core.samples import BROKEN, CRM, GONE

@@ -13,7 +13,8 @@ from relay.facts import (
 )
 from relay.intake import Intake
 from relay.journal.memory import MemoryJournal
-from relay.model import Delivery, MessageOutcome, Source, UnreadableFrame
+from relay.ledger import UnreadableFrame
+from relay.model import Delivery, MessageOutcome, Source
 from relay.routing import Route, Routing
 from tests.core.disk import Disk
 from tests.core.recorder import Recorder

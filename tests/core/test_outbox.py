@@ -7,7 +7,8 @@ import pytest
 
 from relay.facts import MessageFinished, ReceiptRefused, ReceiptsConfirmed, ReceiptsRetried
 from relay.journal.memory import MemoryJournal
-from relay.model import Arrival, MessageOutcome, ReceiptsFailed, ReceiptsRejected
+from relay.ledger import Arrival
+from relay.model import MessageOutcome, ReceiptsFailed, ReceiptsRejected
 from relay.outbox import LINGER, MAX_BATCH, Outbox
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.disk import Disk

@@ -5,18 +5,8 @@ import asyncio
 import pytest
 
 from relay.journal.memory import MemoryJournal
-from relay.model import (
-    Arrival,
-    Deferred,
-    Delivered,
-    Delivery,
-    Fresh,
-    MessageOutcome,
-    Owed,
-    Postponed,
-    PriorOutcome,
-    Settled,
-)
+from relay.ledger import Arrival, Fresh, Owed, Settled
+from relay.model import Deferred, Delivered, Delivery, MessageOutcome, Postponed, PriorOutcome
 from relay.outcomes import Outcomes
 from tests.core.disk import Disk
 from tests.core.recorder import Recorder

@@ -8,7 +8,8 @@ from relay.facts import (
     MessagesDiscarded,
     OperatorNoticed,
 )
-from relay.model import BotCensus, MessageOutcome
+from relay.ledger import BotCensus
+from relay.model import MessageOutcome
 from relay.retry import RetryPolicy
 from relay.steward import PRUNE_AT_ONCE
 from tests.core.samples import BOT, BROKEN, CRM, LOG, uuid

@@ -13,7 +13,8 @@ from relay.blaze.keystore import Keystore, parse_keystore
 from relay.blaze.link import Patience
 from relay.blaze.listener import Listener
 from relay.facts import Fact
-from relay.model import Message, UnreadableFrame
+from relay.ledger import UnreadableFrame
+from relay.model import Message
 from relay.simulator import Simulator
 
 F = TypeVar("F", bound=Fact)

@@ -5,16 +5,8 @@ from functools import partial
 from random import Random
 
 from relay.desk import DeadLetterQuery
-from relay.model import (
-    Arrival,
-    Delivery,
-    EndpointKey,
-    Outcome,
-    Owed,
-    Reason,
-    Rejected,
-    Transient,
-)
+from relay.ledger import Arrival, Owed
+from relay.model import Delivery, EndpointKey, Outcome, Reason, Rejected, Transient
 from tests.journal.samples import CRM, LOG, dead, delivered, message, postponed, uuid
 
 End = Callable[[Delivery], Outcome]

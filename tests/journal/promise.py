@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from relay.model import Arrival, EndpointKey
+from relay.ledger import Arrival
+from relay.model import EndpointKey
 
 
 @dataclass(slots=True)

@@ -3,22 +3,17 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from relay.ledger import Arrival, Due, Finished, Fresh, Owed, Recorded
 from relay.model import (
-    Arrival,
     Attempt,
     DeadLettered,
     Delivered,
     Delivery,
-    Due,
     EndpointKey,
-    Finished,
-    Fresh,
     Message,
     Outcome,
-    Owed,
     Postponed,
     Reason,
-    Recorded,
     Rejected,
     Source,
     Success,

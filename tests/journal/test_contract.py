@@ -4,21 +4,16 @@ import pytest
 
 from relay.desk import UnreadableRecord
 from relay.journal import OpenJournal
-from relay.model import (
+from relay.ledger import (
     BotCensus,
-    Deferred,
     Duplicate,
     EndpointNote,
     Finished,
     Fresh,
-    GateState,
-    MessageOutcome,
-    PriorOutcome,
-    Reason,
     Settled,
-    Transient,
     UnreadableFrame,
 )
+from relay.model import Deferred, GateState, MessageOutcome, PriorOutcome, Reason, Transient
 from relay.ports import Journal
 from tests.journal.samples import (
     CRM,

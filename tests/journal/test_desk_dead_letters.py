@@ -5,15 +5,12 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from relay.desk import DeadLetter, DeadLetterQuery, Desk, MessageQuery
+from relay.ledger import BotCensus, Finished, Notice, NoticeKind
 from relay.model import (
-    BotCensus,
     Delivery,
     DeliveryState,
     EndpointKey,
-    Finished,
     MessageOutcome,
-    Notice,
-    NoticeKind,
     Outcome,
     PriorOutcome,
     Reason,

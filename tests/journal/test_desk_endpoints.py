@@ -3,7 +3,8 @@
 import pytest
 
 from relay.desk import Desk, EndpointRecord
-from relay.model import EndpointKey, EndpointNote, GateState, Notice, NoticeKind
+from relay.ledger import EndpointNote, Notice, NoticeKind
+from relay.model import EndpointKey, GateState
 from relay.ports import Journal
 from tests.journal.samples import (
     CRM,

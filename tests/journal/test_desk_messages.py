@@ -3,11 +3,11 @@
 import pytest
 
 from relay.desk import AttemptRecord, Desk, MessageQuery, MessageSummary
+from relay.ledger import EndpointNote
 from relay.model import (
     AttemptOutcome,
     Deferred,
     DeliveryState,
-    EndpointNote,
     GateState,
     MessageOutcome,
     Reason,

@@ -23,20 +23,17 @@ from relay.journal import OpenJournal, open_journal
 from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryDesk
 from relay.journal.schema import PENDING, deliveries, lanes
-from relay.model import (
+from relay.ledger import (
     Arrival,
-    Deferred,
-    Delivery,
     Due,
     Duplicate,
-    EndpointKey,
     EndpointNote,
     Fresh,
-    GateState,
     OwedReceipt,
     Recorded,
     UnreadableFrame,
 )
+from relay.model import Deferred, Delivery, EndpointKey, GateState
 from tests.journal.chances import (
     BOTS,
     ENDPOINTS,

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from relay.desk import MessageQuery
 from relay.journal import JournalRefused, open_desk, open_journal
-from relay.model import NoticeKind
+from relay.ledger import NoticeKind
 from tests.journal.relay_process import relay_process
 from tests.journal.samples import (
     CRM,

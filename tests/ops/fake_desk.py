@@ -15,11 +15,11 @@ from relay.desk import (
     MessageSummary,
     UnreadableRecord,
 )
+from relay.ledger import EndpointNote
 from relay.model import (
     AttemptOutcome,
     DeliveryState,
     EndpointKey,
-    EndpointNote,
     GateState,
     MessageOutcome,
     Reason,

@@ -13,7 +13,8 @@ from relay.facts import (
     RelayStopped,
     RelayStopping,
 )
-from relay.model import BotCensus, Census, EndpointKey
+from relay.ledger import BotCensus, Census
+from relay.model import EndpointKey
 from relay.ops.told import BURST
 from relay.ops.voice_of_house import LAGS_KEPT
 from tests.ops.listening import BOT, CRM, Listening

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from relay.lanes import Lanes
-from relay.model import Delivery, Due
+from relay.ledger import Due
+from relay.model import Delivery
 from tests.core.samples import delivery
 
 NOW = 1000.0

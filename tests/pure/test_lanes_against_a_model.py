@@ -12,7 +12,8 @@ from hypothesis.stateful import (
 
 from relay.journal.window import LANE_DEPTH, fit
 from relay.lanes import Lanes, Load
-from relay.model import Delivery, Due
+from relay.ledger import Due
+from relay.model import Delivery
 from tests.core.samples import delivery
 
 NOW = 1000.0

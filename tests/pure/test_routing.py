@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.model import Owed
+from relay.ledger import Owed
 from relay.routing import Route, Routing
 from tests.core.samples import CRM, LOG, message
 

@@ -1,0 +1,157 @@
+"""What the journal is told and what it answers: frozen values, as in `relay.model`."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from relay.model import Delivery, EndpointKey, GateState, Message, MessageOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A delivery to make of an arriving message."""
+
+    endpoint: EndpointKey
+    lane: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as it comes in, with the deliveries that it is owed to.
+
+    With nothing owed, `unwanted_read` decides whether it is marked READ or left alone.
+    """
+
+    message: Message
+    owed: tuple[Owed, ...]
+    unwanted_read: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """The message is new and now in the journal.
+
+    `leading` holds the ids of those deliveries that nothing unfinished precedes in their lane.
+    """
+
+    deliveries: tuple[Delivery, ...]
+    leading: frozenset[int]
+    receipt_owed: bool = False
+    finished: MessageOutcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The journal knows the message already; `receipt_owed` if it now has READ to say again."""
+
+    receipt_owed: bool = False
+
+
+Recorded = Fresh | Duplicate
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Deliveries from the journal, lane by lane in order.
+
+    `whole` names the lanes of which every unfinished delivery is here, `more` says that further
+    lanes are due now, `next_due_at` is when the first of those falls due that are not due yet.
+    """
+
+    deliveries: tuple[Delivery, ...]
+    whole: frozenset[str]
+    more: bool
+    next_due_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a recorded outcome brought about.
+
+    `lane_continues`: its lane still has unfinished deliveries.
+    """
+
+    lane_continues: bool
+    receipt_owed: bool = False
+    finished: MessageOutcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OwedReceipt:
+    """A READ receipt to send; `seq` is the journal's number of the message, ascending."""
+
+    seq: int
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A message that needs nothing more."""
+
+    message_id: str
+    outcome: MessageOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableFrame:
+    """A frame that is no event: kept for inspection, one row per digest."""
+
+    digest: str
+    why: str
+    sample: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointNote:
+    """What a running relay writes down of an endpoint, for the next start and for operators."""
+
+    state: GateState
+    last_error: str | None = None
+    next_probe_at: float | None = None
+    gone_since: float | None = None
+
+
+class NoticeKind(StrEnum):
+    """What an operator did behind a running relay's back."""
+
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    REVIVED = "revived"
+    DISCARDED = "discarded"
+    WAIVED = "waived"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One operator's action for a running relay to take notice of.
+
+    `count` says how many dead letters were revived, discarded or waived.
+    """
+
+    id: int
+    kind: NoticeKind
+    endpoint: EndpointKey
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BotCensus:
+    """One bot's stock, counted in one read of the journal.
+
+    `oldest_unread_at` looks at what is still on its way to READ: dead letters don't count.
+    `imbalance` is received - (finished + pending), from the journal's own tallies; always 0.
+    """
+
+    pending: int
+    oldest_unread_at: float | None
+    receipts_pending: int
+    imbalance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The journal's stock at one moment."""
+
+    bots: dict[str, BotCensus]
+    dead_letters: dict[EndpointKey, int]
+    size_bytes: int
