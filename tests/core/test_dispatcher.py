@@ -188,6 +188,20 @@ async def test_a_probe_is_the_same_delivery_at_growing_intervals() -> None:
         await world.read(first, second)
 
 
+async def test_a_probe_takes_the_oldest_that_is_due() -> None:
+    """Not the one that has been ready longest: who came first gets through first."""
+    gate = GatePolicy(concurrency=1, open_after=1)
+    async with World(Endpoint(CRM, gate=gate)) as world:
+        world.courier.next(CRM, OK, BROKEN)
+        world.courier.usually(CRM, BROKEN)
+        ids = [world.push(n, lane) for n, lane in ((1, "a"), (2, "a"), (3, "b"), (4, "c"))]
+        await world.tell.wait_for(AttemptEnded, count=4)
+        first, second, third, _ = ids
+        assert [first, third, second, second] == world.courier.ids(CRM)
+        world.courier.heal()
+        await world.read(*ids)
+
+
 async def test_a_long_outage_uses_up_the_patience_with_one_message_only() -> None:
     """However long a receiver is away: what was never attempted is charged nothing."""
     async with World(Endpoint(CRM, max_deliveries=50)) as world:
