@@ -15,7 +15,11 @@ _READING, _RUNS, _MEMORY = (
 )
 _OF_RULES = ("tests/pure/test_rules.py",)
 _OF_WINDOW = ("tests/pure/test_window.py",)
-_CONTRACT = ("tests/journal/test_contract.py",)
+_CONTRACT = (
+    "tests/journal/test_contract_receiving.py",
+    "tests/journal/test_contract_settling.py",
+    "tests/journal/test_contract_running.py",
+)
 _MACHINE = ("tests/core/test_read_only_after_success.py",)
 
 MUTANTS = (

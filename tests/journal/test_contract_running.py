@@ -1,0 +1,141 @@
+"""What every journal promises of runs, and of what it holds."""
+
+import pytest
+
+from relay.desk import UnreadableRecord
+from relay.journal import OpenJournal
+from relay.ledger import (
+    BotCensus,
+    EndpointNote,
+    UnreadableFrame,
+)
+from relay.model import GateState, PriorOutcome
+from relay.ports import Journal
+from tests.journal.samples import (
+    CRM,
+    LATER,
+    LOG,
+    NOW,
+    arrival,
+    dead,
+    delivered,
+    due,
+    ids,
+    postponed,
+    receive,
+    uuid,
+)
+
+# --- Runs -----------------------------------------------------------------------------------------
+
+
+async def test_an_unclean_stop_leaves_doubt(journal: Journal) -> None:
+    """After a stop that was not clean every unfinished delivery may have been taken (W3)."""
+    await receive(journal, arrival(1, CRM))
+    assert not await journal.start([CRM, LOG], NOW)
+    (delivery,) = (await due(journal)).deliveries
+    assert PriorOutcome.UNKNOWN is delivery.prior_outcome
+
+
+async def test_a_clean_stop_leaves_none(journal: Journal) -> None:
+    """After a clean stop nothing is doubtful, and numbers go on ascending."""
+    (before,) = await receive(journal, arrival(1, CRM))
+    await journal.stop()
+    assert await journal.start([CRM, LOG], NOW)
+    (after,) = await receive(journal, arrival(2, CRM))
+    assert before.id < after.id
+    assert [PriorOutcome.NONE] * 2 == [
+        delivery.prior_outcome for delivery in (await due(journal)).deliveries
+    ]
+
+
+async def test_a_removed_endpoint_leaves_dead_letters(journal: Journal) -> None:
+    """What is owed to an endpoint that is gone from the settings is kept, and is not READ."""
+    await receive(journal, arrival(1, CRM))
+    await journal.stop()
+    await journal.start([LOG], NOW)
+    assert 1 == (await journal.census()).dead_letters[CRM]
+    assert [] == await journal.owed_receipts("bot", after=0, limit=10)
+
+
+async def test_an_endpoint_that_is_back_gets_what_it_is_owed(journal: Journal) -> None:
+    """A removed endpoint's dead letters revive when it is configured again."""
+    await receive(journal, arrival(1, CRM))
+    for endpoints in ([LOG], [CRM, LOG]):
+        await journal.stop()
+        await journal.start(endpoints, NOW)
+    assert [uuid(1)] == ids(await due(journal))
+    assert BotCensus(1, NOW + 1, 0, 0) == (await journal.census()).bots["bot"]
+
+
+async def test_notes_of_an_endpoint_are_kept(journal: Journal) -> None:
+    """What a relay writes of an endpoint is there for the next start."""
+    assert EndpointNote(GateState.CLOSED) == await journal.endpoint_note(CRM)
+    note = EndpointNote(GateState.OPEN, "http_5xx, status 500", LATER, NOW)
+    await journal.note_endpoint(CRM, note)
+    assert note == await journal.endpoint_note(CRM)
+
+
+async def test_unreadable_frames_are_kept_once(opened: OpenJournal, journal: Journal) -> None:
+    """The same frame again is counted, not kept twice; the last seen comes first."""
+    frame = UnreadableFrame("digest", "not gzip", b"\x00\xff")
+    await journal.keep_unreadable("bot", frame, NOW)
+    await journal.keep_unreadable("other", frame, NOW + 1)
+    await journal.keep_unreadable("bot", frame, NOW + 2)
+    kept = UnreadableRecord("bot", "digest", "not gzip", 2, NOW, NOW + 2, b"\x00\xff")
+    others = UnreadableRecord("other", "digest", "not gzip", 1, NOW + 1, NOW + 1, b"\x00\xff")
+    assert [kept, others] == await opened.desk.unreadable(None, 10)
+    assert [kept] == await opened.desk.unreadable(None, 1)
+    assert [others] == await opened.desk.unreadable("other", 10)
+
+
+async def test_unreadable_frames_are_bounded(
+    opened: OpenJournal, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bot that is sent rubbish for ever keeps only the last of it."""
+    for module in ("relay.journal.keeping", "relay.journal.memory"):
+        monkeypatch.setattr(f"{module}.MAX_UNREADABLE", 2)
+    for number in range(4):
+        frame = UnreadableFrame(f"digest {number}", "not gzip", b"")
+        await journal.keep_unreadable("bot", frame, NOW + number)
+    kept = await opened.desk.unreadable("bot", 10)
+    assert ["digest 3", "digest 2"] == [record.digest for record in kept]
+
+
+# --- Stock ----------------------------------------------------------------------------------------
+
+
+async def test_the_census_balances(journal: Journal) -> None:
+    """Received is finished plus pending, whatever has happened."""
+    one, two, three, _ = await receive(
+        journal, *(arrival(n, CRM, lane=f"l{n}") for n in (1, 2, 3, 4))
+    )
+    await journal.record([arrival(5), arrival(6, unwanted_read=False)])
+    await journal.settle([delivered(one), dead(two), postponed(three, LATER)], NOW)
+    census = await journal.census()
+    assert BotCensus(4, NOW + 1, 2, 0) == census.bots["bot"]
+    assert {CRM: 1, LOG: 0} == census.dead_letters
+    assert census.size_bytes > 0
+
+
+async def test_the_oldest_unread_ignores_what_needs_an_operator(journal: Journal) -> None:
+    """Only what is still on its way to READ counts as unread."""
+    one, _, two, _ = await receive(journal, arrival(1, CRM, LOG), arrival(2, CRM, LOG))
+    await journal.settle([dead(one)], NOW)
+    assert NOW + 2 == (await journal.census()).bots["bot"].oldest_unread_at
+    await journal.settle([dead(two)], NOW)
+    assert (await journal.census()).bots["bot"].oldest_unread_at is None
+
+
+async def test_finished_messages_are_pruned_and_no_others(journal: Journal) -> None:
+    """Pruning removes what finished before, in small groups, and never a dead letter."""
+    deliveries = await receive(journal, *(arrival(n, CRM, lane=f"l{n}") for n in range(1, 6)))
+    await journal.settle([delivered(delivery) for delivery in deliveries[:3]], NOW)
+    await journal.settle([dead(deliveries[3])], NOW)
+    owed = await journal.owed_receipts("bot", after=0, limit=2)
+    seqs = [receipt.seq for receipt in owed]
+    await journal.settle_receipts("bot", confirmed=seqs, refused=[], now=NOW)
+    assert 0 == await journal.prune(NOW, limit=10)
+    assert [1, 1, 0] == [await journal.prune(LATER, limit=1) for _ in range(3)]
+    assert 1 == (await journal.census()).dead_letters[CRM]
+    assert BotCensus(2, NOW + 3, 1, 0) == (await journal.census()).bots["bot"]
