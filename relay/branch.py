@@ -16,7 +16,7 @@ from relay.facts import Telemetry
 from relay.gate import Gate, GatePolicy
 from relay.intake import Intake
 from relay.ledger import EndpointNote
-from relay.model import Delivery, EndpointKey, GateState, Message
+from relay.model import EndpointKey, GateState, Message
 from relay.outbox import Outbox
 from relay.outcomes import Outcomes
 from relay.ports import Clock, Journal
@@ -50,10 +50,6 @@ class Branch:
     intake: Intake
     outbox: Outbox
     dispatchers: dict[EndpointKey, Dispatcher]
-
-    def offer(self, delivery: Delivery, *, leads: bool) -> None:
-        """Hand a journaled delivery to its endpoint."""
-        self.dispatchers[delivery.endpoint].offer(delivery, leads=leads)
 
 
 async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:

@@ -89,7 +89,7 @@ class Steward:
         if (dispatcher := self._dispatchers.get(notice.endpoint)) is not None:
             dispatcher.notice(notice)
         bot = notice.endpoint.bot
-        if notice.kind is NoticeKind.DISCARDED:
+        if notice.kind in (NoticeKind.DISCARDED, NoticeKind.WAIVED) and notice.count:
             self._telemetry(MessagesDiscarded(bot, notice.count))
         if notice.kind is NoticeKind.WAIVED and bot in self._receipt_owed:
             self._receipt_owed[bot]()

@@ -16,7 +16,8 @@ from relay.journal.rules import (
     RECEIPTED,
     REMOVED,
 )
-from relay.journal.window import LANE_DEPTH, fit
+from relay.journal.window import fit
+from relay.lanes import LANE_DEPTH
 from relay.ledger import (
     Arrival,
     BotCensus,

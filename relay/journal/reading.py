@@ -21,7 +21,8 @@ from relay.journal.schema import (
     notices,
     tallies,
 )
-from relay.journal.window import LANE_DEPTH, fit
+from relay.journal.window import fit
+from relay.lanes import LANE_DEPTH
 from relay.ledger import BotCensus, Census, Due, EndpointNote, Notice, NoticeKind, OwedReceipt
 from relay.model import Delivery, DeliveryState, EndpointKey, GateState, ReceiptState
 

@@ -6,8 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-LANE_DEPTH = 32
-"""So many deliveries of one lane are read at once; more would keep other lanes out."""
+from relay.lanes import LANE_DEPTH
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from relay.journal.window import LANE_DEPTH, fit
-from relay.lanes import Lanes, Load
+from relay.journal.window import fit
+from relay.lanes import LANE_DEPTH, Lanes, Load
 from relay.ledger import Due
 from relay.model import Delivery
 from tests.core.samples import delivery
