@@ -39,11 +39,12 @@ bench: $(SETUP) ## Measure messages per second and CPU time per message
 	$(BIN)/python -m tests.bench
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 lock: $(SETUP) ## Renew the lock files
-	$(LOCK) --upgrade -o requirements.lock
-	$(LOCK) --upgrade --extra dev -o tests/requirements.lock
+	$(LOCK) --upgrade pyproject.toml -o requirements.lock
+	$(LOCK) --upgrade pyproject.toml --extra dev -o tests/requirements.lock
+	$(LOCK) --upgrade --group build -o deploy/container/build.lock
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

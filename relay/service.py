@@ -24,6 +24,7 @@ from relay.ops.logs import LogFormat, configure_logging
 from relay.ops.metrics import Metrics
 from relay.ops.server import Address, Server
 from relay.ops.telemetry import Voice, broadcast
+from relay.ops.volume import free_bytes
 from relay.outcomes import Outcomes
 from relay.ports import Clock, JournalUnavailable
 from relay.steward import Steward, last_notice
@@ -64,6 +65,9 @@ class Service:
         self._health = Health(bots, ready_grace=settings.ready_grace)
         self._tell = broadcast(self._health.note, voice, *follow)
         self._stop_asked = asyncio.Event()
+        metrics.ready.set_function(lambda: self._health.ready().ok)
+        if (journal := settings.journal_file) is not None:
+            metrics.journal_free.set_function(lambda: free_bytes(journal))
         self.address: Address | None = None
 
     @property

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from relay.commands.failure import Failure, WrongUsage
 from relay.commands.kinds import COUNT, FILE, RATE, Kind
+from relay.commands.serving import until_terminated, write_new
 from relay.config.addresses import LISTEN, Listen, parse_listen
 from relay.simulator.command import serve
 from relay.simulator.journal import Ack, Connect, Entry, Request, Violation
@@ -31,7 +31,12 @@ _ADDRESS = Kind(LISTEN, parse_listen)
     help="Where to serve the socket and the HTTP API.",
 )
 @click.option("--keystore", type=FILE, metavar="FILE", help="The bot; default: a new one, printed.")
-@click.option("--write-keystore", type=FILE, metavar="FILE", help="Make a new bot's keystore.")
+@click.option(
+    "--write-keystore",
+    type=FILE,
+    metavar="FILE",
+    help="Make a new bot's keystore, unless FILE is there.",
+)
 @click.option("--rate", type=RATE, metavar="R", default="1", help="Messages a second; default 1.")
 @click.option("--messages", type=COUNT, metavar="N", help="How many; default: without end.")
 def command(
@@ -44,10 +49,8 @@ def command(
     """Serve a local Blaze and the HTTP API that goes with it until Ctrl-C."""
     if keystore and write_keystore:
         raise WrongUsage("--write-keystore: expected alone, since --keystore names one")
-    bot = _read(keystore) if keystore else make_keystore()
-    if write_keystore:
-        _write(write_keystore, bot)
     path = keystore or write_keystore
+    bot = _read_or_write(write_keystore) if write_keystore else _read(keystore)
     serving = serve(
         listen.host,
         listen.port,
@@ -59,34 +62,39 @@ def command(
         on_entry=_print_entry,
     )
     try:
-        asyncio.run(serving)
+        asyncio.run(until_terminated(serving))
     except OSError as error:
         raise Failure(f"--listen: '{listen}': {error.strerror or error}") from None
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """Read a keystore of any family."""
+def _read_or_write(path: Path) -> Mapping[str, Any]:
+    """Make a keystore; one that is there already is used, so that a second start is as the first.
+
+    It is written for its owner's eyes only.
+    """
+    bot = make_keystore()
+    try:
+        write_new(path, json.dumps(bot, indent=2))
+    except FileExistsError:
+        return _read(path, "--write-keystore")
+    except (OSError, ValueError) as error:
+        raise Failure(f"--write-keystore: '{path}': can't be written ({error})") from None
+    return bot
+
+
+def _read(path: Path | None, option: str = "--keystore") -> Mapping[str, Any]:
+    """Read a keystore of any family; without one, make one."""
+    if path is None:
+        return make_keystore()
     try:
         keystore = json.loads(path.read_text(encoding="utf-8"))
         Bot.of(keystore)
     except OSError as error:
         why = error.strerror or "unusable"
-        raise WrongUsage(f"--keystore: '{path}': expected a readable file ({why})") from None
+        raise WrongUsage(f"{option}: '{path}': expected a readable file ({why})") from None
     except (ValueError, LookupError, TypeError, AttributeError):
-        raise WrongUsage(f"--keystore: '{path}': expected a keystore in JSON") from None
+        raise WrongUsage(f"{option}: '{path}': expected a keystore in JSON") from None
     return dict(keystore)
-
-
-def _write(path: Path, keystore: Mapping[str, Any]) -> None:
-    """Write a keystore for its owner's eyes only; one that is there already is kept."""
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(keystore, file, indent=2)
-    except FileExistsError:
-        text = "exists; expected a new file, or --keystore to use this one"
-        raise WrongUsage(f"--write-keystore: '{path}': {text}") from None
-    except (OSError, ValueError) as error:
-        raise Failure(f"--write-keystore: '{path}': can't be written ({error})") from None
 
 
 def _announce(simulator: Simulator, keystore: Path | None) -> None:

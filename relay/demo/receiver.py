@@ -45,22 +45,35 @@ Refuses = Callable[[Visit], bool]
 
 def now_and_then(messages: int) -> Refuses:
     """Be busy for one message in 20, at its first attempt: 10 times in `messages` at most."""
-    every = max(_EVERY, -(-messages // _MOST_REFUSALS))
+    return one_in(max(_EVERY, -(-messages // _MOST_REFUSALS)))
+
+
+def one_in(every: int) -> Refuses:
+    """Be busy for one message in so many, at its first attempt."""
     return lambda visit: visit.attempt == 1 and visit.number % every == every // 2
 
 
 class Receiver:
-    """Serves one webhook on a loopback port while it is entered.
+    """Serves one webhook while it is entered; port 0 stands for any that is free.
 
-    `taken` holds the ids of what it has answered 2xx; the rest are counts of requests.
+    `taken` holds the ids of what it has answered 2xx; the rest are counts of requests. Entering
+    raises OSError if the address can't be listened on.
     """
 
-    def __init__(self, secret: str, *, refuses: Refuses, on_visit: Callable[[Visit], None]) -> None:
+    def __init__(
+        self,
+        secret: str,
+        *,
+        refuses: Refuses,
+        on_visit: Callable[[Visit], None],
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self._webhook = Webhook(secret)
         self._refuses = refuses
         self._on_visit = on_visit
         self._waiting: dict[str, tuple[int, int]] = {}
-        self._port = 0
+        self._host, self._port = host, port
         self.taken: set[str] = set()
         self.verified = self.forged = self.refused = self.duplicates = 0
         app = web.Application()
@@ -70,7 +83,8 @@ class Receiver:
     @property
     def url(self) -> str:
         """The webhook's URL."""
-        return f"http://127.0.0.1:{self._port}{PATH}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}{PATH}"
 
     def has_taken(self, message_id: str) -> bool:
         """Say whether a message was answered 2xx."""
@@ -78,7 +92,11 @@ class Receiver:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
         self._port = self._runner.addresses[0][1]
         return self
 

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
 
 from relay import __version__
 from relay.config import Settings, load_settings
@@ -20,9 +19,7 @@ from relay.ops.telemetry import Voice
 from relay.service import Service
 from relay.simulator import CAST, Simulator
 from relay.simulator.people import contact_conversation
-from relay.webhook.signature import new_secret
-
-_SECRET_BYTES: Final = 32
+from relay.webhook.signature import SECRET_BYTES, new_secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ async def set_stage(closing: AsyncExitStack, *, refuses: Refuses, on_change: OnC
     folder = closing.enter_context(TemporaryDirectory(prefix="relay-demo-"))
     simulator = await closing.enter_async_context(Simulator())
     board = Board(_conversations(simulator), on_change)
-    secret = new_secret(secrets.token_bytes(_SECRET_BYTES))
+    secret = new_secret(secrets.token_bytes(SECRET_BYTES))
     receiver = Receiver(secret, refuses=refuses, on_visit=board.visit)
     await closing.enter_async_context(receiver)
     simulator.journal.observer = board.witness

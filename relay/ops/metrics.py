@@ -1,5 +1,6 @@
 """The metric series of interface.md 6, on a registry of their own."""
 
+import math
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -191,6 +192,13 @@ class Metrics:
         self.journal_bytes = Gauge(
             "relay_journal_bytes", "The journal's size on disk.", registry=registry
         )
+        self.journal_free = Gauge(
+            "relay_journal_free_bytes",
+            "Free on the journal's volume; NaN for one in memory.",
+            registry=registry,
+        )
+        self.journal_free.set(math.nan)
+        self.ready = Gauge("relay_ready", "1 while /readyz answers 200.", registry=registry)
         self.loop_lag = Gauge(
             "relay_event_loop_lag_seconds",
             "How late the event loop was, at worst, in the last half minute.",

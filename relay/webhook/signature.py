@@ -16,6 +16,9 @@ ASYMMETRIC = "whsk_"
 SHORTEST = 24
 LONGEST = 64
 
+SECRET_BYTES = 32
+"""Of a new one: as many as SHA-256 has."""
+
 _SEED = 32
 _SEED_AND_PUBLIC = 64
 

@@ -1,5 +1,6 @@
 """The numbers in /metrics are those that Mixin and the receivers saw."""
 
+import shutil
 from pathlib import Path
 
 import tests
@@ -101,6 +102,7 @@ async def test_the_stock_agrees_and_nothing_goes_astray(house: House) -> None:
         return metrics.value("relay_journal_bytes") > 0
 
     await house.eventually(counted, "the census")
+    assert 0 < metrics.value("relay_journal_free_bytes") <= shutil.disk_usage(house.directory).total
     assert 1 == metrics.value("relay_messages_pending", bot=BOT)
     assert 1 == metrics.value("relay_dead_letters", bot=BOT, endpoint="crm")
     assert 0 == metrics.value("relay_receipts_pending", bot=BOT)

@@ -18,6 +18,7 @@ async def turns_ready(house: House, relay: RelayProcess, status: int) -> Probe:
 
     await house.eventually(looks, f"/readyz to answer {status}")
     assert 200 == (await relay.alive()).status
+    assert float(status == 200) == (await relay.metrics()).value("relay_ready")
     return found
 
 

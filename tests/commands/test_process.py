@@ -7,12 +7,16 @@ import socket
 import stat
 import subprocess
 import sys
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from relay.webhook.signature import Signer
 from tests.commands.stage import Stage
 
 ROOT = str(Path(__file__).parents[2])
@@ -46,6 +50,15 @@ def finish(*arguments: str, cwd: Path, **more: str) -> subprocess.CompletedProce
     with process(*arguments, cwd=cwd, **more) as running:
         out, err = running.communicate()
         return subprocess.CompletedProcess(arguments, running.returncode, out, err)
+
+
+def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers)) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code
 
 
 @pytest.mark.parametrize(
@@ -90,6 +103,61 @@ def test_the_simulator_serves_until_interrupted(tmp_path: Path) -> None:
     assert 0o600 == stat.S_IMODE(path.stat().st_mode)
     assert {"app_id", "session_id", "session_private_key"} <= json.loads(path.read_text()).keys()
     assert (130, "") == (running.returncode, err)
+
+
+def test_the_simulator_starts_again_with_the_keystore_that_it_made(tmp_path: Path) -> None:
+    """A second start is as the first one, and SIGTERM is a good end."""
+    path = tmp_path / "keystore.json"
+    options = ["--listen", "127.0.0.1:0", "--write-keystore", "keystore.json", "--rate", "0"]
+    made = []
+    for _ in range(2):
+        with process("simulator", *options, cwd=tmp_path) as running:
+            assert running.stdout is not None
+            lines = [running.stdout.readline() for _ in range(3)]
+            running.send_signal(signal.SIGTERM)
+            _, err = running.communicate()
+        assert "RELAY_KEYSTORE_FILE=keystore.json\n" == lines[2]
+        assert (0, "") == (running.returncode, err)
+        made.append(path.read_text())
+    assert made[0] == made[1]
+
+
+def test_the_receiver_verifies_what_a_relay_sends(tmp_path: Path) -> None:
+    """It makes a secret for its owner only, says where it is, and prints what it takes."""
+    path = tmp_path / "secret"
+    with process(
+        "receiver",
+        "--listen",
+        "127.0.0.1:0",
+        "--write-secret",
+        "secret",
+        "--busy",
+        "2",
+        cwd=tmp_path,
+    ) as running:
+        assert running.stdout is not None
+        url = running.stdout.readline().removeprefix("RELAY_WEBHOOK_URLS=").strip()
+        assert "RELAY_WEBHOOK_SECRET_FILE=secret\n" == running.stdout.readline()
+        body = b'{"data":{"content":"hello"}}'
+        signer = Signer.parse(path.read_text())
+        for message_id, signature, status, told in (
+            ("m-1", "v1,AAAA", 401, None),
+            ("m-1", None, 503, "busy m-1 hello\n"),
+            ("m-1", None, 204, "took m-1 hello\n"),
+            ("m-2", None, 204, "took m-2 hello\n"),
+        ):
+            now = int(time.time())
+            headers = {
+                "webhook-id": message_id,
+                "webhook-timestamp": str(now),
+                "webhook-signature": signature or signer.sign(message_id, now, body),
+            }
+            assert status == _post(url, body, headers)
+            assert told is None or told == running.stdout.readline()
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate()
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    assert (0, "") == (running.returncode, err)
 
 
 def test_a_closed_pipe_is_quiet(stage: Stage) -> None:

@@ -40,6 +40,8 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_dead_letters": ("gauge", ENDPOINT),
     "relay_journal_commit_seconds": ("histogram", set()),
     "relay_journal_bytes": ("gauge", set()),
+    "relay_journal_free_bytes": ("gauge", set()),
+    "relay_ready": ("gauge", set()),
     "relay_conservation_imbalance": ("gauge", BOT),
     "relay_event_loop_lag_seconds": ("gauge", set()),
     "relay_build_info": ("info", {"version", "python"}),
