@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 
-.PHONY: help demo test lint prove mutants bench lock clean
+.PHONY: help demo test lint prove container-test mutants bench lock clean
 
 help: ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 $(SETUP): pyproject.toml tests/requirements.lock
 	$(PYTHON) -m venv $(VENV)
@@ -21,7 +21,7 @@ demo: $(SETUP) ## See messages go from a Blaze server through the relay to a web
 	$(BIN)/relay demo
 
 test: $(SETUP) lint ## Lint, type-check and test
-	$(BIN)/python -m pytest -n 2 -m "not prove"
+	$(BIN)/python -m pytest -n 2 -m "not prove and not container"
 
 lint: $(SETUP) ## Check style, types and the walls between the floors
 	$(BIN)/ruff check .
@@ -30,7 +30,11 @@ lint: $(SETUP) ## Check style, types and the walls between the floors
 	$(BIN)/lint-imports --no-cache
 
 prove: $(SETUP) ## Run the long proofs as well
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 -m "not container"
+
+container-test: $(SETUP) ## Build the image, bring the compose file up, and try it on a container engine
+	$(BIN)/python -m pip install --quiet --require-hashes -r tests/deploy/container.lock
+	$(BIN)/python -m pytest -m container tests/deploy
 
 mutants: $(SETUP) ## Break the core on purpose, and see that the tests notice
 	$(BIN)/python -m tests.mutants
@@ -45,6 +49,7 @@ lock: $(SETUP) ## Renew the lock files
 	$(LOCK) --upgrade pyproject.toml -o requirements.lock
 	$(LOCK) --upgrade pyproject.toml --extra dev -o tests/requirements.lock
 	$(LOCK) --upgrade --group build -o deploy/container/build.lock
+	$(LOCK) --upgrade --group container -o tests/deploy/container.lock
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

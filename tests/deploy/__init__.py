@@ -1,0 +1,1 @@
+"""What is shipped for operators, tried as they would use it."""
