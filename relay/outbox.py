@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from relay.facts import (
@@ -36,7 +36,26 @@ class _Round:
 
     confirmed: list[OwedReceipt] = field(default_factory=list)
     refused: list[OwedReceipt] = field(default_factory=list)
-    failed: list[tuple[int, ReceiptsFailed]] = field(default_factory=list)
+    failed: list[tuple[Sequence[OwedReceipt], ReceiptsFailed]] = field(default_factory=list)
+
+    def add(self, other: "_Round") -> None:
+        """Take in what became of more receipts."""
+        self.confirmed += other.confirmed
+        self.refused += other.refused
+        self.failed += other.failed
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether nothing got through."""
+        return not self.confirmed and not self.refused
+
+
+@dataclass(slots=True)
+class _Aside:
+    """A receipt that fails alone while others get through: it waits without them."""
+
+    failures: int
+    until: float
 
 
 class Outbox:
@@ -65,6 +84,7 @@ class Outbox:
         self._closing = asyncio.Event()
         self._batch = MAX_BATCH
         self._failures = 0
+        self._aside: dict[int, _Aside] = {}
 
     def receipt_owed(self) -> None:
         """Note that the journal owes one more receipt."""
@@ -86,11 +106,15 @@ class Outbox:
             await _wait(self._batch_full, LINGER)
             last = self._closing.is_set()
             self._start_count()
-            wait = await self._send_all()
+            outcome = await self._send_all()
+            rest = self._trouble() if outcome is None else self._learn(outcome)
             if last:
                 return
-            if wait is not None:
-                await _wait(self._closing, wait)
+            if rest is not None:
+                await _wait(self._closing, rest)
+                self._owed.set()
+            elif self._aside:
+                await _wait(self._owed, self._until_next_aside())
                 self._owed.set()
 
     def _start_count(self) -> None:
@@ -99,9 +123,9 @@ class Outbox:
             self._owed.clear()
             self._batch_full.clear()
 
-    async def _send_all(self) -> float | None:
-        """Go once through everything owed; answers how long to wait if something failed."""
-        after, failed, more = 0, list[tuple[int, ReceiptsFailed]](), True
+    async def _send_all(self) -> _Round | None:
+        """Go once through everything owed; None if the journal was in trouble."""
+        whole, after, more = _Round(), 0, True
         batch, in_vain = self._batch, 0
         try:
             while more:
@@ -109,24 +133,33 @@ class Outbox:
                 page = await self._journal.owed_receipts(self._bot, after=after, limit=limit)
                 outcome = await self._send(page, batch)
                 await self._settle(outcome)
-                failed += outcome.failed
-                in_vain = 0 if outcome.confirmed or outcome.refused else in_vain + len(page)
+                whole.add(outcome)
+                in_vain = in_vain + len(outcome.failed) * batch if outcome.in_vain else 0
                 # A short page was the last: what has come since waits for others to share its
                 # batch. And when nothing gets through, the rest would fail likewise.
                 more = len(page) == limit and in_vain < MAX_BATCH
                 after = page[-1].seq if page else after
                 batch = batch if outcome.failed else min(MAX_BATCH, 2 * batch)
         except JournalUnavailable:
-            self._failures += 1
-            return self._wait_after([])
-        return self._learn(failed)
+            return None
+        return whole
 
     async def _send(self, page: Sequence[OwedReceipt], size: int) -> _Round:
         outcome = _Round()
         async with asyncio.TaskGroup() as batches:
-            for start in range(0, len(page), size):
-                batches.create_task(self._send_batch(page[start : start + size], outcome))
+            for batch in self._batches(page, size):
+                batches.create_task(self._send_batch(batch, outcome))
         return outcome
+
+    def _batches(self, page: Sequence[OwedReceipt], size: int) -> Iterator[Sequence[OwedReceipt]]:
+        """Batch a page: what was put aside goes alone, and not before its time."""
+        now = self._clock()
+        usual = [receipt for receipt in page if receipt.seq not in self._aside]
+        for start in range(0, len(usual), size):
+            yield usual[start : start + size]
+        for receipt in page:
+            if receipt.seq in self._aside and self._aside[receipt.seq].until <= now:
+                yield [receipt]
 
     async def _send_batch(self, batch: Sequence[OwedReceipt], outcome: _Round) -> None:
         """Send one batch; split it on a final error until the bad id stands alone."""
@@ -142,7 +175,7 @@ class Outbox:
                 await self._send_batch(batch[:half], outcome)
                 await self._send_batch(batch[half:], outcome)
             case ReceiptsFailed():
-                outcome.failed.append((len(batch), verdict))
+                outcome.failed.append((batch, verdict))
 
     async def _settle(self, outcome: _Round) -> None:
         if not outcome.confirmed and not outcome.refused:
@@ -159,17 +192,48 @@ class Outbox:
         for message in finished:
             self._telemetry(MessageFinished(self._bot, message.message_id, message.outcome))
 
-    def _learn(self, failed: list[tuple[int, ReceiptsFailed]]) -> float | None:
+    def _learn(self, outcome: _Round) -> float | None:
+        """Answer how long to send nothing at all; None if Mixin takes receipts."""
+        for receipt in (*outcome.confirmed, *outcome.refused):
+            self._aside.pop(receipt.seq, None)
+        failed = [one for one in outcome.failed if not self._put_aside(*one, outcome)]
         if not failed:
             self._failures, self._batch = 0, MAX_BATCH
             return None
         self._failures += 1
-        if self._failures >= _SHRINK_AFTER:
-            self._batch = max(1, self._batch // 2)
-        wait = self._wait_after([failure for _, failure in failed])
-        count = sum(size for size, _ in failed)
+        largest = max(len(batch) for batch, _ in failed)
+        if self._failures >= _SHRINK_AFTER or not outcome.in_vain:
+            self._batch = max(1, min(self._batch, largest) // 2)
+        return self._retried(failed, self._wait_after([failure for _, failure in failed]))
+
+    def _put_aside(
+        self, batch: Sequence[OwedReceipt], failure: ReceiptsFailed, outcome: _Round
+    ) -> bool:
+        """Put a receipt aside that fails alone while others get through, so that it delays none."""
+        seq = batch[0].seq
+        known = self._aside.get(seq)
+        if known is None and (len(batch) > 1 or outcome.in_vain or failure.unauthorized):
+            return False
+        failures = 1 + (known.failures if known else 0)
+        wait = backoff(failures, first=_FIRST_WAIT, longest=_LONGEST_WAIT, jitter=self._jitter())
+        wait = max(wait, failure.retry_after or 0.0)
+        self._aside[seq] = _Aside(failures, self._clock() + wait)
+        self._retried([(batch, failure)], wait)
+        return True
+
+    def _until_next_aside(self) -> float:
+        return max(0.0, min(aside.until for aside in self._aside.values()) - self._clock())
+
+    def _retried(
+        self, failed: Sequence[tuple[Sequence[OwedReceipt], ReceiptsFailed]], wait: float
+    ) -> float:
+        count = sum(len(batch) for batch, _ in failed)
         self._telemetry(ReceiptsRetried(self._bot, count, failed[0][1].detail, wait))
         return wait
+
+    def _trouble(self) -> float:
+        self._failures += 1
+        return self._wait_after([])
 
     def _wait_after(self, failed: Sequence[ReceiptsFailed]) -> float:
         first, longest, jitter = _FIRST_WAIT, _LONGEST_WAIT, self._jitter()

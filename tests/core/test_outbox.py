@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.disk import Disk
 from tests.core.recorder import PATIENCE, Recorder, confirmed_ids, until_all
 from tests.core.samples import BOT, message, uuid
-from tests.core.virtual_time import EPOCH
+from tests.core.virtual_time import EPOCH, wall_clock
 
 FAILED = ReceiptsFailed("500")
 REJECTED = ReceiptsRejected(10002, "bad id")
@@ -54,7 +55,8 @@ async def stage(*, owed: int = 0, jitter: float = 1.0, takes: float = 0.05) -> S
     disk, mixin, tell = Disk(MemoryJournal()), FakeAcknowledger(takes), Recorder()
     await disk.start([], EPOCH)
     await disk.record([Arrival(message(n), (), unwanted_read=True) for n in range(owed)])
-    outbox = Outbox(BOT, disk, mixin, telemetry=tell, clock=lambda: EPOCH, jitter=lambda: jitter)
+    clock = wall_clock(asyncio.get_running_loop())
+    outbox = Outbox(BOT, disk, mixin, telemetry=tell, clock=clock, jitter=lambda: jitter)
     return Stage(disk, mixin, tell, outbox, asyncio.create_task(outbox.run()))
 
 
@@ -248,6 +250,43 @@ async def test_ids_that_always_fail_hold_up_nobody(count: int) -> None:
     await on.read(later, within=300.0)
     on.mixin.heal()
     await on.read(*(uuid(n) for n in range(count)))
+    await on.end()
+
+
+async def test_an_id_that_always_fails_is_put_aside() -> None:
+    """Once it stands alone, it waits by itself, a minute at most, and others go at once."""
+    on = await stage()
+    on.mixin.cursed = {uuid(1)}
+    await on.owe(1, 2, 3)
+    await on.read(uuid(2), uuid(3), within=20.0)
+    for number in range(10, 20):
+        (later,) = await on.owe(number)
+        await on.read(later, within=LINGER + 0.1)
+        await asyncio.sleep(30.0)
+    tried = [at for at, batch in on.mixin.batches if batch == (uuid(1),)]
+    gaps = [round(after - before) for before, after in pairwise(tried)]
+    assert [60, 60] == gaps[-2:]
+    on.mixin.heal()
+    await on.read(uuid(1), within=61.0)
+    await on.end()
+
+
+async def test_an_id_that_is_aside_is_tried_alone() -> None:
+    """It never spoils a batch again, and is forgotten once it got through."""
+    on = await stage()
+    on.mixin.cursed = {uuid(1)}
+    await on.owe(1, 2, 3)
+    await on.read(uuid(2), uuid(3), within=20.0)
+    aside = len(on.mixin.batches)
+    for number in range(10, 100):
+        await on.owe(number)
+        await asyncio.sleep(1.0)
+    assert [] == [ids for _, ids in on.mixin.batches[aside:] if uuid(1) in ids and len(ids) > 1]
+    on.mixin.heal()
+    await on.read(uuid(1), within=61.0)
+    batches = len(on.mixin.batches)
+    await asyncio.sleep(200.0)
+    assert batches == len(on.mixin.batches)
     await on.end()
 
 

@@ -131,9 +131,25 @@ MUTANTS = (
     Mutant(
         "failure-counts-as-confirmed",
         _OUTBOX,
-        "outcome.failed.append((len(batch), verdict))",
+        "outcome.failed.append((batch, verdict))",
         "outcome.confirmed += batch",
         "a receipt that Mixin has not taken would never be sent again",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "a-cursed-id-is-never-put-aside",
+        _OUTBOX,
+        "        self._aside[seq] = _Aside(failures, self._clock() + wait)\n",
+        "        return False\n",
+        "one id that always fails would delay every other READ",
+        _OF_OUTBOX,
+    ),
+    Mutant(
+        "what-is-aside-shares-a-batch",
+        _OUTBOX,
+        "if receipt.seq not in self._aside]",
+        "]",
+        "one id that always fails would spoil its batch again and again",
         _OF_OUTBOX,
     ),
     Mutant(
@@ -211,7 +227,7 @@ MUTANTS = (
     Mutant(
         "bad-batch-is-never-made-smaller",
         _OUTBOX,
-        "self._batch = max(1, self._batch // 2)",
+        "self._batch = max(1, min(self._batch, largest) // 2)",
         "pass",
         "one id without a final error would hold up ninety-nine",
         _OF_OUTBOX,
