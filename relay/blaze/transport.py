@@ -7,6 +7,8 @@ from ssl import SSLContext
 
 import aiohttp
 
+from relay.tls import system_trust
+
 # A longer pause than this is a misunderstanding.
 LONGEST_RETRY_AFTER = 3600.0
 
@@ -23,11 +25,14 @@ _REDIRECTS = frozenset(
 
 
 def open_session(
-    *, ssl: SSLContext | bool = True, user_agent: str = "blaze-relay"
+    *, ssl: SSLContext | None = None, user_agent: str = "blaze-relay"
 ) -> aiohttp.ClientSession:
-    """Open the HTTP client for one bot's socket and API calls; whoever opens it closes it."""
+    """Open the HTTP client for one bot's socket and API calls; whoever opens it closes it.
+
+    Without `ssl` the system's authorities are trusted.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=ssl),
+        connector=aiohttp.TCPConnector(ssl=ssl or system_trust()),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": user_agent},
         middlewares=(once,),

@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from relay.desk import Desk
+from relay.facts import AdminRefused, Telemetry
 from relay.ops.admin_document import openapi
 from relay.ops.admin_operations import OPERATIONS, Asked, NotKnown, Office, Operation
 from relay.ops.problem import Mistake, problem
@@ -18,11 +19,13 @@ RETRY_AFTER = "5"
 """Seconds; a disk in trouble is not helped by asking sooner."""
 
 
-def admin_app(desk: Desk, token: str, *, clock: Clock, version: str) -> web.Application:
+def admin_app(
+    desk: Desk, token: str, *, tell: Telemetry, clock: Clock, version: str
+) -> web.Application:
     """Make the API that `relay.ops.server.Server` serves under `/api`. An empty token is a bug."""
     if not token:
         raise ValueError("an admin API without a token")
-    app = web.Application(middlewares=[_bearer(token)])
+    app = web.Application(middlewares=[_bearer(token, tell)])
     office = Office(desk, clock)
     for operation in OPERATIONS:
         app.router.add_route(operation.method, f"/v1{operation.path}", _serving(operation, office))
@@ -30,7 +33,7 @@ def admin_app(desk: Desk, token: str, *, clock: Clock, version: str) -> web.Appl
     return app
 
 
-def _bearer(token: str) -> Middleware:
+def _bearer(token: str, tell: Telemetry) -> Middleware:
     expected = f"bearer {token}".encode()
 
     @web.middleware
@@ -39,6 +42,7 @@ def _bearer(token: str) -> Middleware:
         said = f"{scheme.lower()} {given.strip()}".encode(errors="surrogateescape")
         if hmac.compare_digest(said, expected):
             return await handler(request)
+        tell(AdminRefused(request.remote or "", given=hdrs.AUTHORIZATION in request.headers))
         return problem(
             HTTPStatus.UNAUTHORIZED,
             "a bearer token is needed",

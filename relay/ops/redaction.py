@@ -32,7 +32,7 @@ _SECRET_KEY = re.compile(
 _PATH_KEY = re.compile(r"_(?:file|path)$")
 
 # Only a text with one of these can hold anything that a pattern below looks for.
-_SUSPECT = re.compile(r"eyJ|whs|[:=]|-----|bearer|basic", re.IGNORECASE)
+_SUSPECT = re.compile(r"eyJ|whs|rjk_|[:=]|-----|bearer|basic", re.IGNORECASE)
 
 # Every repetition is bounded or eats what it has looked at: a stranger's text must not cost a
 # second of the event loop.
@@ -44,7 +44,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], .
         re.compile(r"-----BEGIN [^-]{0,40}PRIVATE KEY-----.*?(?:-----END[^-]*-----|\Z)", re.DOTALL),
         MASK,
     ),
-    (re.compile(r"whs(?:ec|k)_[A-Za-z0-9+/=_-]*"), MASK),
+    (re.compile(r"(?:whs(?:ec|k)|rjk)_[A-Za-z0-9+/=_-]*"), MASK),
     (re.compile(r"eyJ[A-Za-z0-9_-]{5,}(?:\.[A-Za-z0-9_-]*)*"), MASK),
     (re.compile(rf"((?:authorization|cookie){_IS})[^\r\n]+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(r"\b(bearer|basic)\s+[^\s\"',;]+", re.IGNORECASE), rf"\1 {MASK}"),

@@ -1,7 +1,6 @@
 """The HTTP surface: liveness, readiness, metrics and, where it is on, the admin API."""
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,6 +13,7 @@ from aiohttp.typedefs import Handler
 from prometheus_client import exposition
 from prometheus_client.registry import Collector
 
+from relay.ops.door import AT_ONCE, MOST, QUEUE, SILENCE, Door
 from relay.ops.health import Health, Report
 from relay.ops.metrics import Metrics
 from relay.ops.problem import answer_problems, problem
@@ -23,10 +23,6 @@ STOP_TIMEOUT = 1.0
 
 MAX_BODY = 64 * 1024
 """Bytes; the most that can be meant is a list of a thousand ids."""
-
-# A stranger who sends what is no HTTP must not fill the log; bugs of ours are logged elsewhere.
-_strangers = logging.getLogger(f"{__name__}.strangers")
-_strangers.disabled = True
 
 
 class ListenFailed(Exception):  # noqa: N818 - says what happened, as an operator reads it
@@ -55,30 +51,47 @@ class Server:
         health: Health,
         metrics: Metrics,
         admin: web.Application | None = None,
+        connections: int = MOST,
+        silence: float = SILENCE,
     ) -> None:
         self.address = listen
         self._health = health
         self._metrics = metrics
+        self._connections = connections
+        self._silence = silence
         self._scraping = asyncio.Lock()
-        self._runner = web.AppRunner(
-            self._app(admin), access_log=None, logger=_strangers, shutdown_timeout=STOP_TIMEOUT
-        )
+        self._runner = web.AppRunner(self._app(admin), shutdown_timeout=STOP_TIMEOUT)
+        self._door: Door | None = None
+        self._listening: asyncio.Server | None = None
 
     async def start(self) -> Address:
         """Listen; answers with the address that is bound. Raises `ListenFailed`."""
         await self._runner.setup()
+        server = self._runner.server
+        assert server is not None  # noqa: S101 - so says aiohttp of a runner that is set up
+        self._door = Door(server, most=self._connections, silence=self._silence)
         host, port = self.address
+        loop = asyncio.get_running_loop()
         try:
-            await web.TCPSite(self._runner, host or None, port).start()
+            self._listening = await loop.create_server(
+                self._door, host or None, port, backlog=AT_ONCE
+            )
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
             raise ListenFailed(f"can't listen on {host}:{port}: {_why(error)}") from error
-        self.address = Address(*self._runner.addresses[0][:2])
+        for listening in self._listening.sockets:
+            with listening.dup() as same:
+                same.listen(QUEUE)
+        self.address = Address(*self._listening.sockets[0].getsockname()[:2])
         return self.address
 
     async def stop(self) -> None:
         """Stop listening and let go of every connection."""
+        if self._listening is not None:
+            self._listening.close()
         await self._runner.cleanup()
+        if self._door is not None:
+            self._door.close()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -27,6 +27,7 @@ _NEVER = {
             "fd00:ec2::254/128",  # AWS
             "fd00:ec2::23/128",  # AWS: credentials of pods
             "fd20:ce::254/128",  # Google
+            "fd00:42::42/128",  # Scaleway
         ),
         "link-local": ("169.254.0.0/16", "fe80::/10"),
         "unspecified": ("0.0.0.0/8", "::/128"),

@@ -11,6 +11,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 from enum import Enum, auto
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Self
 
@@ -18,6 +19,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from relay.tls import system_trust, trusting
 from relay.webhook.address_guard import AddressGuard
 from relay.webhook.exchange import Answer, Failure, Request, Sent, Target, TlsSettings
 
@@ -104,7 +106,7 @@ class AiohttpSender:
 
     def _route(self, target: Target) -> "_Route":
         route = self._routes.get(target)
-        if route is None:
+        if route is None or route.files != _look_at(target.tls):
             route = self._routes[target] = _Route.to(target)
         return route
 
@@ -128,25 +130,43 @@ class _TlsFilesError(Exception):
     """The files of a target's TLS settings are not there, or no good."""
 
 
+_Looks = tuple[tuple[int, int, int] | None, ...]
+
+
+def _look_at(settings: TlsSettings) -> _Looks:
+    """Tell the TLS files from those of another time; None for one that is not there."""
+    files = (settings.ca_file, settings.client_cert_file, settings.client_key_file)
+    return tuple(_look(file) for file in files if file is not None)
+
+
+def _look(file: str) -> tuple[int, int, int] | None:
+    try:
+        found = Path(file).stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """A target in aiohttp's terms."""
+    """A target in aiohttp's terms, as of what its TLS files looked like."""
 
     url: URL
-    tls: ssl.SSLContext | bool
+    tls: ssl.SSLContext
+    files: _Looks
 
     @classmethod
     def to(cls, target: Target) -> Self:
         url = URL(f"{target.scheme}://{target.authority}{target.path}", encoded=True)
-        return cls(url, _tls(target.tls))
+        files = _look_at(target.tls)  # first: what changes while it is read is read again
+        return cls(url, _tls(target.tls), files)
 
 
-def _tls(settings: TlsSettings) -> ssl.SSLContext | bool:
+def _tls(settings: TlsSettings) -> ssl.SSLContext:
     if settings == TlsSettings():
-        return True  # aiohttp's own context: the system's authorities, TLS 1.2 or newer
+        return system_trust()
     try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context = trusting(settings.ca_file)
         if settings.client_cert_file is not None:
             # Without a password OpenSSL would ask for one on the terminal.
             context.load_cert_chain(

@@ -6,6 +6,7 @@ import json
 import re
 import secrets
 import sqlite3
+import ssl
 from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -61,6 +62,7 @@ class House:
         self.simulator = simulator
         self.directory = directory
         self.settings: dict[str, Any] = {"drain_timeout": "5s", "log_level": "debug"}
+        self.environ: dict[str, str] = {}
         self.bots: dict[str, dict[str, Any]] = {}
         self.receivers: list[Receiver] = []
         self.processes: list[Process] = []
@@ -153,7 +155,13 @@ class House:
     # --- The receivers' side
 
     async def receiver(
-        self, name: str = "crm", *, bot: str = BOT, required: bool = True, **settings: Any
+        self,
+        name: str = "crm",
+        *,
+        bot: str = BOT,
+        required: bool = True,
+        secured: ssl.SSLContext | None = None,
+        **settings: Any,
     ) -> Receiver:
         """Open a receiver, and configure it as an endpoint; further settings are the endpoint's."""
         secret = f"whsec_{b64encode(secrets.token_bytes(24)).decode()}"
@@ -162,6 +170,7 @@ class House:
         receiver = Receiver(
             bot, name, secret=secret, token=token, required=required, changed=self.changed
         )
+        receiver.secured = secured
         self.receivers.append(receiver)
         await receiver.start()
         token_file = self.directory / f"{bot}-{name}-token"
@@ -199,7 +208,7 @@ class House:
         process = RelayProcess(
             self._place,
             ["run", "--config", str(config)],
-            {},
+            self.environ,
             self.directory,
             f"http://127.0.0.1:{port}",
         )

@@ -156,7 +156,7 @@ class RelayProcess(Process):
         base: str,
     ) -> None:
         super().__init__(place, arguments, environ, directory)
-        self._base = base
+        self.base = base
 
     # --- The log
 
@@ -205,7 +205,7 @@ class RelayProcess(Process):
 
     async def probe(self, path: str) -> Probe:
         """Ask /readyz or /livez."""
-        async with self._place.http.get(f"{self._base}{path}?verbose") as response:
+        async with self._place.http.get(f"{self.base}{path}?verbose") as response:
             answer = await response.json()
         reasons = {part["name"]: part["reason"] for part in answer["components"] if not part["ok"]}
         return Probe(response.status, reasons)
@@ -220,5 +220,5 @@ class RelayProcess(Process):
 
     async def metrics(self) -> Metrics:
         """Scrape /metrics."""
-        async with self._place.http.get(f"{self._base}/metrics") as response:
+        async with self._place.http.get(f"{self.base}/metrics") as response:
             return Metrics(await response.text())

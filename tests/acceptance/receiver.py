@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import struct
 import time
 from collections import defaultdict, deque
@@ -38,7 +39,12 @@ class Reset:
     """It cuts the connection instead of an answer."""
 
 
-Behaviour = Answer | Hang | Reset
+@dataclass(frozen=True, slots=True)
+class SlowBody:
+    """It says 200, and its body never ends."""
+
+
+Behaviour = Answer | Hang | Reset | SlowBody
 
 OK = Answer()
 REDIRECT = Answer(302, {"Location": _ELSEWHERE})
@@ -110,6 +116,7 @@ class Receiver:
         self.name = name
         self.required = required
         self.default: Behaviour = OK
+        self.secured: ssl.SSLContext | None = None
         self.posts: list[Post] = []
         self._posts_of: dict[str, list[Post]] = defaultdict(list)
         self.complaints: list[str] = []
@@ -128,17 +135,19 @@ class Receiver:
     @property
     def url(self) -> str:
         """Where messages are to be POSTed."""
-        return f"http://127.0.0.1:{port_of(self._port)}/hook"
+        scheme = "https" if self.secured else "http"
+        return f"{scheme}://127.0.0.1:{port_of(self._port)}/hook"
 
     async def start(self) -> None:
-        """Listen."""
+        """Listen, with TLS where it is `secured`."""
         app = web.Application(client_max_size=16 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._serve)
         runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1
         )
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port_of(self._port)).start()
+        port = port_of(self._port)
+        await web.TCPSite(runner, "127.0.0.1", port, ssl_context=self.secured).start()
         self._runner = runner
 
     async def stop(self) -> None:
@@ -171,6 +180,10 @@ class Receiver:
     def forget_scripts(self) -> None:
         """Do as by default again."""
         self._scripts.clear()
+        self._next.clear()
+
+    def forget_next(self) -> None:
+        """Forget what is queued for the next requests, and keep the scripts of messages."""
         self._next.clear()
 
     def release(self, behaviour: Behaviour = OK) -> None:
@@ -281,6 +294,9 @@ class Receiver:
                 return await self._act(request, post, await held)
             case Reset():
                 return await _reset(request)
+            case SlowBody():
+                post.status = 200
+                return await _drip(request)
 
 
 def _fits(post: Post, before: Sequence[Post]) -> bool:
@@ -297,4 +313,12 @@ async def _reset(request: web.Request) -> NoReturn:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()
     await asyncio.Event().wait()  # the loss of the connection cancels this
+    raise AssertionError
+
+
+async def _drip(request: web.Request) -> NoReturn:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    await response.write(b"a little")
+    await asyncio.Event().wait()
     raise AssertionError

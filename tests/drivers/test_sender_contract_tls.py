@@ -1,5 +1,6 @@
 """What every adapter of the HTTP port promises of TLS (webhooks.md)."""
 
+import datetime as dt
 import ssl
 import warnings
 from dataclasses import dataclass
@@ -144,6 +145,48 @@ async def test_files_that_come_later_are_found(
         assert REFUSED == outcome(await sender.send(post(server.port, scheme="https", tls=tls)))
         authority.ca.cert_pem.write_to_path(str(file))
         assert OK == outcome(await sender.send(post(server.port, scheme="https", tls=tls)))
+
+
+@pytest.mark.parametrize("days", [(-30, -1), (1, 30)])
+async def test_a_certificate_counts_in_its_time(
+    sender: Sender, authority: Authority, days: tuple[int, int]
+) -> None:
+    """One that has expired, or is not valid yet, is no certificate."""
+    now = dt.datetime.now(dt.UTC)
+    since, until = (now + dt.timedelta(days=day) for day in days)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate = authority.ca.issue_cert("127.0.0.1", not_before=since, not_after=until)
+    certificate.configure_cert(context)
+    async with ScriptedServer(ok(), tls=context) as server:
+        assert REFUSED == outcome(await sender.send(authority.request(server.port)))
+
+
+async def test_a_renewed_certificate_is_shown(
+    sender: Sender, authority: Authority, tmp_path: Path
+) -> None:
+    """Files that change are read again with the next request, without a restart."""
+    demanding = authority.server()
+    demanding.verify_mode = ssl.CERT_REQUIRED
+    authority.ca.configure_trust(demanding)
+    files = [tmp_path / name for name in ("cert.pem", "key.pem")]
+    shown = TlsSettings(authority.file, *map(str, files))
+
+    def renew(ca: trustme.CA) -> None:
+        pair = ca.issue_cert("relay.test")
+        pair.cert_chain_pems[0].write_to_path(files[0])
+        pair.private_key_pem.write_to_path(files[1])
+
+    async with ScriptedServer(ok(), tls=demanding) as server:
+        renew(trustme.CA())
+        refused = await sender.send(post(server.port, scheme="https", tls=shown))
+        renew(authority.ca)
+        taken = await sender.send(post(server.port, scheme="https", tls=shown))
+        files[1].write_text("half")
+        half = await sender.send(post(server.port, scheme="https", tls=shown))
+        renew(authority.ca)
+        again = await sender.send(post(server.port, scheme="https", tls=shown))
+    assert refused.failure in {Failure.TLS, Failure.RESET}
+    assert [OK, REFUSED, OK] == [outcome(taken), outcome(half), outcome(again)]
 
 
 async def test_a_mute_tls_server_is_a_connect_timeout(sender: Sender, authority: Authority) -> None:

@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from relay.desk import DeadLetterQuery, MessageQuery
+from relay.facts import AdminRefused, Fact
 from relay.model import MessageOutcome
 from relay.ops.admin import admin_app
 from relay.ops.admin_models import MOST
@@ -24,9 +25,10 @@ API = "/api/v1"
 
 @asynccontextmanager
 async def calling(
-    desk: FakeDesk, headers: dict[str, str] | None = None
+    desk: FakeDesk, headers: dict[str, str] | None = None, facts: list[Fact] | None = None
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    app = admin_app(desk, TOKEN, clock=lambda: NOW, version="1.2.3")
+    facts = [] if facts is None else facts
+    app = admin_app(desk, TOKEN, tell=facts.append, clock=lambda: NOW, version="1.2.3")
     async with serving(admin=app, headers=BEARER if headers is None else headers) as client:
         yield client
 
@@ -98,7 +100,31 @@ async def test_the_scheme_is_read_in_any_case(scheme: str) -> None:
 def test_an_empty_token_is_refused() -> None:
     """An API that anyone may use can't be made by mistake."""
     with pytest.raises(ValueError, match="without a token"):
-        admin_app(FakeDesk(), "", clock=lambda: NOW, version="1.2.3")
+        admin_app(FakeDesk(), "", tell=print, clock=lambda: NOW, version="1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"Authorization": "Bearer wrong"}, [AdminRefused("127.0.0.1", given=True)]),
+        ({}, [AdminRefused("127.0.0.1", given=False)]),
+        (BEARER, []),
+    ],
+)
+async def test_who_is_refused_is_told(headers: dict[str, str], told: list[Fact]) -> None:
+    """Each wrong token is a fact that names who asked, and nothing of the token."""
+    facts: list[Fact] = []
+    path = f"{API}/endpoints"
+    async with calling(FakeDesk(), headers, facts) as client, client.get(path) as answer:
+        assert (401 if told else 200) == answer.status
+    assert told == facts
+
+
+async def test_a_token_in_the_query_is_none() -> None:
+    """URLs end in logs: a token counts in its header only."""
+    path = f"{API}/endpoints?access_token={TOKEN}"
+    async with calling(FakeDesk(), {}) as client, client.get(path) as answer:
+        assert 401 == answer.status
 
 
 async def test_probes_and_metrics_need_no_token() -> None:

@@ -32,6 +32,7 @@ DISGUISES: list[Callable[[str], Any]] = [
     lambda s: SecretBytes(s.encode()),
     lambda s: f"whsec_{s}",
     lambda s: f"whsk_{s}==",
+    lambda s: f"rjk_{s}=",
     lambda s: f"eyJ{s}.{s}.{s}",
     lambda s: f"refused with Bearer {s}, sorry",
     lambda s: f"Authorization: Digest {s}",

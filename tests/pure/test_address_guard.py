@@ -46,6 +46,7 @@ NEVER_V6 = ("fe80::/10", "ff00::/8")
         ("169.254.170.2", "metadata service"),
         ("fd00:ec2::254", "metadata service"),
         ("fd20:ce::254", "metadata service"),
+        ("fd00:42::42", "metadata service"),
         ("100.100.100.200", "metadata service"),
         ("168.63.129.16", "metadata service"),
         ("192.0.0.192", "metadata service"),
