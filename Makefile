@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 
-.PHONY: help demo test lint prove container-test mutants bench lock clean
+.PHONY: help demo test lint prove container-test mutants bench audit copies lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,16 @@ bench: $(SETUP) ## Measure messages per second and CPU time per message
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+AUDIT := $(BIN)/uv run --quiet --no-project --isolated --with-requirements tests/audit.lock \
+	pip-audit --strict --disable-pip --require-hashes --progress-spinner off $(AUDIT_FLAGS)
+
+audit: $(SETUP) ## Look every locked dependency up in a database of known vulnerabilities
+	@$(AUDIT) -r requirements.lock || { echo "audit: not passed. Where a dependency 'could not be\
+ audited', the index here has no such database: run it where one answers, or with AUDIT_FLAGS='-s osv'" >&2; exit 1; }
+
+copies: $(SETUP) ## Copy rules and dashboard to where Helm and kustomize can read them
+	$(BIN)/python -m tests.deploy.kubernetes_copies
 
 lock: $(SETUP) ## Renew the lock files
 	$(LOCK) --upgrade pyproject.toml -o requirements.lock
