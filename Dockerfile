@@ -47,7 +47,7 @@ ENV PATH=/opt/relay/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     SQLITE_TMPDIR=/var/lib/relay
 
-ARG VERSION=0.1.0
+ARG VERSION=0.2.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Blaze Relay" \
       org.opencontainers.image.description="Relays Mixin Messenger's Blaze messages to webhooks, and marks them READ only after the webhooks took them" \

@@ -87,12 +87,13 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True)
 class MessageHistory:
-    """All that the journal knows of one message."""
+    """All that the journal knows of one message; `damage` says why it can't give its frame."""
 
     summary: MessageSummary
     deliveries: tuple[DeliveryRecord, ...]
     receipt_at: float | None
     frame: bytes
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

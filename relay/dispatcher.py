@@ -18,6 +18,7 @@ from relay.facts import (
     DeliverySettled,
     JournalFailed,
     JournalRecovered,
+    MessageDamaged,
     MessageFinished,
     Telemetry,
 )
@@ -33,6 +34,7 @@ from relay.model import (
     EndpointKey,
     GateState,
     Gone,
+    Message,
     Outcome,
     Postponed,
     Reason,
@@ -178,12 +180,15 @@ class Dispatcher:
         if verdict is None:
             self._with.telemetry(AttemptDeferred(self.endpoint, message_id))
             return Deferred(delivery)
-        self._standing.learn(verdict)
+        if not delivery.message.damage:  # which is no fault of the endpoint
+            self._standing.learn(verdict)
         self._moved()
         return Attempt(number, started, loop.time() - timer, verdict)
 
     async def _courier_verdict(self, delivery: Delivery) -> Verdict | None:
         """Ask the courier; None if a stop cut it short. A bug in one message stays inside it."""
+        if delivery.message.damage:
+            return self._damaged(delivery.message)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine always runs in a task
         self._attempting.add(task)
@@ -200,6 +205,11 @@ class Dispatcher:
             return Rejected(Reason.OTHER, detail=type(error).__name__, doubtful=True)
         finally:
             self._attempting.discard(task)
+
+    def _damaged(self, message: Message) -> Rejected:
+        """Ask nobody: whatever was posted would not be the message."""
+        self._with.telemetry(MessageDamaged(self.endpoint, message.message_id, message.damage))
+        return Rejected(Reason.OTHER, detail=message.damage)
 
     async def _record(self, delivery: Delivery, attempt: Attempt | Deferred) -> None:
         match attempt:

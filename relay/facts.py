@@ -177,6 +177,15 @@ class AttemptCrashed:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageDamaged:
+    """The journal can't give a message back that is due: nothing is posted, and it is dead."""
+
+    endpoint: EndpointKey
+    message_id: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class DeliverySettled:
     """A delivery ended, and the journal has it; `delay` counts from reception.
 
@@ -283,6 +292,14 @@ class OperatorNoticed:
 
 
 @dataclass(frozen=True, slots=True)
+class AdminRefused:
+    """Somebody at `peer` asked the admin API; `given` says whether with a wrong token or none."""
+
+    peer: str
+    given: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RelayStarted:
     """The service runs; `clean` says whether the stop before it was, `listen` where it answers."""
 
@@ -330,6 +347,7 @@ Fact = (
     | AttemptEnded
     | AttemptDeferred
     | AttemptCrashed
+    | MessageDamaged
     | DeliverySettled
     | GateMoved
     | ReceiptsConfirmed
@@ -342,6 +360,7 @@ Fact = (
     | CensusTaken
     | LoopLagged
     | OperatorNoticed
+    | AdminRefused
     | RelayStarted
     | EndpointRemoved
     | RelayStopping

@@ -107,7 +107,10 @@ class GateState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One CREATE_MESSAGE push, its frame kept as it was received (decompressed JSON)."""
+    """One CREATE_MESSAGE push, its frame kept as it was received (decompressed JSON).
+
+    `damage` says why the journal can't give the frame back, which is empty then.
+    """
 
     bot: str
     message_id: str
@@ -117,6 +120,7 @@ class Message:
     source: Source
     frame: bytes
     received_at: float
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,8 @@ class RetryPolicy:
         return stop_after_delay(self.give_up_after)(_state(attempt.number, since))
 
     def _rejected_enough(self, delivery: Delivery) -> bool:
+        if delivery.message.damage:  # another attempt would find it as it is
+            return True
         return stop_after_attempt(self.rejected_attempts)(_state(delivery.rejections + 1))
 
     def _due_at(self, delivery: Delivery, attempt: Attempt, jitter: float) -> float:

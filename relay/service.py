@@ -23,6 +23,7 @@ from relay.ops.lag import LoopWatch
 from relay.ops.logs import LogFormat, configure_logging
 from relay.ops.metrics import Metrics
 from relay.ops.server import Address, Server
+from relay.ops.service_manager import ServiceManager
 from relay.ops.telemetry import Voice, broadcast
 from relay.ops.volume import free_bytes
 from relay.outcomes import Outcomes
@@ -87,7 +88,8 @@ class Service:
         Raises `JournalRefused` or `ListenFailed` if it can't start.
         """
         async with AsyncExitStack() as closing:
-            opened = await closing.enter_async_context(open_journal(self._settings.journal))
+            location, keys = self._settings.journal, self._settings.journal_keys
+            opened = await closing.enter_async_context(open_journal(location, keys=keys))
             server = await closing.enter_async_context(self._server(opened))
             self.address = server.address
             clean = await opened.journal.start(self._endpoints(), self._clock())
@@ -162,7 +164,11 @@ class Service:
     def _server(self, opened: OpenJournal) -> Server:
         listen, token = self._settings.listen, self._settings.admin_token
         admin = token and admin_app(
-            opened.desk, token.get_secret_value(), clock=self._clock, version=__version__
+            opened.desk,
+            token.get_secret_value(),
+            tell=self._tell,
+            clock=self._clock,
+            version=__version__,
         )
         address = Address(listen.host, listen.port)
         return Server(address, health=self._health, metrics=self._metrics, admin=admin or None)
@@ -285,7 +291,9 @@ async def run(settings: Settings) -> int:
     )
     for warning in settings.warnings:
         log.warning("settings.doubtful", detail=warning)
-    service = Service(settings, Voice(metrics, log), metrics)
+    manager = ServiceManager.of(os.environ)
+    follow = [] if manager is None else [manager]
+    service = Service(settings, Voice(metrics, log), metrics, follow=follow)
     # Each endpoint may look a dead name up for seconds, and none may wait for another's.
     threads = ThreadPoolExecutor(_SPARE_THREADS + 2 * len(endpoints), thread_name_prefix="lookup")
     asyncio.get_running_loop().set_default_executor(threads)

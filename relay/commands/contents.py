@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from relay.blaze.encryption import Decryptor, Undecryptable
 from relay.blaze.wire import NotJson
+from relay.commands.failure import Failure
 from relay.config import Settings
 from relay.desk import MessageHistory
 from relay.model import Message
@@ -11,8 +12,19 @@ from relay.webhook.envelope import build_envelope
 
 
 def with_bodies(histories: Sequence[MessageHistory], settings: Settings) -> dict[str, str]:
-    """Give each bot's message as the webhooks' body, or as its frame if there is no such bot."""
-    return {history.summary.bot: _body(history, settings) for history in histories}
+    """Give each bot's message as the webhooks' body, or as its frame if there is no such bot.
+
+    What the journal can't open is left out.
+    """
+    whole = (history for history in histories if not history.damage)
+    return {history.summary.bot: _body(history, settings) for history in whole}
+
+
+def require_whole(histories: Sequence[MessageHistory]) -> None:
+    """Raise `Failure` if the journal can't open what was asked for."""
+    damaged = [history for history in histories if history.damage]
+    if damaged:
+        raise Failure(*(f"ID: {each.summary.message_id!r}: {each.damage}" for each in damaged))
 
 
 def _body(history: MessageHistory, settings: Settings) -> str:

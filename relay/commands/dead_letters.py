@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from relay.commands.contents import with_bodies
+from relay.commands.contents import require_whole, with_bodies
 from relay.commands.desk import at_desk
 from relay.commands.failure import Failure, require_none
 from relay.commands.family import Family
@@ -70,6 +70,8 @@ def show(message_id: str, config: Path | None, *, content: bool, as_json: bool) 
     if not histories:
         raise _unknown(message_id)
     print_history(histories, with_bodies(histories, settings) if content else {}, as_json=as_json)
+    if content:
+        require_whole(histories)
 
 
 @command.command()

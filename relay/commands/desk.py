@@ -2,24 +2,34 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TypeVar
 
 from relay.commands.failure import Failure, WrongUsage
 from relay.config import Settings
 from relay.desk import Desk
-from relay.journal import JournalRefused, open_desk
+from relay.journal import JournalRefused, Vault, open_desk, open_vault
 from relay.model import EndpointKey
 from relay.ports import JournalUnavailable
 
 T = TypeVar("T")
+Place = TypeVar("Place")
 
 
 def at_desk(settings: Settings, work: Callable[[Desk], Awaitable[T]]) -> T:
     """Open the journal's desk, do some work at it and close it. Raises `Failure`."""
+    return _visit(open_desk(settings.journal, keys=settings.journal_keys), work)
 
+
+def at_vault(settings: Settings, work: Callable[[Vault], Awaitable[T]]) -> T:
+    """Open the journal's vault, do some work there and close it. Raises `Failure`."""
+    return _visit(open_vault(settings.journal, keys=settings.journal_keys), work)
+
+
+def _visit(opening: AbstractAsyncContextManager[Place], work: Callable[[Place], Awaitable[T]]) -> T:
     async def visit() -> T:
-        async with open_desk(settings.journal) as desk:
-            return await work(desk)
+        async with opening as place:
+            return await work(place)
 
     try:
         return asyncio.run(visit())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from relay.commands.contents import with_bodies
+from relay.commands.contents import require_whole, with_bodies
 from relay.commands.desk import at_desk
 from relay.commands.failure import Failure, WrongUsage
 from relay.commands.family import Family
@@ -90,6 +90,8 @@ def show(message_id: str, config: Path | None, *, content: bool, as_json: bool) 
         raise Failure(f"ID: {message_id!r}: the journal knows no such message")
     bodies = with_bodies(histories, settings) if content else {}
     print_history(histories, bodies, as_json=as_json)
+    if content:
+        require_whole(histories)
 
 
 @command.command()

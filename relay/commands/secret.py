@@ -1,9 +1,10 @@
-"""`relay secret`: a new signing secret."""
+"""`relay secret`: a new signing secret, or a new key for the journal."""
 
 import secrets
 
 import click
 
+from relay.sealing import KEY_BYTES, new_key
 from relay.webhook.signature import new_secret
 
 _BYTES = 32
@@ -11,6 +12,10 @@ _BYTES = 32
 
 
 @click.command(name="secret")
-def command() -> None:
+@click.option("--journal-key", is_flag=True, help="Print a key for journal_key_file instead.")
+def command(*, journal_key: bool) -> None:
     """Print a new signing secret for a webhook and its receiver."""
-    click.echo(new_secret(secrets.token_bytes(_BYTES)))
+    if journal_key:
+        click.echo(new_key(secrets.token_bytes(KEY_BYTES)))
+    else:
+        click.echo(new_secret(secrets.token_bytes(_BYTES)))

@@ -15,6 +15,7 @@ CONFIG = "RELAY_CONFIG"
 
 _HOUSE = {
     "RELAY_JOURNAL": "journal",
+    "RELAY_JOURNAL_KEY_FILE": "journal_key_file",
     "RELAY_LISTEN": "listen",
     "RELAY_LOG_LEVEL": "log_level",
     "RELAY_LOG_FORMAT": "log_format",
@@ -29,6 +30,9 @@ _HOSTS = {"RELAY_BLAZE_URL": "blaze_url", "RELAY_API_URL": "api_url"}
 VARIABLES = (CONFIG, _URLS, *_HOUSE, *_BOT, *_ENDPOINT, *_HOSTS)
 """Every variable that the relay looks at."""
 
+_NO_VARIABLES = {"RELAY_JOURNAL_KEY": "RELAY_JOURNAL_KEY_FILE, the path of a file with the keys"}
+"""What one could take for a variable: whoever sets it must not believe that it does something."""
+
 _NEAR = 0.9
 """Kubernetes sets variables such as RELAY_PORT by itself, so only close misspellings count."""
 
@@ -36,6 +40,9 @@ _NEAR = 0.9
 def apply_environment(draft: Draft, environ: Mapping[str, str], *, alone: bool) -> None:
     """Lay the variables over the draft; `alone` says that there is no file beside them."""
     given = _given(draft, environ)
+    for name, expected in _NO_VARIABLES.items():
+        if name in environ:
+            draft.mistakes.append(Mistake(name, f"no setting; expected {expected}"))
     _apply_house(draft, given)
     makers = [name for name in (*_BOT, _URLS, *_ENDPOINT) if name in given]
     if "bots" in draft.tree:

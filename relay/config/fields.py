@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretS
 from relay.blaze.keystore import Keystore, KeystoreError, parse_keystore
 from relay.config.addresses import LISTEN, Listen, Url, is_public, parse_listen, parse_url
 from relay.config.durations import DURATION, parse_duration
+from relay.config.key_files import KeyFile, read_key_file
 from relay.webhook.exchange import Target, TargetError
 from relay.webhook.headers import is_own
 from relay.webhook.signature import SecretError, Signer
@@ -164,6 +165,11 @@ SigningSecret = Annotated[
     InstanceOf[Signer] | None, _reading(_signer), Field(description="whsec_… or whsk_…")
 ]
 SecretFile = Annotated[Path | None, Field(description="the path of a file with the secret in it")]
+JournalKeyFile = Annotated[
+    InstanceOf[KeyFile] | None,
+    _reading(read_key_file),
+    Field(description="the path of a file with the journal's keys in it"),
+]
 CertificateFile = Annotated[Path | None, Field(description="the path of a PEM file")]
 Count = Annotated[int, Field(ge=1, le=1000, description="a whole number from 1 to 1000")]
 Flag = Annotated[bool, Field(description="true or false")]

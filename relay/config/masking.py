@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from relay.blaze.keystore import Keystore
 from relay.config.addresses import Listen, Url
 from relay.config.durations import duration_text
+from relay.config.key_files import KeyFile
 from relay.config.mistakes import MASK, masked_url
 from relay.config.models import Section, Settings
 from relay.webhook.signature import Signer
@@ -46,7 +47,7 @@ def _value(value: object) -> Any:  # noqa: PLR0911 - an arm for each kind of val
             return {key: _value(item) for key, item in value.items()}
         case float():
             return duration_text(value)
-        case Enum() | Path() | Listen() | IPv4Network() | IPv6Network():
+        case Enum() | Path() | Listen() | KeyFile() | IPv4Network() | IPv6Network():
             return str(value)
         case _:
             return value

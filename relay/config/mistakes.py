@@ -12,7 +12,7 @@ MASK = "***"
 _SECRET_KEYS = frozenset({"secret", "keystore", "bearer_token", "admin_token", "headers"})
 _URL_KEYS = frozenset({"url", "blaze_url", "api_url"})
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_SIGNING_SECRET = re.compile(r"wh(?:sec|sk)_\S*")
+_SECRET = re.compile(r"(?:whsec|whsk|rjk)_\S*")
 _USERINFO = re.compile(r"(.*?://)?.*@", re.DOTALL)
 _QUERY = re.compile(r"([?#]).+", re.DOTALL)
 _LONGEST_SHOWN = 80
@@ -68,7 +68,7 @@ def shown(value: object, path: KeyPath = ()) -> str:
         return MASK  # a keystore or a key, pasted where something else belongs
     if "://" in text or _URL_KEYS.intersection(path):
         text = masked_url(text)
-    text = _SIGNING_SECRET.sub(MASK, text)
+    text = _SECRET.sub(MASK, text)
     return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
 
 

@@ -1,6 +1,7 @@
 """The settings, valid and whole: what the rest of the relay is given."""
 
 import ssl
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ from relay.config.fields import (
     HeaderName,
     HeaderValue,
     Journal,
+    JournalKeyFile,
     KeystoreText,
     Listening,
     Name,
@@ -39,11 +41,15 @@ from relay.config.fields import (
     WebhookUrl,
 )
 from relay.ops.logs import LogFormat
+from relay.sealing import Keyring
 from relay.webhook.exchange import Target, TlsSettings
 
 _DAY = 86_400.0
 SHORTEST_RETENTION = 8 * _DAY
 """Mixin pushes an unread message for 7 days; whoever forgets it earlier posts it twice."""
+
+SHORTEST_ADMIN_TOKEN = 16
+"""Characters; what is shorter can be guessed by asking again and again."""
 
 
 class LogLevel(StrEnum):
@@ -206,6 +212,7 @@ class Settings(Section):
 
     listen: Listening = Listen("0.0.0.0", 8080)  # noqa: S104 - probes and scrapes come from outside the container
     journal: Journal = "sqlite:///relay.db"
+    journal_key_file: JournalKeyFile = None
     drain_timeout: Duration = 25.0
     ready_grace: Duration = 30.0
     retention: Annotated[
@@ -255,13 +262,29 @@ class Settings(Section):
             for endpoint in bot.endpoints
             if endpoint.signer is None
         )
-        return (*self._warnings, *unsigned)
+        return (*self._warnings, *self._guessable, *self._idle, *unsigned)
+
+    @property
+    def _guessable(self) -> Iterator[str]:
+        token = self.admin_token
+        if token is not None and len(token.get_secret_value()) < SHORTEST_ADMIN_TOKEN:
+            yield f"admin_token can be guessed; expected {SHORTEST_ADMIN_TOKEN} characters or more"
+
+    @property
+    def _idle(self) -> Iterator[str]:
+        if self.journal_keys is not None and self.journal_file is None:
+            yield f"journal_key_file seals nothing: {self.journal} is never on a disk"
 
     @property
     def journal_file(self) -> Path | None:
         """Where the journal is; None if it lives in memory."""
         path = self.journal.removeprefix(SQLITE)
         return Path(path) if path != self.journal else None
+
+    @property
+    def journal_keys(self) -> Keyring | None:
+        """The keys that what people wrote is sealed with in the journal; None if it is not."""
+        return None if self.journal_key_file is None else self.journal_key_file.keys
 
 
 SECTIONS: dict[str, type[Section]] = {

@@ -1,5 +1,15 @@
 """The relay's memory: one contract (`relay.ports.Journal`, `relay.desk.Desk`), two engines."""
 
-from relay.journal.opening import JournalRefused, OpenJournal, open_desk, open_journal
+from relay.journal.opening import OpenJournal, open_desk, open_journal, open_vault
+from relay.journal.refusing import JournalRefused
+from relay.journal.vault import Resealed, Vault
 
-__all__ = ["JournalRefused", "OpenJournal", "open_desk", "open_journal"]
+__all__ = [
+    "JournalRefused",
+    "OpenJournal",
+    "Resealed",
+    "Vault",
+    "open_desk",
+    "open_journal",
+    "open_vault",
+]

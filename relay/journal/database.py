@@ -37,19 +37,26 @@ _WRITER_PRAGMAS = (
     "PRAGMA wal_autocheckpoint=4000",
     "PRAGMA journal_size_limit=67108864",
 )
+_WIPING_PRAGMAS = (
+    # What is deleted is overwritten with zeros, and does not stay in free pages.
+    "PRAGMA secure_delete=ON",
+)
 
 
 class Database:
-    """Runs functions on a connection, each in one transaction.
+    """Runs functions on a connection, each in one transaction; `wipes` what it deletes.
 
     Whoever is cancelled while waiting leaves a transaction that has begun to end by itself: it is
     committed whole, or not at all.
     """
 
-    def __init__(self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT) -> None:
+    def __init__(
+        self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT, wipes: bool = False
+    ) -> None:
         self.path = path
+        pragmas = (*_WRITER_PRAGMAS, *_WIPING_PRAGMAS) if wipes else _WRITER_PRAGMAS
         # One writer at a time, and no reader that becomes one: SQLite would answer "locked".
-        writer = _engine(path, busy_timeout, begin="BEGIN IMMEDIATE", pragmas=_WRITER_PRAGMAS)
+        writer = _engine(path, busy_timeout, begin="BEGIN IMMEDIATE", pragmas=pragmas)
         self._writer = _Workers(writer, threads=1)
         readers = _engine(path, busy_timeout, begin="BEGIN", pragmas=_PRAGMAS)
         self._readers = _Workers(readers, threads=_READERS)
@@ -65,6 +72,21 @@ class Database:
     ) -> R:
         """Run a function that sees one consistent state."""
         return await self._readers.run(lambda connection: look(connection, *args, **kwargs))
+
+    async def rewrite(self) -> bool:
+        """Write the whole database anew, so that nothing is left of what it once held.
+
+        It needs as much room again, and everybody else waits; False if somebody who reads keeps
+        the log from being emptied.
+        """
+        return await self._writer.rewrite()
+
+    async def copy(self, path: Path) -> None:
+        """Write all of it into an empty file, as it is at one moment, beside whoever works on it.
+
+        Raises `JournalUnavailable`.
+        """
+        await self._readers.run_alone("VACUUM INTO ?", str(path))
 
     async def close(self) -> None:
         """Let what runs end, and close every connection."""
@@ -89,6 +111,15 @@ class _Workers:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transact, work)
 
+    async def rewrite(self) -> bool:
+        """Write everything anew on one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._rewrite)
+
+    async def run_alone(self, statement: str, *arguments: str) -> None:
+        """Execute what is refused in a transaction, on one of the threads."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._run_alone, statement, arguments)
+
     async def close(self) -> None:
         """Let what runs end, and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
@@ -97,6 +128,20 @@ class _Workers:
     def _transact(self, work: Callable[[Connection], R]) -> R:
         with _mapped_errors(), self._engine.begin() as connection:
             return work(connection)
+
+    def _run_alone(self, statement: str, arguments: tuple[str, ...] = ()) -> Any:
+        # Below SQLAlchemy, which would begin a transaction.
+        connection = self._engine.raw_connection()
+        try:
+            with _mapped_errors():
+                return connection.cursor().execute(statement, arguments).fetchone()
+        finally:
+            connection.close()
+
+    def _rewrite(self) -> bool:
+        self._run_alone("VACUUM")
+        (busy, *_) = self._run_alone("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not busy
 
 
 def _engine(path: Path, busy_timeout: float, *, begin: str, pragmas: tuple[str, ...]) -> Engine:
@@ -119,10 +164,11 @@ def _mapped_errors() -> Iterator[None]:
     """Tell what may pass, such as a full disk or a lock, from what is a bug."""
     try:
         yield
-    except exc.OperationalError as error:
-        if _primary_code(error.orig) == sqlite3.SQLITE_ERROR:  # SQL that makes no sense
+    except (exc.OperationalError, sqlite3.OperationalError) as error:
+        cause = error.orig if isinstance(error, exc.OperationalError) else error
+        if _primary_code(cause) == sqlite3.SQLITE_ERROR:  # SQL that makes no sense
             raise
-        raise JournalUnavailable(f"{type(error.orig).__name__}: {error.orig}") from error
+        raise JournalUnavailable(f"{type(cause).__name__}: {cause}") from error
 
 
 def _primary_code(error: BaseException | None) -> int:

@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from relay.journal.bodies import Bodies
 from relay.journal.many import among
 from relay.journal.rules import KEPT_NOTICES, MAX_UNREADABLE
 from relay.journal.schema import (
@@ -17,17 +18,24 @@ from relay.journal.schema import (
 )
 from relay.ledger import EndpointNote, NoticeKind, UnreadableFrame
 from relay.model import EndpointKey, GateState, ReceiptState
+from relay.sealing import Kind
 
 
-def note_endpoint(connection: Connection, endpoint: EndpointKey, note: EndpointNote) -> None:
+def note_endpoint(
+    connection: Connection, endpoint: EndpointKey, note: EndpointNote, bodies: Bodies
+) -> None:
     """Write down how an endpoint fares; whether it is paused is an operator's to say."""
+    error, sealed_by = note.last_error, None
+    if error is not None:
+        error, sealed_by = bodies.keep_text(Kind.ERROR, endpoint, error)
     state = GateState.CLOSED if note.state is GateState.PAUSED else note.state
     connection.execute(
         update(endpoints)
         .where(endpoints.c.bot == endpoint.bot, endpoints.c.name == endpoint.name)
         .values(
             state=state.value,
-            last_error=note.last_error,
+            last_error=error,
+            sealed_by=sealed_by,
             next_probe_at=note.next_probe_at,
             gone_since=note.gone_since,
         )
@@ -51,8 +59,11 @@ _FORGET_SAMPLES = delete(unreadable).where(
 )
 
 
-def keep_unreadable(connection: Connection, bot: str, frame: UnreadableFrame, now: float) -> None:
+def keep_unreadable(
+    connection: Connection, bot: str, frame: UnreadableFrame, now: float, bodies: Bodies
+) -> None:
     """Keep a sample of a frame, or count it again; forget what was not seen for longest."""
+    sample, sealed_by = bodies.keep(Kind.SAMPLE, (bot, frame.digest), frame.sample)
     values = {
         "bot": bot,
         "digest": frame.digest,
@@ -60,7 +71,8 @@ def keep_unreadable(connection: Connection, bot: str, frame: UnreadableFrame, no
         "times": 1,
         "first_at": now,
         "last_at": now,
-        "sample": frame.sample,
+        "sample": sample,
+        "sealed_by": sealed_by,
     }
     connection.execute(_KEEP_SAMPLE, values)
     connection.execute(_FORGET_SAMPLES, {"of": bot, "kept": MAX_UNREADABLE})

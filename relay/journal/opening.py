@@ -5,24 +5,22 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-from sqlalchemy import exc
-
 from relay.desk import Desk
+from relay.journal.bodies import Bodies
 from relay.journal.database import BUSY_TIMEOUT, Database
+from relay.journal.keys_in_use import require as require_keys
 from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryDesk
+from relay.journal.refusing import JournalRefused, lock_of, refusals
 from relay.journal.sql import SqlJournal
 from relay.journal.sql_desk import SqlDesk
-from relay.journal.versions import WrongVersion, require_newest, upgrade
-from relay.ports import Journal, JournalUnavailable
+from relay.journal.vault import Vault
+from relay.journal.versions import require_newest, upgrade
+from relay.ports import Journal
+from relay.sealing import Keyring
 
 MEMORY = "memory:"
 _SQLITE = "sqlite:///"
-
-
-class JournalRefused(Exception):  # noqa: N818 - said to an operator, who can mend it
-    """The journal can't be opened; the text names the file and says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +33,13 @@ class OpenJournal:
 
 @asynccontextmanager
 async def open_journal(
-    location: str, *, busy_timeout: float = BUSY_TIMEOUT
+    location: str, *, keys: Keyring | None = None, busy_timeout: float = BUSY_TIMEOUT
 ) -> AsyncIterator[OpenJournal]:
     """Open the journal for a relay, alone, its schema brought to this version.
 
-    `location` is `memory:` or `sqlite:///PATH`; a write waits at most `busy_timeout` seconds for
-    another process's. Raises `JournalRefused`.
+    `location` is `memory:` or `sqlite:///PATH`; what people wrote is sealed with the first of
+    `keys`, if there are any; a write waits at most `busy_timeout` seconds for another process's.
+    Raises `JournalRefused`, also if rows are sealed with a key that is not there.
     """
     if location == MEMORY:
         journal = MemoryJournal()
@@ -48,28 +47,54 @@ async def open_journal(
         return
     path = _path(location)
     with _alone(path):
-        async with _opened(path, busy_timeout) as database:
-            with _refusals(path):
+        async with _opened(path, keys, busy_timeout) as database:
+            with refusals(path):
                 await database.write(upgrade)
-            yield OpenJournal(SqlJournal(database), SqlDesk(database))
+                await database.read(require_keys, keys)
+            bodies = Bodies(keys)
+            yield OpenJournal(SqlJournal(database, bodies), SqlDesk(database, bodies))
 
 
 @asynccontextmanager
-async def open_desk(location: str, *, busy_timeout: float = BUSY_TIMEOUT) -> AsyncIterator[Desk]:
+async def open_desk(
+    location: str, *, keys: Keyring | None = None, busy_timeout: float = BUSY_TIMEOUT
+) -> AsyncIterator[Desk]:
     """Open the journal for an operator's command, beside a relay or without one.
+
+    Never makes or changes a journal's schema. Raises `JournalRefused` as `open_journal` does.
+    """
+    async with _opened_for_operators(location, keys, busy_timeout) as database:
+        with refusals(database.path):
+            await database.read(require_keys, keys)
+        yield SqlDesk(database, Bodies(keys))
+
+
+@asynccontextmanager
+async def open_vault(
+    location: str, *, keys: Keyring | None, busy_timeout: float = BUSY_TIMEOUT
+) -> AsyncIterator[Vault]:
+    """Open the journal for those who mind its keys, whether all of them are there or not.
 
     Never makes or changes a journal's schema. Raises `JournalRefused`.
     """
+    async with _opened_for_operators(location, keys, busy_timeout) as database:
+        yield Vault(database, keys)
+
+
+@asynccontextmanager
+async def _opened_for_operators(
+    location: str, keys: Keyring | None, busy_timeout: float
+) -> AsyncIterator[Database]:
     if location == MEMORY:
         raise JournalRefused(f"{MEMORY} is inside the running relay only: ask its admin API")
     path = _path(location)
-    with _refusals(path):
+    with refusals(path):
         if not path.is_file():
             raise JournalRefused(f"{path}: there is no such journal")
-    async with _opened(path, busy_timeout) as database:
-        with _refusals(path):
+    async with _opened(path, keys, busy_timeout) as database:
+        with refusals(path):
             await database.read(require_newest)
-        yield SqlDesk(database)
+        yield database
 
 
 def _path(location: str) -> Path:
@@ -82,8 +107,8 @@ def _path(location: str) -> Path:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold the journal for one relay: two would deliver everything twice."""
-    lock = FileLock(f"{path}.lock", blocking=False)
-    with _refusals(path):
+    lock = lock_of(path)
+    with refusals(path):
         if path.is_dir():
             raise JournalRefused(f"{path}: is a directory; expected a file in one")
         if not path.parent.is_dir():
@@ -97,24 +122,9 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _opened(path: Path, busy_timeout: float) -> AsyncIterator[Database]:
-    database = Database(path, busy_timeout=busy_timeout)
+async def _opened(path: Path, keys: Keyring | None, busy_timeout: float) -> AsyncIterator[Database]:
+    database = Database(path, busy_timeout=busy_timeout, wipes=keys is not None)
     try:
         yield database
     finally:
         await database.close()
-
-
-@contextmanager
-def _refusals(path: Path) -> Iterator[None]:
-    """Say what can't be opened, and why, in words for an operator."""
-    try:
-        yield
-    except Timeout as error:
-        raise JournalRefused(f"{path}: another relay runs on this journal") from error
-    except OSError as error:
-        raise JournalRefused(f"{path}: {error.strerror}") from error
-    except (WrongVersion, JournalUnavailable) as error:
-        raise JournalRefused(f"{path}: {error}") from error
-    except exc.DatabaseError as error:
-        raise JournalRefused(f"{path}: not a journal, or damaged ({error.orig})") from error

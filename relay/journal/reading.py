@@ -5,9 +5,17 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, func, select
 
+from relay.journal.bodies import Bodies
 from relay.journal.lane_terms import IN_LANE
 from relay.journal.many import among
-from relay.journal.rows import read_delivery, read_note, select_deliveries
+from relay.journal.rows import (
+    ENDPOINT,
+    ENDPOINT_KEY,
+    endpoint_of,
+    read_delivery,
+    read_note,
+    select_deliveries,
+)
 from relay.journal.rules import NOTICES_AT_ONCE
 from relay.journal.schema import (
     DEAD,
@@ -60,6 +68,7 @@ def due(
     endpoint: EndpointKey,
     endpoint_id: int,
     now: float,
+    bodies: Bodies,
     *,
     skip: Collection[str],
     limit: int,
@@ -70,7 +79,7 @@ def due(
     window = fit(connection.execute(_FRONTS, asked).all(), limit, max_bytes)
     asked["skip"] = [*skip, *window.lanes]
     return Due(
-        _deliveries(connection, endpoint, window.taken),
+        _deliveries(connection, endpoint, window.taken, bodies),
         frozenset(window.whole),
         bool(connection.scalar(_ANY_DUE_LANE, asked)),
         connection.scalar(_NEXT_DUE_AT, asked),
@@ -78,11 +87,11 @@ def due(
 
 
 def _deliveries(
-    connection: Connection, endpoint: EndpointKey, ids: Sequence[int]
+    connection: Connection, endpoint: EndpointKey, ids: Sequence[int], bodies: Bodies
 ) -> tuple[Delivery, ...]:
     """Read deliveries with their frames, in the given order."""
     rows = connection.execute(_DELIVERIES, {"ids": ids})
-    found = {row.id: read_delivery(endpoint, row) for row in rows}
+    found = {row.id: read_delivery(endpoint, row, bodies) for row in rows}
     return tuple(found[number] for number in ids)
 
 
@@ -100,12 +109,12 @@ def owed_receipts(connection: Connection, bot: str, after: int, limit: int) -> l
     return [OwedReceipt(row.seq, row.message_id) for row in rows]
 
 
-def endpoint_note(connection: Connection, endpoint: EndpointKey) -> EndpointNote:
+def endpoint_note(connection: Connection, endpoint: EndpointKey, bodies: Bodies) -> EndpointNote:
     """Read what is written of an endpoint."""
     row = connection.execute(
-        select(endpoints).where(endpoints.c.bot == endpoint.bot, endpoints.c.name == endpoint.name)
+        select(*ENDPOINT).where(endpoints.c.bot == endpoint.bot, endpoints.c.name == endpoint.name)
     ).first()
-    return read_note(row) if row else EndpointNote(GateState.CLOSED)
+    return read_note(row, bodies) if row else EndpointNote(GateState.CLOSED)
 
 
 def read_notices(connection: Connection, after: int) -> list[Notice]:
@@ -139,7 +148,7 @@ _FIRST_UNREAD: Select[Any] = (
 def census(connection: Connection, size_bytes: int) -> Census:
     """Count the stock."""
     tally = {row.bot: (row.received, row.finished) for row in connection.execute(select(tallies))}
-    keys = {EndpointKey(row.bot, row.name): row.id for row in connection.execute(select(endpoints))}
+    keys = {endpoint_of(row): row.id for row in connection.execute(select(*ENDPOINT_KEY))}
     bots = tally.keys() | {key.bot for key in keys}
     dead = _count_dead(connection)
     return Census(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from relay.journal import finishing
+from relay.journal.bodies import Bodies
 from relay.journal.many import among
 from relay.journal.rows import Values, delivery_values, lane_values, message_values
 from relay.journal.rules import RECEIPTED, read_owed
@@ -65,6 +66,7 @@ class _Group:
 
     ids: EndpointIds
     numbers: Numbers
+    bodies: Bodies
     taken: set[LaneKey]
     messages: list[Values] = field(default_factory=list)
     deliveries: list[Values] = field(default_factory=list)
@@ -75,11 +77,15 @@ class _Group:
 
 
 def record(
-    connection: Connection, arrivals: Sequence[Arrival], ids: EndpointIds, numbers: Numbers
+    connection: Connection,
+    arrivals: Sequence[Arrival],
+    ids: EndpointIds,
+    numbers: Numbers,
+    bodies: Bodies,
 ) -> list[Recorded]:
     """Insert what is new and owe again the receipts of what is known."""
     known = _known(connection, arrivals)
-    group = _Group(ids, numbers, _taken_lanes(connection, arrivals, ids))
+    group = _Group(ids, numbers, bodies, _taken_lanes(connection, arrivals, ids))
     answers: list[Recorded] = []
     for arrival in arrivals:
         key = (arrival.message.bot, arrival.message.message_id)
@@ -123,7 +129,8 @@ def _add(group: _Group, arrival: Arrival) -> Fresh:
     owes = owes and read_owed([DeliveryState.PENDING for owed in arrival.owed if owed.required])
     outcome = None if arrival.owed or owes else MessageOutcome.UNWANTED
     receipt = ReceiptState.OWED if owes else ReceiptState.NONE
-    group.messages.append(message_values(numbers.message, message, receipt, outcome))
+    values = message_values(numbers.message, message, receipt, outcome, group.bodies)
+    group.messages.append(values)
     group.received[message.bot] += 1
     group.finished[message.bot] += outcome is not None
     added = [_add_delivery(group, message, owed) for owed in arrival.owed]

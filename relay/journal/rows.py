@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Column, Label, LargeBinary, Row, Select, cast, select
 
-from relay.journal.schema import deliveries, endpoints, messages
+from relay.journal.bodies import Bodies
+from relay.journal.schema import attempts, deliveries, endpoints, messages, unreadable
 from relay.ledger import EndpointNote, Owed
 from relay.model import (
     Attempt,
@@ -18,8 +19,15 @@ from relay.model import (
     Rejected,
     Source,
 )
+from relay.sealing import Damaged, Kind
 
 Values = dict[str, Any]
+
+
+def as_bytes(words: Column[Any]) -> Label[bytes]:
+    """Select people's words as the bytes that they are: a damaged text is none any more."""
+    return cast(words, LargeBinary).label(words.name)
+
 
 MESSAGE = (
     messages.c.bot,
@@ -28,7 +36,8 @@ MESSAGE = (
     messages.c.user_id,
     messages.c.category,
     messages.c.source,
-    messages.c.frame,
+    as_bytes(messages.c.frame),
+    messages.c.sealed_by,
     messages.c.received_at,
 )
 
@@ -42,11 +51,52 @@ DELIVERY = (
     deliveries.c.doubtful,
 )
 
+ATTEMPT = (
+    attempts.c.number,
+    attempts.c.started_at,
+    attempts.c.duration,
+    attempts.c.outcome,
+    attempts.c.status,
+    attempts.c.reason,
+    as_bytes(attempts.c.detail),
+    attempts.c.sealed_by,
+)
+
+ENDPOINT_KEY: tuple[Column[Any], ...] = (endpoints.c.id, endpoints.c.bot, endpoints.c.name)
+
+ENDPOINT = (
+    *ENDPOINT_KEY,
+    endpoints.c.configured,
+    endpoints.c.paused,
+    endpoints.c.state,
+    as_bytes(endpoints.c.last_error),
+    endpoints.c.sealed_by,
+    endpoints.c.next_probe_at,
+    endpoints.c.gone_since,
+)
+
+UNREADABLE = (
+    unreadable.c.bot,
+    unreadable.c.digest,
+    unreadable.c.why,
+    unreadable.c.times,
+    unreadable.c.first_at,
+    unreadable.c.last_at,
+    as_bytes(unreadable.c.sample),
+    unreadable.c.sealed_by,
+)
+
 
 def message_values(
-    seq: int, message: Message, receipt: ReceiptState, outcome: MessageOutcome | None
+    seq: int,
+    message: Message,
+    receipt: ReceiptState,
+    outcome: MessageOutcome | None,
+    bodies: Bodies,
 ) -> Values:
     """Make a row of a message that has just come, finished with `outcome` if that is so."""
+    names = (message.bot, message.message_id)
+    frame, sealed_by = bodies.keep(Kind.FRAME, names, message.frame)
     return {
         "seq": seq,
         "bot": message.bot,
@@ -60,7 +110,8 @@ def message_values(
         "outcome": outcome and outcome.value,
         "finished_at": outcome and message.received_at,
         "size": len(message.frame),
-        "frame": message.frame,
+        "frame": frame,
+        "sealed_by": sealed_by,
     }
 
 
@@ -81,9 +132,11 @@ def lane_values(endpoint_id: int, lane: str, due_at: float) -> Values:
     return {"endpoint_id": endpoint_id, "lane": lane, "due_at": due_at}
 
 
-def attempt_values(delivery: Delivery, attempt: Attempt) -> Values:
-    """Make a row of an attempt."""
+def attempt_values(delivery: Delivery, attempt: Attempt, bodies: Bodies) -> Values:
+    """Make a row of an attempt; its detail is the receiver's own words, which may be the body's."""
     verdict = attempt.verdict
+    names = detail_names(delivery.endpoint, delivery.message.message_id, attempt.number)
+    detail, sealed_by = bodies.keep_text(Kind.DETAIL, names, verdict.detail)
     return {
         "delivery_id": delivery.id,
         "number": attempt.number,
@@ -92,7 +145,8 @@ def attempt_values(delivery: Delivery, attempt: Attempt) -> Values:
         "outcome": verdict.outcome.value,
         "status": verdict.status,
         "reason": verdict.reason and verdict.reason.value,
-        "detail": verdict.detail,
+        "detail": detail,
+        "sealed_by": sealed_by,
     }
 
 
@@ -115,13 +169,13 @@ def select_deliveries() -> Select[Any]:
     )
 
 
-def read_delivery(endpoint: EndpointKey, row: Row[Any]) -> Delivery:
+def read_delivery(endpoint: EndpointKey, row: Row[Any], bodies: Bodies) -> Delivery:
     """Make a delivery of a row."""
     return Delivery(
         row.id,
         endpoint,
         row.lane,
-        read_message(row),
+        read_message(row, bodies),
         attempts=row.attempts,
         failures=row.failures,
         rejections=row.rejections,
@@ -130,8 +184,9 @@ def read_delivery(endpoint: EndpointKey, row: Row[Any]) -> Delivery:
     )
 
 
-def read_message(row: Row[Any]) -> Message:
+def read_message(row: Row[Any], bodies: Bodies) -> Message:
     """Make a message of a row."""
+    frame, damage = read_frame(row, bodies)
     return Message(
         row.bot,
         row.message_id,
@@ -139,16 +194,29 @@ def read_message(row: Row[Any]) -> Message:
         row.user_id,
         row.category,
         Source(row.source),
-        row.frame,
+        frame,
         row.received_at,
+        damage,
     )
 
 
-def read_note(row: Row[Any]) -> EndpointNote:
+def read_frame(row: Row[Any], bodies: Bodies) -> tuple[bytes, str]:
+    """Give a message's frame; or none, and why there is none."""
+    try:
+        names = (row.bot, row.message_id)
+        return bodies.read(Kind.FRAME, names, row.frame, row.sealed_by), ""
+    except Damaged as damaged:
+        return b"", f"its copy in the journal can't be opened: {damaged}"
+
+
+def read_note(row: Row[Any], bodies: Bodies) -> EndpointNote:
     """Make an endpoint's note of a row; an operator's pause goes before the gate's own state."""
+    names, error = (row.bot, row.name), None
+    if row.last_error is not None:
+        error = bodies.show_text(Kind.ERROR, names, row.last_error, row.sealed_by)
     if row.paused:
-        return EndpointNote(GateState.PAUSED, row.last_error, None, row.gone_since)
-    return EndpointNote(GateState(row.state), row.last_error, row.next_probe_at, row.gone_since)
+        return EndpointNote(GateState.PAUSED, error, None, row.gone_since)
+    return EndpointNote(GateState(row.state), error, row.next_probe_at, row.gone_since)
 
 
 def endpoint_of(row: Row[Any]) -> EndpointKey:
@@ -156,14 +224,6 @@ def endpoint_of(row: Row[Any]) -> EndpointKey:
     return EndpointKey(row.bot, row.name)
 
 
-ENDPOINT = (
-    endpoints.c.id,
-    endpoints.c.bot,
-    endpoints.c.name,
-    endpoints.c.configured,
-    endpoints.c.paused,
-    endpoints.c.state,
-    endpoints.c.last_error,
-    endpoints.c.next_probe_at,
-    endpoints.c.gone_since,
-)
+def detail_names(endpoint: EndpointKey, message_id: str, number: int) -> tuple[str, ...]:
+    """Name the place of what a receiver said to one attempt."""
+    return (endpoint.bot, message_id, endpoint.name, str(number))

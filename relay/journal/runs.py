@@ -10,7 +10,7 @@ from relay.journal import finishing
 from relay.journal.many import in_parts
 from relay.journal.receiving import EndpointIds, Numbers
 from relay.journal.reviving import revive
-from relay.journal.rows import endpoint_of
+from relay.journal.rows import ENDPOINT_KEY, endpoint_of
 from relay.journal.rules import LONGEST_WAIT, REMOVED
 from relay.journal.schema import DEAD, PENDING, deliveries, endpoints, lanes, run
 from relay.model import DeliveryState, EndpointKey, GateState
@@ -25,11 +25,16 @@ class Run:
     numbers: Numbers
 
 
-def start(connection: Connection, configured: Collection[EndpointKey], now: float) -> Run:
-    """Begin a run."""
+def start(
+    connection: Connection,
+    configured: Collection[EndpointKey],
+    now: float,
+    seals_with: str | None,
+) -> Run:
+    """Begin a run; the key that seals is written down for those who seal beside it."""
     clean = connection.scalar(select(run.c.clean).where(run.c.id == 1))
     connection.execute(delete(run))
-    connection.execute(insert(run).values(id=1, clean=False))
+    connection.execute(insert(run).values(id=1, clean=False, seals_with=seals_with))
     if clean is False:
         doubt = update(deliveries).where(PENDING, ~deliveries.c.doubtful)
         connection.execute(doubt.values(doubtful=True))
@@ -46,6 +51,11 @@ def stop(connection: Connection) -> None:
     connection.execute(update(run).values(clean=True))
 
 
+def interrupt(connection: Connection) -> None:
+    """Make it look as if the last run had not ended cleanly."""
+    connection.execute(update(run).values(clean=False))
+
+
 def _adopt(connection: Connection, configured: Collection[EndpointKey]) -> EndpointIds:
     connection.execute(update(endpoints).values(configured=False))
     for key in configured:
@@ -55,7 +65,7 @@ def _adopt(connection: Connection, configured: Collection[EndpointKey]) -> Endpo
         connection.execute(
             row.on_conflict_do_update(index_elements=names, set_={"configured": True})
         )
-    return {endpoint_of(row): row.id for row in connection.execute(select(endpoints))}
+    return {endpoint_of(row): row.id for row in connection.execute(select(*ENDPOINT_KEY))}
 
 
 def _bury_removed(connection: Connection, now: float) -> None:

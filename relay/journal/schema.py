@@ -1,7 +1,8 @@
 """The journal's tables. Changes go through a new migration in `relay/journal/migrations`.
 
 States are kept as the words of `relay.model`. `messages.seq` and `deliveries.id` ascend with
-arrival; the relay gives them out itself, since one relay at a time writes new rows.
+arrival; the relay gives them out itself, since one relay at a time writes new rows. `sealed_by` is
+the id of the key with which the one column that holds people's words is sealed; NULL if it is not.
 """
 
 from typing import Any
@@ -39,6 +40,7 @@ endpoints = Table(
     Column("last_error", Text),
     Column("next_probe_at", Float),
     Column("gone_since", Float),
+    Column("sealed_by", String),
     UniqueConstraint("bot", "name"),
 )
 
@@ -59,6 +61,7 @@ messages = Table(
     Column("finished_at", Float),
     Column("size", Integer, nullable=False),
     Column("frame", LargeBinary, nullable=False),
+    Column("sealed_by", String),
     UniqueConstraint("message_id", "bot"),
 )
 
@@ -102,6 +105,7 @@ attempts = Table(
     Column("status", Integer),
     Column("reason", String),
     Column("detail", Text, nullable=False),
+    Column("sealed_by", String),
 )
 
 tallies = Table(
@@ -134,6 +138,7 @@ unreadable = Table(
     Column("first_at", Float, nullable=False),
     Column("last_at", Float, nullable=False),
     Column("sample", LargeBinary, nullable=False),
+    Column("sealed_by", String),
 )
 
 run = Table(
@@ -141,8 +146,9 @@ run = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("clean", Boolean, nullable=False),
+    Column("seals_with", String),
 )
-"""One row: whether the last run stopped cleanly."""
+"""One row: whether the last run stopped cleanly, and by which key it sealed what it wrote."""
 
 # Words in the SQL text and not parameters: a partial index serves no condition on a parameter.
 PENDING = deliveries.c.state == literal_column(f"'{DeliveryState.PENDING}'")
@@ -174,6 +180,9 @@ _index(
     where=UNFINISHED,
 )
 _index("messages_finished", messages.c.finished_at, where=FINISHED_ALIVE)
+_index("messages_sealed", messages.c.sealed_by, where=messages.c.sealed_by.is_not(None))
+_index("attempts_sealed", attempts.c.sealed_by, where=attempts.c.sealed_by.is_not(None))
+_index("unreadable_sealed", unreadable.c.sealed_by, where=unreadable.c.sealed_by.is_not(None))
 Index("deliveries_of_message", deliveries.c.seq)
 Index("attempts_of_delivery", attempts.c.delivery_id)
 Index("unreadable_last_seen", unreadable.c.bot, unreadable.c.last_at)

@@ -18,6 +18,7 @@ from sqlalchemy import (
 )
 
 from relay.journal import finishing
+from relay.journal.bodies import Bodies
 from relay.journal.lane_terms import (
     FIRST_IN_LANE,
     IN_LANE,
@@ -98,12 +99,17 @@ class _Consequences:
 
 
 def settle(
-    connection: Connection, outcomes: Sequence[Outcome], ids: EndpointIds, now: float
+    connection: Connection,
+    outcomes: Sequence[Outcome],
+    ids: EndpointIds,
+    now: float,
+    bodies: Bodies,
 ) -> list[Settled]:
     """Record ended attempts, let lanes go on, owe receipts, finish messages."""
     if not outcomes:
         return []
-    connection.execute(_ATTEMPT, [attempt_values(each.delivery, each.attempt) for each in outcomes])
+    made = [attempt_values(each.delivery, each.attempt, bodies) for each in outcomes]
+    connection.execute(_ATTEMPT, made)
     _postpone(connection, [each for each in outcomes if isinstance(each, Postponed)], ids)
     ended = [each for each in outcomes if not isinstance(each, Postponed)]
     came = _end(connection, ended, now)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from relay.journal import keeping, reading, receiving, runs, settling
+from relay.journal.bodies import Bodies
 from relay.journal.database import Database
 from relay.journal.receiving import EndpointIds, Numbers
 from relay.ledger import (
@@ -23,14 +24,16 @@ from relay.model import Deferred, EndpointKey, Outcome
 class SqlJournal:
     """Implements `relay.ports.Journal`; `start` comes first."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, bodies: Bodies) -> None:
         self._database = database
+        self._bodies = bodies
         self._ids: EndpointIds = {}
         self._numbers = Numbers(0, 0)
 
     async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
         """Begin a run."""
-        run = await self._database.write(runs.start, endpoints, now)
+        seals_with = self._bodies.seals_with
+        run = await self._database.write(runs.start, endpoints, now, seals_with)
         self._ids, self._numbers = run.ids, run.numbers
         return run.clean
 
@@ -40,7 +43,9 @@ class SqlJournal:
 
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         """Insert what is new."""
-        return await self._database.write(receiving.record, arrivals, self._ids, self._numbers)
+        return await self._database.write(
+            receiving.record, arrivals, self._ids, self._numbers, self._bodies
+        )
 
     async def due(
         self,
@@ -54,12 +59,19 @@ class SqlJournal:
         """Read what is due."""
         number = self._ids[endpoint]
         return await self._database.read(
-            reading.due, endpoint, number, now, skip=skip, limit=limit, max_bytes=max_bytes
+            reading.due,
+            endpoint,
+            number,
+            now,
+            self._bodies,
+            skip=skip,
+            limit=limit,
+            max_bytes=max_bytes,
         )
 
     async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
         """Record ended attempts."""
-        return await self._database.write(settling.settle, outcomes, self._ids, now)
+        return await self._database.write(settling.settle, outcomes, self._ids, now, self._bodies)
 
     async def defer(self, deferred: Sequence[Deferred]) -> None:
         """Mark cut deliveries doubtful."""
@@ -77,15 +89,15 @@ class SqlJournal:
 
     async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
         """Keep a sample."""
-        await self._database.write(keeping.keep_unreadable, bot, frame, now)
+        await self._database.write(keeping.keep_unreadable, bot, frame, now, self._bodies)
 
     async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
         """Write down how an endpoint fares."""
-        await self._database.write(keeping.note_endpoint, endpoint, note)
+        await self._database.write(keeping.note_endpoint, endpoint, note, self._bodies)
 
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         """Read what is written of an endpoint."""
-        return await self._database.read(reading.endpoint_note, endpoint)
+        return await self._database.read(reading.endpoint_note, endpoint, self._bodies)
 
     async def notices(self, after: int) -> Sequence[Notice]:
         """Read operators' actions."""

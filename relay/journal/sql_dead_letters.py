@@ -8,12 +8,14 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, upd
 
 from relay.desk import DeadLetter, DeadLetterQuery
 from relay.journal import finishing, keeping
+from relay.journal.bodies import Bodies
 from relay.journal.many import among, in_parts
 from relay.journal.reviving import revive
-from relay.journal.rows import endpoint_of
+from relay.journal.rows import as_bytes, detail_names, endpoint_of
 from relay.journal.schema import DEAD, attempts, deliveries, endpoints, messages
 from relay.ledger import NoticeKind
 from relay.model import DeliveryState, EndpointKey, MessageOutcome
+from relay.sealing import Kind
 
 _LAST_ATTEMPT = (
     select(func.max(attempts.c.id))
@@ -36,7 +38,9 @@ _DEAD_LETTERS: Select[Any] = (
         messages.c.received_at,
         messages.c.outcome,
         attempts.c.status,
-        attempts.c.detail,
+        as_bytes(attempts.c.detail),
+        attempts.c.number,
+        attempts.c.sealed_by,
     )
     .join_from(deliveries, endpoints)
     .join(messages, messages.c.seq == deliveries.c.seq)
@@ -47,21 +51,28 @@ _DEAD_LETTERS: Select[Any] = (
 _GIVE_UP = update(deliveries).where(among(deliveries.c.id, "ids"))
 
 
-def find(connection: Connection, query: DeadLetterQuery) -> list[DeadLetter]:
+def find(connection: Connection, query: DeadLetterQuery, bodies: Bodies) -> list[DeadLetter]:
     """List dead letters."""
-    return [_dead_letter(row) for row in _select(connection, query)]
+    return [_dead_letter(row, bodies) for row in _select(connection, query)]
 
 
-def retry(connection: Connection, query: DeadLetterQuery, now: float) -> list[DeadLetter]:
+def retry(
+    connection: Connection, query: DeadLetterQuery, now: float, bodies: Bodies
+) -> list[DeadLetter]:
     """Revive dead letters."""
     rows = _select(connection, query, endpoints.c.configured)
     revive(connection, [row.id for row in rows], now)
     _notify(connection, NoticeKind.REVIVED, Counter(endpoint_of(row) for row in rows))
-    return [_dead_letter(row) for row in rows]
+    return [_dead_letter(row, bodies) for row in rows]
 
 
 def discard(
-    connection: Connection, query: DeadLetterQuery, now: float, *, mark_read: bool
+    connection: Connection,
+    query: DeadLetterQuery,
+    now: float,
+    bodies: Bodies,
+    *,
+    mark_read: bool,
 ) -> list[DeadLetter]:
     """Give dead letters up."""
     rows = _select(connection, query)
@@ -71,7 +82,7 @@ def discard(
         connection.execute(given_up, {"ids": ids})
     kind = NoticeKind.WAIVED if mark_read else NoticeKind.DISCARDED
     _notify(connection, kind, _finish(connection, rows, now))
-    return [_dead_letter(row) for row in rows]
+    return [_dead_letter(row, bodies) for row in rows]
 
 
 def _finish(connection: Connection, rows: Sequence[Row[Any]], now: float) -> Counter[EndpointKey]:
@@ -108,7 +119,8 @@ def _conditions(query: DeadLetterQuery) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _dead_letter(row: Row[Any]) -> DeadLetter:
+def _dead_letter(row: Row[Any], bodies: Bodies) -> DeadLetter:
+    names = detail_names(endpoint_of(row), row.message_id, row.number)
     return DeadLetter(
         endpoint_of(row),
         row.message_id,
@@ -117,7 +129,7 @@ def _dead_letter(row: Row[Any]) -> DeadLetter:
         row.attempts,
         row.ended_reason or "",
         row.status,
-        row.detail or "",
+        bodies.show_text(Kind.DETAIL, names, row.detail or b"", row.sealed_by),
         row.received_at,
         row.ended_at,
     )

@@ -17,9 +17,19 @@ from relay.desk import (
     UnreadableRecord,
 )
 from relay.journal import keeping, sql_dead_letters
+from relay.journal.bodies import Bodies, Names
 from relay.journal.database import Database
 from relay.journal.lane_terms import FIRST_IN_LANE, IN_LANE
-from relay.journal.rows import endpoint_of, read_note
+from relay.journal.rows import (
+    ATTEMPT,
+    ENDPOINT,
+    UNREADABLE,
+    as_bytes,
+    detail_names,
+    endpoint_of,
+    read_frame,
+    read_note,
+)
 from relay.journal.schema import (
     DEAD,
     PENDING,
@@ -41,9 +51,11 @@ from relay.model import (
     ReceiptState,
     Source,
 )
+from relay.sealing import Kind
 
-# All but the frame, which may be large.
-_SUMMARY = tuple(column for column in messages.c if column is not messages.c.frame)
+# All but the frame, which may be large, and what lies behind it.
+_SUMMARY = tuple(column for column in messages.c if column.name not in ("frame", "sealed_by"))
+_BODY: tuple[ColumnElement[Any], ...] = (as_bytes(messages.c.frame), messages.c.sealed_by)
 _FIRST = FIRST_IN_LANE.label("first")
 _OF_ENDPOINT = (
     endpoints.c.bot,
@@ -56,8 +68,9 @@ _OF_ENDPOINT = (
 class SqlDesk:
     """Implements `relay.desk.Desk`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, bodies: Bodies) -> None:
         self._database = database
+        self._bodies = bodies
 
     async def messages(self, query: MessageQuery) -> Sequence[MessageSummary]:
         """List messages."""
@@ -65,29 +78,31 @@ class SqlDesk:
 
     async def history(self, message_id: str) -> Sequence[MessageHistory]:
         """Tell all of one message."""
-        return await self._database.read(_histories, message_id)
+        return await self._database.read(_histories, message_id, self._bodies)
 
     async def unreadable(self, bot: str | None, limit: int) -> Sequence[UnreadableRecord]:
         """List frames that could not be read."""
-        return await self._database.read(_unreadable, bot, limit)
+        return await self._database.read(_unreadable, bot, limit, self._bodies)
 
     async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
         """List dead letters."""
-        return await self._database.read(sql_dead_letters.find, query)
+        return await self._database.read(sql_dead_letters.find, query, self._bodies)
 
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
         """Revive dead letters."""
-        return await self._database.write(sql_dead_letters.retry, query, now)
+        return await self._database.write(sql_dead_letters.retry, query, now, self._bodies)
 
     async def discard(
         self, query: DeadLetterQuery, now: float, *, mark_read: bool
     ) -> Sequence[DeadLetter]:
         """Give dead letters up."""
-        return await self._database.write(sql_dead_letters.discard, query, now, mark_read=mark_read)
+        return await self._database.write(
+            sql_dead_letters.discard, query, now, self._bodies, mark_read=mark_read
+        )
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
         """List endpoints."""
-        return await self._database.read(_endpoints)
+        return await self._database.read(_endpoints, self._bodies)
 
     async def pause(self, endpoint: EndpointKey) -> bool:
         """Pause an endpoint."""
@@ -118,42 +133,66 @@ def _messages(connection: Connection, query: MessageQuery) -> list[MessageSummar
     return [_summary(row) for row in connection.execute(wanted)]
 
 
-def _unreadable(connection: Connection, bot: str | None, limit: int) -> list[UnreadableRecord]:
+def _unreadable(
+    connection: Connection, bot: str | None, limit: int, bodies: Bodies
+) -> list[UnreadableRecord]:
     last_first = (unreadable.c.last_at.desc(), unreadable.c.digest, unreadable.c.bot)
-    wanted = select(unreadable).order_by(*last_first)
+    wanted = select(*UNREADABLE).order_by(*last_first)
     if bot is not None:
         wanted = wanted.where(unreadable.c.bot == bot)
-    return [UnreadableRecord(**row) for row in connection.execute(wanted.limit(limit)).mappings()]
+    return [_unreadable_record(row, bodies) for row in connection.execute(wanted.limit(limit))]
 
 
-def _histories(connection: Connection, message_id: str) -> list[MessageHistory]:
-    of_id = select(messages).where(messages.c.message_id == message_id).order_by(messages.c.bot)
-    return [
-        MessageHistory(_summary(row), _deliveries(connection, row.seq), row.receipt_at, row.frame)
-        for row in connection.execute(of_id)
-    ]
+def _unreadable_record(row: Row[Any], bodies: Bodies) -> UnreadableRecord:
+    sample = bodies.show(Kind.SAMPLE, (row.bot, row.digest), row.sample, row.sealed_by)
+    return UnreadableRecord(
+        row.bot, row.digest, row.why, row.times, row.first_at, row.last_at, sample
+    )
 
 
-def _deliveries(connection: Connection, seq: int) -> tuple[DeliveryRecord, ...]:
+def _histories(connection: Connection, message_id: str, bodies: Bodies) -> list[MessageHistory]:
+    of_id = (
+        select(*_SUMMARY, *_BODY)
+        .where(messages.c.message_id == message_id)
+        .order_by(messages.c.bot)
+    )
+    return [_history(connection, row, bodies) for row in connection.execute(of_id)]
+
+
+def _history(connection: Connection, row: Row[Any], bodies: Bodies) -> MessageHistory:
+    frame, damage = read_frame(row, bodies)
+    made = _deliveries(connection, row, bodies)
+    return MessageHistory(_summary(row), made, row.receipt_at, frame, damage)
+
+
+def _deliveries(
+    connection: Connection, message: Row[Any], bodies: Bodies
+) -> tuple[DeliveryRecord, ...]:
     rows = connection.execute(
         select(deliveries, *_OF_ENDPOINT, lanes.c.due_at, _FIRST)
         .join_from(deliveries, endpoints)
         .join(lanes, IN_LANE, isouter=True)
-        .where(deliveries.c.seq == seq)
+        .where(deliveries.c.seq == message.seq)
         .order_by(deliveries.c.id)
     )
-    return tuple(_delivery(connection, row) for row in rows.all())
+    message_id = message.message_id
+    return tuple(_delivery(connection, row, message_id, bodies) for row in rows.all())
 
 
-def _delivery(connection: Connection, row: Row[Any]) -> DeliveryRecord:
-    state = DeliveryState(row.state)
+def _delivery(
+    connection: Connection, row: Row[Any], message_id: str, bodies: Bodies
+) -> DeliveryRecord:
+    endpoint, state = endpoint_of(row), DeliveryState(row.state)
     leads = row.first == row.id
-    of_delivery = select(attempts).where(attempts.c.delivery_id == row.id).order_by(attempts.c.id)
+    of_delivery = select(*ATTEMPT).where(attempts.c.delivery_id == row.id).order_by(attempts.c.id)
     return DeliveryRecord(
-        endpoint_of(row),
+        endpoint,
         row.required,
         state,
-        tuple(_attempt(attempt) for attempt in connection.execute(of_delivery)),
+        tuple(
+            _attempt(attempt, detail_names(endpoint, message_id, attempt.number), bodies)
+            for attempt in connection.execute(of_delivery)
+        ),
         due_at=row.due_at if leads else None,
         waits=state is DeliveryState.PENDING and not leads,
         doubtful=row.doubtful,
@@ -163,7 +202,7 @@ def _delivery(connection: Connection, row: Row[Any]) -> DeliveryRecord:
     )
 
 
-def _attempt(row: Row[Any]) -> AttemptRecord:
+def _attempt(row: Row[Any], names: Names, bodies: Bodies) -> AttemptRecord:
     return AttemptRecord(
         row.number,
         row.started_at,
@@ -171,7 +210,7 @@ def _attempt(row: Row[Any]) -> AttemptRecord:
         AttemptOutcome(row.outcome),
         row.status,
         Reason(row.reason) if row.reason else None,
-        row.detail,
+        bodies.show_text(Kind.DETAIL, names, row.detail, row.sealed_by),
     )
 
 
@@ -193,12 +232,12 @@ def _summary(row: Row[Any]) -> MessageSummary:
 # --- Endpoints ----------------------------------------------------------------------------------
 
 
-def _endpoints(connection: Connection) -> list[EndpointRecord]:
-    rows = connection.execute(select(endpoints).order_by(endpoints.c.bot, endpoints.c.name))
-    return [_endpoint(connection, row) for row in rows.all()]
+def _endpoints(connection: Connection, bodies: Bodies) -> list[EndpointRecord]:
+    rows = connection.execute(select(*ENDPOINT).order_by(endpoints.c.bot, endpoints.c.name))
+    return [_endpoint(connection, row, bodies) for row in rows.all()]
 
 
-def _endpoint(connection: Connection, row: Row[Any]) -> EndpointRecord:
+def _endpoint(connection: Connection, row: Row[Any], bodies: Bodies) -> EndpointRecord:
     mine = deliveries.c.endpoint_id == row.id
     pending = select(func.count(), func.min(deliveries.c.id)).where(mine, PENDING)
     count, oldest = connection.execute(pending).one()
@@ -206,7 +245,7 @@ def _endpoint(connection: Connection, row: Row[Any]) -> EndpointRecord:
     received_at = select(messages.c.received_at).join(deliveries)
     return EndpointRecord(
         endpoint_of(row),
-        read_note(row),
+        read_note(row, bodies),
         count,
         connection.scalar(received_at.where(deliveries.c.id == oldest)),
         connection.scalar(dead) or 0,

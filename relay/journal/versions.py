@@ -31,6 +31,20 @@ def upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def downgrade(connection: Connection, version: str) -> None:
+    """Take the schema back to an earlier version, for the relay that had it.
+
+    Raises `WrongVersion` if there is none, or if the journal holds what can't be said in it.
+    """
+    newest, *earlier = _known()
+    if version not in earlier:
+        expected = ", ".join(earlier) or "none: this is the first"
+        raise WrongVersion(f"its schema {newest} can't go to {version!r}; expected {expected}")
+    config = _config()
+    config.attributes["connection"] = connection
+    command.downgrade(config, version)
+
+
 def require_newest(connection: Connection) -> None:
     """Raise `WrongVersion` unless the schema is of the newest version."""
     found, newest = _found(connection), _known()[0]

@@ -14,6 +14,7 @@ from relay.facts import (
     AttemptStarted,
     DeliverySettled,
     GateMoved,
+    MessageDamaged,
     MessageFinished,
     MessagesDiscarded,
 )
@@ -60,6 +61,7 @@ class DeliveriesVoice:
             AttemptEnded: self._attempt_ended,
             AttemptDeferred: self._attempt_deferred,
             AttemptCrashed: self._attempt_crashed,
+            MessageDamaged: self._message_damaged,
             DeliverySettled: self._delivery_settled,
             MessageFinished: self._message_finished,
             MessagesDiscarded: self._messages_discarded,
@@ -127,6 +129,17 @@ class DeliveriesVoice:
             **_names(fact.endpoint),
             message_id=fact.message_id,
             exception=fact.trace,
+        )
+
+    def _message_damaged(self, fact: MessageDamaged) -> None:
+        """Say what is wrong; it is counted as the failed attempt that it ends as."""
+        loud = self._told[fact.endpoint].allowance.spend()
+        (self._log.error if loud else self._log.debug)(
+            "message.damaged",
+            **_names(fact.endpoint),
+            message_id=fact.message_id,
+            detail=fact.why,
+            advice="restore the journal from a backup, or discard the dead letter",
         )
 
     def _landed(self, endpoint: EndpointKey, message_id: str) -> None:

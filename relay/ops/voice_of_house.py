@@ -7,6 +7,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from relay.facts import (
+    AdminRefused,
     CensusTaken,
     EndpointRemoved,
     JournalCommitted,
@@ -42,6 +43,9 @@ class HouseVoice:
         self._journal_error: str | None = None
         self._imbalance: Made[str, int] = Made(lambda _: 0)
         self._lags: deque[float] = deque(maxlen=LAGS_KEPT)
+        # Of its own: who guesses tokens must not silence what is said of the journal.
+        self._refusals_allowed = Allowance(clock)
+        self._refusals = 0
         self.handlers: dict[type, Callable[[Any], None]] = {
             JournalCommitted: self._journal_committed,
             JournalFailed: self._journal_failed,
@@ -50,6 +54,7 @@ class HouseVoice:
             CensusTaken: self._census_taken,
             LoopLagged: self._loop_lagged,
             OperatorNoticed: self._operator_noticed,
+            AdminRefused: self._admin_refused,
             RelayStarted: self._relay_started,
             EndpointRemoved: self._endpoint_removed,
             RelayStopping: self._relay_stopping,
@@ -112,6 +117,13 @@ class HouseVoice:
         self._log.info(
             "operator.noticed", kind=fact.kind, bot=fact.endpoint.bot, endpoint=fact.endpoint.name
         )
+
+    def _admin_refused(self, fact: AdminRefused) -> None:
+        self._refusals += 1
+        if self._refusals_allowed.spend():
+            times, self._refusals = self._refusals, 0
+            why = "wrong token" if fact.given else "no token"
+            self._log.warning("admin.refused", peer=fact.peer, why=why, times=times)
 
     def _relay_started(self, fact: RelayStarted) -> None:
         self._log.info(

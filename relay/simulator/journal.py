@@ -140,7 +140,7 @@ class Journal:
         self.tokens: Counter[str] = Counter()
         self.pushed: Counter[str] = Counter()
         self.observer: Callable[[Entry], None] | None = None
-        self._patience = patience
+        self.patience = patience
         self._waiters: set[asyncio.Future[None]] = set()
 
     # --- Telling
@@ -190,11 +190,11 @@ class Journal:
     async def until(self, holds: Callable[[], bool], what: str) -> None:
         """Wait until something holds; raises TimeoutError, which says `what` did not."""
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self.patience):
                 while not holds():
                     await self._next_change()
         except TimeoutError:
-            raise TimeoutError(f"{self._patience:g} s passed without {what}") from None
+            raise TimeoutError(f"{self.patience:g} s passed without {what}") from None
 
     async def _next_change(self) -> None:
         waiter = asyncio.get_running_loop().create_future()

@@ -14,14 +14,16 @@ from uuid import UUID
 
 import click
 
-from relay.journal import open_journal
+from relay.journal import open_desk, open_journal, open_vault
 from relay.ledger import Arrival, Owed
 from relay.model import Attempt, Delivered, Delivery, EndpointKey, Message, Source, Success
 from relay.ports import Journal
+from relay.sealing import Keyring, new_key
 
 ENDPOINT = EndpointKey("bot", "webhook")
 GROUP = 500
 NOW = 1_700_000_000.0
+KEYS = Keyring.parse(new_key(bytes(range(32))))
 _FRAME = b"x" * 700
 _MAX_BYTES = 16 * 1024 * 1024
 
@@ -109,7 +111,8 @@ def pile_up(path: Path, count: int, lanes: int) -> None:
         (endpoint,) = database.execute("SELECT id FROM endpoints").fetchone()
         database.executemany(
             "INSERT INTO messages VALUES"
-            " (?, 'bot', ?, ?, 'u', 'PLAIN_TEXT', 'live', ?, 'none', NULL, NULL, NULL, 700, ?)",
+            " (?, 'bot', ?, ?, 'u', 'PLAIN_TEXT', 'live', ?, 'none', NULL, NULL, NULL, 700, ?,"
+            " NULL)",
             (
                 (seq, made.message_id, made.conversation_id, NOW, _FRAME)
                 for seq, made in ((n, arrival(n, lanes).message) for n in range(1, count + 1))
@@ -183,14 +186,35 @@ async def backlog(location: str, count: int, lanes: int) -> None:
             await opened.journal.stop()
         with measured("start with it again"):
             await opened.journal.start([ENDPOINT], NOW)
+    await keys(location, count)
+
+
+async def keys(location: str, count: int) -> None:
+    """Measure what it takes to seal a backlog, and to see whether every key is there."""
+    async with open_vault(location, keys=KEYS) as vault:
+        with measured("seal it all, and write it anew", count):
+            await vault.reseal()
+        with measured("count what each key seals"):
+            await vault.uses()
+    with measured("open, every key is there"):
+        async with open_desk(location, keys=KEYS):
+            pass
+    async with open_journal(location, keys=KEYS) as opened:
+        with measured("start with a key"):
+            await opened.journal.start([ENDPOINT], NOW)
+        for _ in range(2):
+            with measured("due of 500, sealed", GROUP):
+                await due(opened.journal)
 
 
 async def measure(messages: int, pending: int, lanes: int) -> None:
     """Run everything in a directory of its own."""
     with TemporaryDirectory() as directory:
-        async with open_journal(f"sqlite:///{directory}/flow.db") as opened:
-            await opened.journal.start([ENDPOINT], NOW)
-            await flow(opened.journal, messages, lanes)
+        for ring, name in ((None, "without a key"), (KEYS, "with a key")):
+            click.echo(name)
+            async with open_journal(f"sqlite:///{directory}/{name}.db", keys=ring) as opened:
+                await opened.journal.start([ENDPOINT], NOW)
+                await flow(opened.journal, messages, lanes)
         if pending:
             await backlog(f"sqlite:///{directory}/backlog.db", pending, lanes)
 

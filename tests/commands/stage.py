@@ -29,6 +29,7 @@ from relay.model import (
     Success,
     Transient,
 )
+from relay.sealing import Keyring
 from tests.config.example import KEYSTORE, OTHER_KEYSTORE, SECRET
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Stage:
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
         self.location = f"sqlite:///{folder}/journal.db"
+        self.keys: Keyring | None = None
         self._capsys = capsys
         self.write_settings()
 
@@ -95,6 +97,14 @@ class Stage:
         path.write_text(yaml.safe_dump(settings | changes))
         return path
 
+    def set_keys(self, *keys: str) -> tuple[str, ...]:
+        """Let the settings name a file with these keys; gives their ids."""
+        self.keys = Keyring.parse(" ".join(keys))
+        path = self.folder / "journal-key"
+        path.write_text("\n".join(keys))
+        self.write_settings(journal_key_file=str(path))
+        return self.keys.ids
+
     def relay(self, *arguments: str) -> Said:
         """Run a command."""
         self._capsys.readouterr()
@@ -106,7 +116,7 @@ class Stage:
         """Do something as the relay that owns the journal."""
 
         async def run() -> T:
-            async with open_journal(self.location) as opened:
+            async with open_journal(self.location, keys=self.keys) as opened:
                 await opened.journal.start([CRM, LOG, SALES], NOW)
                 return await work(opened)
 
@@ -116,7 +126,7 @@ class Stage:
         """Look at the journal as an operator."""
 
         async def run() -> T:
-            async with open_desk(self.location) as desk:
+            async with open_desk(self.location, keys=self.keys) as desk:
                 return await work(desk)
 
         return asyncio.run(run())

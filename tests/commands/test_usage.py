@@ -52,6 +52,8 @@ ID = "00000000-0000-0000-0000-000000000001"
             ],
         ),
         ("endpoints pause", ["NAME: missing; expected a value"]),
+        ("journal", ["COMMAND: missing; expected one of keys, reseal"]),
+        ("journal drop", ["'drop': no such command; expected one of keys, reseal"]),
         ("secret x", ["Got unexpected extra argument (x)"]),
         ("healthcheck --url x", ["--url: expected a base URL such as http://127.0.0.1:8080"]),
         ("simulator --rate x", ["--rate: 'x': expected messages a second, from 0"]),
@@ -83,6 +85,8 @@ def test_a_line_for_each_mistake(stage: Stage, arguments: str, lines: list[str])
         f"dead-letters retry {ID}",
         "endpoints list",
         "endpoints pause x",
+        "journal keys",
+        "journal reseal",
         "healthcheck",
     ],
 )
@@ -109,4 +113,4 @@ def test_every_command_explains_itself(stage: Stage, arguments: str) -> None:
 def test_the_version(stage: Stage) -> None:
     """--version names the program and its version."""
     said = stage.relay("--version")
-    assert (0, "relay 0.1.0\n") == (said.code, said.out)
+    assert (0, "relay 0.2.0\n") == (said.code, said.out)

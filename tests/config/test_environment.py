@@ -38,7 +38,7 @@ def test_every_variable_counts(tmp_path: Path) -> None:
     """Every variable of interface.md 3 arrives."""
     (tmp_path / "keystore.json").write_text(KEYSTORE)
     (tmp_path / "secret").write_text(SECRET)
-    (tmp_path / "token").write_text("t0ken\n")
+    (tmp_path / "token").write_text("t0ken-long-enough\n")
     settings = load_settings(
         None,
         {
@@ -60,7 +60,7 @@ def test_every_variable_counts(tmp_path: Path) -> None:
     assert ["ws://127.0.0.1:1/", "ws://127.0.0.1:2/"] == [url.text for url in bot.blaze_url]
     assert ["http://127.0.0.1:1", "http://127.0.0.1:2"] == [url.text for url in bot.api_url]
     assert settings.admin_token is not None
-    assert settings.admin_token.get_secret_value() == "t0ken"
+    assert settings.admin_token.get_secret_value() == "t0ken-long-enough"
     assert (settings.log_level, settings.log_format) == (LogLevel.ERROR, LogFormat.CONSOLE)
     assert bot.endpoints[0].signer is not None
     assert settings.warnings == ()

@@ -31,7 +31,7 @@ drain_timeout: 1m
 ready_grace: 5s
 retention: 30d
 blocked_networks: [192.0.2.0/24, "2001:db8::/32"]
-admin_token: s3same
+admin_token: s3same-and-long-enough
 log_level: debug
 log_format: console
 bots:
@@ -87,7 +87,7 @@ def test_every_setting_is_understood(here: Path) -> None:
     assert settings.retention == 30 * 86400.0
     assert ["192.0.2.0/24", "2001:db8::/32"] == [str(net) for net in settings.blocked_networks]
     assert settings.admin_token is not None
-    assert settings.admin_token.get_secret_value() == "s3same"
+    assert settings.admin_token.get_secret_value() == "s3same-and-long-enough"
     assert (settings.log_level, settings.log_format) == (LogLevel.DEBUG, LogFormat.CONSOLE)
     assert (bot.name, bot.keystore.app_id) == ("support", APP_ID)
     assert ["wss://blaze.mixin.one/", "ws://127.0.0.1:7000/"] == [u.text for u in bot.blaze_url]
@@ -162,6 +162,14 @@ def test_unsigned_endpoints_are_warned_of(tmp_path: Path) -> None:
     """An endpoint without a secret works, with a warning that names it."""
     settings = load(tmp_path, example(lambda _s, _b, endpoint: endpoint.pop("secret")))
     assert settings.warnings == ("support/crm is unsigned: its receiver can't tell who posts",)
+
+
+@pytest.mark.parametrize(("token", "warned"), [("x" * 15, True), ("x" * 16, False)])
+def test_a_short_admin_token_is_warned_of(tmp_path: Path, token: str, *, warned: bool) -> None:
+    """A token that can be guessed works, with a warning that does not repeat it."""
+    settings = load(tmp_path, example(at("admin_token", token, "settings")))
+    text = "admin_token can be guessed; expected 16 characters or more"
+    assert settings.warnings == ((text,) if warned else ())
 
 
 @pytest.mark.parametrize("section", [Settings, *SECTIONS.values()])

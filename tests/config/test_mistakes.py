@@ -38,7 +38,7 @@ from tests.config.example import at, example, load, mistakes
         ("bots", "x", "bots: 'x': expected a list of bots"),
         ("bots", ["x"], "bots[0]: 'x': expected a list of bots"),
         ("jurnal", "hunter2", "jurnal: unknown key; did you mean journal?"),
-        ("a b\n", "hunter2", r"'a b\n': unknown key; expected one of listen, journal, drain_"),
+        ("a b\n", "hunter2", r"'a b\n': unknown key; expected one of listen, journal, journal_"),
     ],
 )
 def test_mistakes_at_the_top(tmp_path: Path, key: str, value: Any, line: str) -> None:

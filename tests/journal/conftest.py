@@ -1,5 +1,6 @@
 """Every engine that must keep the contract."""
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,15 +8,31 @@ import pytest
 
 from relay.desk import Desk
 from relay.journal import OpenJournal, open_journal
+from relay.journal.database import Database
+from relay.journal.versions import upgrade
 from relay.ports import Journal
-from tests.journal.samples import CRM, LOG, NOW
+from tests.journal.samples import CRM, KEYS, LOG, NOW
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-async def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenJournal]:
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a journal to copy: to make each anew would take longer than most tests."""
+    path = tmp_path_factory.mktemp("journal") / "empty.db"
+    database = Database(path)
+    database._writer._transact(upgrade)
+    database._writer._engine.dispose()
+    return path
+
+
+@pytest.fixture(params=["memory", "sqlite", "sealed sqlite"])
+async def opened(
+    request: pytest.FixtureRequest, tmp_path: Path, empty: Path
+) -> AsyncIterator[OpenJournal]:
     """Open a new journal of each engine in turn."""
-    location = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/journal.db"}
-    async with open_journal(location[request.param]) as journal:
+    shutil.copy(empty, tmp_path / "journal.db")
+    location = "memory:" if request.param == "memory" else f"sqlite:///{tmp_path}/journal.db"
+    keys = KEYS if request.param == "sealed sqlite" else None
+    async with open_journal(location, keys=keys) as journal:
         yield journal
 
 

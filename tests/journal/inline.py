@@ -7,9 +7,11 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection
 
 from relay.journal import OpenJournal
+from relay.journal.bodies import Bodies
 from relay.journal.database import Database
 from relay.journal.sql import SqlJournal
 from relay.journal.sql_desk import SqlDesk
+from relay.sealing import Keyring
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,10 +38,11 @@ class InlineDatabase(Database):
         self._readers._engine.dispose()
 
 
-def open_inline(path: Path) -> tuple[InlineDatabase, OpenJournal]:
+def open_inline(path: Path, keys: Keyring | None = None) -> tuple[InlineDatabase, OpenJournal]:
     """Open a journal that exists."""
     database = InlineDatabase(path)
-    return database, OpenJournal(SqlJournal(database), SqlDesk(database))
+    bodies = Bodies(keys)
+    return database, OpenJournal(SqlJournal(database, bodies), SqlDesk(database, bodies))
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:

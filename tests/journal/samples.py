@@ -21,11 +21,18 @@ from relay.model import (
     Verdict,
 )
 from relay.ports import Journal
+from relay.sealing import Keyring, new_key
 
 CRM = EndpointKey("bot", "crm")
 LOG = EndpointKey("bot", "log")
 NOW = 1_700_000_000.0
 LATER = NOW + 1_000_000
+
+OLD_KEY, NEW_KEY, OTHER_KEY = (new_key(bytes([number] * 32)) for number in (1, 2, 3))
+KEYS = Keyring.parse(OLD_KEY)
+ROTATED = Keyring.parse(f"{NEW_KEY} {OLD_KEY}")
+NEW = Keyring.parse(NEW_KEY)
+OTHER = Keyring.parse(OTHER_KEY)
 
 
 def uuid(number: int) -> str:

@@ -34,6 +34,7 @@ from relay.ledger import (
     UnreadableFrame,
 )
 from relay.model import Deferred, Delivery, EndpointKey, GateState
+from relay.sealing import Keyring
 from tests.journal.answers import without_numbers
 from tests.journal.chances import (
     BOTS,
@@ -46,7 +47,7 @@ from tests.journal.chances import (
 )
 from tests.journal.inline import at_once, open_inline
 from tests.journal.promise import Promise
-from tests.journal.samples import LATER, NOW, delivered, uuid
+from tests.journal.samples import KEYS, LATER, NOW, delivered, uuid
 
 T = TypeVar("T")
 Pair = tuple[Delivery, Delivery]
@@ -56,12 +57,13 @@ class Engines(RuleBasedStateMachine):
     """Does everything twice, once with each engine."""
 
     directory: ClassVar[Path]
+    keys: ClassVar[Keyring | None]
 
     def __init__(self) -> None:
         super().__init__()
         path = self.directory / "journal.db"
         shutil.copy(self.directory / "empty.db", path)
-        self._database, self._sql = open_inline(path)
+        self._database, self._sql = open_inline(path, self.keys)
         memory = MemoryJournal()
         self._memory = OpenJournal(memory, MemoryDesk(memory.store))
         self._now = NOW
@@ -330,12 +332,13 @@ async def directory(tmp_path: Path) -> Path:
         return tmp_path
 
 
-def test_both_engines_answer_alike(directory: Path) -> None:
+@pytest.mark.parametrize(("keys", "examples"), [(None, 40), (KEYS, 8)], ids=["plain", "sealed"])
+def test_both_engines_answer_alike(directory: Path, keys: Keyring | None, examples: int) -> None:
     """Whatever is done in whatever order, both engines agree and READ means what it says."""
     run_state_machine_as_test(
-        type("Here", (Engines,), {"directory": directory}),
+        type("Here", (Engines,), {"directory": directory, "keys": keys}),
         settings=settings(
-            max_examples=40,
+            max_examples=examples,
             stateful_step_count=50,
             derandomize=True,
             deadline=None,

@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, create_engine
 
+from relay.journal import JournalRefused, open_desk, open_journal, open_vault, versions
 from relay.journal.schema import metadata
 from relay.journal.versions import require_newest, upgrade
+from relay.sealing import Keyring
+from tests.journal.raw import sealed_by
+from tests.journal.samples import CRM, KEYS, NOW, arrival, due, receive, uuid
 
 
 @pytest.fixture
@@ -53,6 +58,90 @@ def test_an_upgrade_of_the_newest_changes_nothing(migrated: Engine) -> None:
     with migrated.begin() as connection:
         upgrade(connection)
         require_newest(connection)
+
+
+OF_0001 = """
+INSERT INTO endpoints VALUES (1, 'bot', 'crm', 1, 0, 'open', 'http_5xx', 1.0, NULL);
+INSERT INTO messages VALUES (1, 'bot', '{id}', 'c', 'u', 'PLAIN_TEXT', 'live', 1.0,
+  'none', NULL, NULL, NULL, 2, x'7b7d');
+INSERT INTO deliveries VALUES (1, 1, 1, 'c', 1, 'pending', 1, 1, 0, 1.0, 0, NULL, NULL);
+INSERT INTO lanes VALUES (1, 'c', 1.0);
+INSERT INTO attempts VALUES (1, 1, 1, 1.0, 0.5, 'transient', 500, 'http_5xx', 'oops');
+INSERT INTO unreadable VALUES ('bot', 'digest', 'not gzip', 1, 1.0, 1.0, x'00');
+INSERT INTO tallies VALUES ('bot', 1, 0);
+INSERT INTO run VALUES (1, 1);
+"""
+
+
+@pytest.fixture
+def of_0001(tmp_path: Path) -> Path:
+    """Make a journal as the first release left it, with something in every table."""
+    path = tmp_path / "journal.db"
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config = versions._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    with closing(sqlite3.connect(path)) as database, database:
+        database.executescript(OF_0001.format(id=uuid(1)))
+    return path
+
+
+@pytest.mark.parametrize("keys", [None, KEYS])
+async def test_a_journal_of_the_first_release_goes_on(of_0001: Path, keys: Keyring | None) -> None:
+    """All that it holds is there, plain as it was, whether a key is set with the upgrade or not."""
+    location = f"sqlite:///{of_0001}"
+    async with open_journal(location, keys=keys) as opened:
+        assert await opened.journal.start([CRM], NOW)
+        (delivery,) = (await due(opened.journal)).deliveries
+        (history,) = await opened.desk.history(uuid(1))
+        (frame,) = await opened.desk.unreadable(None, 10)
+        note = await opened.journal.endpoint_note(CRM)
+        await receive(opened.journal, arrival(2, CRM, lane="d"))
+    assert (b"{}", b"{}", b"\x00") == (delivery.message.frame, history.frame, frame.sample)
+    assert ["oops"] == [a.detail for each in history.deliveries for a in each.attempts]
+    assert "http_5xx" == note.last_error
+    assert [None, keys and keys.first.id] == sealed_by(of_0001, "messages")
+
+
+async def test_an_operator_does_not_upgrade(of_0001: Path) -> None:
+    """A command on an older journal says what to do, and changes nothing."""
+    before = content(of_0001)
+    for opening in (open_desk, open_vault):
+        with pytest.raises(JournalRefused, match="its schema is 0001 and not 0002; run the relay"):
+            async with opening(f"sqlite:///{of_0001}", keys=KEYS):
+                pytest.fail("opened")
+    assert before == content(of_0001)
+
+
+BACK_TO_0001 = """
+BEGIN;
+DROP INDEX messages_sealed; DROP INDEX attempts_sealed; DROP INDEX unreadable_sealed;
+ALTER TABLE messages DROP COLUMN sealed_by;
+ALTER TABLE attempts DROP COLUMN sealed_by;
+ALTER TABLE unreadable DROP COLUMN sealed_by;
+ALTER TABLE endpoints DROP COLUMN sealed_by;
+ALTER TABLE run DROP COLUMN seals_with;
+UPDATE alembic_version SET version_num = '0001';
+COMMIT;
+"""
+"""What an operator may run on a journal without seals to go back to the first release."""
+
+
+def test_there_is_a_way_back(migrated: Engine, of_0001: Path, tmp_path: Path) -> None:
+    """By hand, with the relay stopped, the schema is again that of the first release."""
+    migrated.dispose()
+    with closing(sqlite3.connect(tmp_path / "migrated.db")) as database:
+        database.executescript(BACK_TO_0001)
+        (version,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
+    assert "0001" == version
+    assert details(of_0001) == details(tmp_path / "migrated.db")
+
+
+def content(path: Path) -> bytes:
+    """Read a file."""
+    return path.read_bytes()
 
 
 def details(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event
 
 from relay.desk import DeadLetterQuery
-from relay.journal import OpenJournal, open_journal
+from relay.journal import OpenJournal, keys_in_use, open_journal
 from relay.journal.database import Database
 from relay.model import Delivery
 from tests.journal.samples import (
@@ -31,7 +31,15 @@ from tests.journal.samples import (
 Statement = tuple[str, Any]
 Act = Callable[[OpenJournal, list[Delivery]], Awaitable[Any]]
 
-LARGE = {"messages", "deliveries", "deliveries_1", "lanes", "attempts", "notices"}
+LARGE = {
+    "messages",
+    "deliveries",
+    "deliveries_1",
+    "lanes",
+    "attempts",
+    "notices",
+    "unreadable",
+}
 
 ACTS: dict[str, tuple[Act, set[str]]] = {
     "record": (
@@ -76,6 +84,14 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         lambda opened, _: opened.desk.history(uuid(1)),
         {"messages sqlite_autoindex_messages_1", "attempts attempts_of_delivery"},
     ),
+    "find the keys in use": (
+        lambda opened, _: database(opened).read(keys_in_use.find),
+        {
+            "messages messages_sealed",
+            "attempts attempts_sealed",
+            "unreadable unreadable_sealed",
+        },
+    ),
     "retry": (
         lambda opened, _: opened.desk.retry(DeadLetterQuery(), NOW),
         {"deliveries deliveries_dead", "lanes PRIMARY KEY"},
@@ -115,16 +131,22 @@ async def test_nothing_large_is_read_from_end_to_end(
     assert set() == indexes - {used(line) for line in lines}
 
 
+def database(opened: OpenJournal) -> Database:
+    """Reach for what is behind the journal."""
+    found: Database = opened.journal._database  # type: ignore[attr-defined]
+    return found
+
+
 def listen(opened: OpenJournal) -> list[Statement]:
     """Note every statement that is run from now on."""
     statements: list[Statement] = []
-    database: Database = opened.journal._database  # type: ignore[attr-defined]
+    behind = database(opened)
 
     def note(_c: object, _d: object, text: str, values: Any, _x: object, many: object) -> None:
         if text.startswith(("SELECT", "UPDATE", "DELETE")):
             statements.append((text, values[0] if many else values))
 
-    for workers in (database._writer, database._readers):
+    for workers in (behind._writer, behind._readers):
         event.listen(workers._engine, "before_cursor_execute", note)
     return statements
 

@@ -1,6 +1,13 @@
 """Every mutant, by the part that it breaks."""
 
-from tests.mutants import of_both_ends, of_judging, of_lanes, of_the_dispatcher, of_the_journal
+from tests.mutants import (
+    of_both_ends,
+    of_judging,
+    of_lanes,
+    of_sealing,
+    of_the_dispatcher,
+    of_the_journal,
+)
 
 MUTANTS = (
     *of_the_dispatcher.MUTANTS,
@@ -8,4 +15,5 @@ MUTANTS = (
     *of_judging.MUTANTS,
     *of_both_ends.MUTANTS,
     *of_the_journal.MUTANTS,
+    *of_sealing.MUTANTS,
 )

@@ -10,6 +10,7 @@ from relay.facts import (
     DeliverySettled,
     Fact,
     GateMoved,
+    MessageDamaged,
     MessageFinished,
     MessagesDiscarded,
 )
@@ -155,6 +156,15 @@ def test_a_crash_at_every_message_does_not_flood_the_log(listening: Listening) -
     listening.tell(*[AttemptCrashed(CRM, "m1", "Traceback …")] * 100)
 
     assert BURST == len(listening.loud)
+
+
+def test_a_damaged_message_is_an_error(listening: Listening) -> None:
+    """What the journal can't give back is told with its id and why, and does not flood the log."""
+    listening.tell(*[MessageDamaged(CRM, f"m{i}", "can't be opened") for i in range(100)])
+
+    assert [("error", "message.damaged")] * BURST == listening.loud
+    line = listening.lines("message.damaged")[0]
+    assert ("m0", "can't be opened") == (line["message_id"], line["detail"])
 
 
 def test_delivered_counts_with_its_delay(listening: Listening) -> None:

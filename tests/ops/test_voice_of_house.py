@@ -1,6 +1,7 @@
 """What is said of the house."""
 
 from relay.facts import (
+    AdminRefused,
     CensusTaken,
     EndpointRemoved,
     JournalCommitted,
@@ -137,3 +138,25 @@ def test_life_and_operators_are_information(listening: Listening) -> None:
         ("info", "relay.stopped"),
     ] == listening.loud
     assert [BOT] == listening.lines("relay.started")[0]["bots"]
+
+
+def test_who_is_refused_by_the_admin_api_is_warned_of(listening: Listening) -> None:
+    """A line names who asked, and whether it was with a wrong token or with none."""
+    listening.tell(AdminRefused("127.0.0.1", given=True), AdminRefused("::1", given=False))
+
+    assert [("127.0.0.1", "wrong token", 1), ("::1", "no token", 1)] == [
+        (line["peer"], line["why"], line["times"]) for line in listening.lines("admin.refused")
+    ]
+    assert [("warning", "admin.refused")] * 2 == listening.loud
+
+
+def test_guessing_tokens_does_not_fill_the_log(listening: Listening) -> None:
+    """Thousands of refusals make a few lines, and what is said of the journal is said as ever."""
+    listening.tell(*[AdminRefused("127.0.0.1", given=True)] * 5000, FULL)
+    listening.now += 60
+    listening.tell(AdminRefused("127.0.0.1", given=True))
+
+    lines = listening.lines("admin.refused")
+    assert BURST + 1 == len(lines)
+    assert 5001 == sum(line["times"] for line in lines)
+    assert ("error", "journal.failed") in listening.loud
