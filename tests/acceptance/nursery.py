@@ -20,6 +20,10 @@ from typing import Any, Protocol
 
 COMMAND = Path(sys.executable).with_name("relay")
 
+FAIL_POINT = "RELAY_FAIL_POINT"
+HURTS = "RELAY_HURTS"
+"""What tests.prove.fail_points is told by; without them a child has nothing of it."""
+
 _MODULES = ("run", "endpoints", "messages", "dead_letters", "healthcheck")
 _MOST_BYTES = 1 << 20
 
@@ -175,6 +179,8 @@ def main() -> None:
     with socket.socket(fileno=int(sys.argv[1])) as control:
         is_child = _serve(control)
     if is_child:
+        if {FAIL_POINT, HURTS} & os.environ.keys():
+            importlib.import_module("tests.prove.fail_points").arm(os.environ)
         relay()
 
 
