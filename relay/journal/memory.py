@@ -15,6 +15,7 @@ from relay.journal.rules import (
     NOTICES_AT_ONCE,
     RECEIPTED,
     REMOVED,
+    set_back,
 )
 from relay.journal.window import fit
 from relay.lanes import LANE_DEPTH
@@ -58,9 +59,7 @@ class MemoryJournal:
     async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
         """Begin a run."""
         clean, self._stopped_cleanly = self._stopped_cleanly, False
-        for lane in (lane for of in self.store.lanes.values() for lane in of.values()):
-            if lane.due_at > now + LONGEST_WAIT:
-                lane.due_at = now
+        self._mind_the_clock(now)
         for delivery in self.store.deliveries.values():
             delivery.doubtful |= not clean and delivery.state is DeliveryState.PENDING
         for key, row in self.store.endpoints.items():
@@ -69,6 +68,14 @@ class MemoryJournal:
             self.store.endpoints.setdefault(key, EndpointRow())
         self._follow_settings(now)
         return clean
+
+    def _mind_the_clock(self, now: float) -> None:
+        back = set_back(self.store.last_seen, now)
+        for lane in (lane for of in self.store.lanes.values() for lane in of.values()):
+            if back and lane.due_at > now:
+                lane.due_at = max(now, lane.due_at - back)
+            if lane.due_at > now + LONGEST_WAIT:
+                lane.due_at = now
 
     async def stop(self) -> None:
         """End the run cleanly."""
@@ -215,6 +222,7 @@ class MemoryJournal:
     def _charge(self, row: DeliveryRow, outcome: Outcome) -> None:
         verdict = outcome.attempt.verdict
         row.attempts.append(outcome.attempt)
+        row.charged = self.store.next_charge()
         if row.first_attempt_at is None:
             row.first_attempt_at = outcome.attempt.started_at
         row.failures += verdict.reason is not None

@@ -34,6 +34,7 @@ class DeliveryRow:
     ended_at: float | None = None
     ended_reason: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
+    charged: int = 0
 
     @property
     def lane(self) -> tuple[EndpointKey, str]:
@@ -111,6 +112,21 @@ class Store:
         self.finished: Counter[str] = Counter()
         self._last_message = 0
         self._last_delivery = 0
+        self._last_charge = 0
+
+    @property
+    def last_seen(self) -> float | None:
+        """Tell the time that the last thing happened at which the journal knows of."""
+        messages = (row.message.received_at for row in reversed(self.by_seq.values()))
+        last = max(self.deliveries.values(), key=lambda row: row.charged, default=None)
+        ended = last and last.charged and last.attempts[-1].started_at + last.attempts[-1].duration
+        times = [time for time in (next(messages, None), ended) if time]
+        return max(times, default=None)
+
+    def next_charge(self) -> int:
+        """Give a number to an attempt that is written down."""
+        self._last_charge += 1
+        return self._last_charge
 
     def add_message(self, message: Message) -> MessageRow:
         """Insert a message."""

@@ -19,6 +19,9 @@ REMOVED = "removed"
 LONGEST_WAIT = 3600.0
 """Seconds; a lane that waits longer at a start does so no more (Retry-After ends after an hour)."""
 
+SLEW = 1.0
+"""Seconds by which a clock may go back that is only being kept in step."""
+
 MAX_UNREADABLE = 1000
 """So many samples of a bot's frames are kept, the last seen."""
 
@@ -26,6 +29,12 @@ KEPT_NOTICES = 1000
 """So many operators' actions are kept, the last: a running relay notices each within seconds."""
 
 NOTICES_AT_ONCE = 1000
+
+
+def set_back(last_seen: float | None, now: float) -> float:
+    """Say by how many seconds the clock has been set back since the journal last saw it."""
+    back = 0.0 if last_seen is None else last_seen - now
+    return back if back > SLEW else 0.0
 
 
 def read_owed(required: Collection[DeliveryState]) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from relay.journal import finishing
@@ -11,8 +11,17 @@ from relay.journal.many import in_parts
 from relay.journal.receiving import EndpointIds, Numbers
 from relay.journal.reviving import revive
 from relay.journal.rows import ENDPOINT_KEY, endpoint_of
-from relay.journal.rules import LONGEST_WAIT, REMOVED
-from relay.journal.schema import DEAD, PENDING, deliveries, endpoints, lanes, run
+from relay.journal.rules import LONGEST_WAIT, REMOVED, set_back
+from relay.journal.schema import (
+    DEAD,
+    PENDING,
+    attempts,
+    deliveries,
+    endpoints,
+    lanes,
+    messages,
+    run,
+)
 from relay.model import DeliveryState, EndpointKey, GateState
 
 
@@ -38,12 +47,30 @@ def start(
     if clean is False:
         doubt = update(deliveries).where(PENDING, ~deliveries.c.doubtful)
         connection.execute(doubt.values(doubtful=True))
-    # Further ahead than any wait means that the clock has been set back.
-    connection.execute(update(lanes).where(lanes.c.due_at > now + LONGEST_WAIT).values(due_at=now))
+    _mind_the_clock(connection, now)
     ids = _adopt(connection, configured)
     _bury_removed(connection, now)
     _revive_returned(connection, now)
     return Run(clean is not False, ids, Numbers.read(connection))
+
+
+def _mind_the_clock(connection: Connection, now: float) -> None:
+    """Let nothing wait for longer than it was told to, if the clock has been set back meanwhile."""
+    later = update(lanes).where(lanes.c.due_at > now)
+    if back := set_back(_last_seen(connection), now):
+        connection.execute(later.values(due_at=func.max(now, lanes.c.due_at - back)))
+    connection.execute(update(lanes).where(lanes.c.due_at > now + LONGEST_WAIT).values(due_at=now))
+
+
+def _last_seen(connection: Connection) -> float | None:
+    """Tell the time that the last thing happened at which the journal knows of."""
+    ended = attempts.c.started_at + attempts.c.duration
+    newest = (
+        select(messages.c.received_at).order_by(messages.c.seq.desc()).limit(1),
+        select(ended).order_by(attempts.c.id.desc()).limit(1),
+    )
+    times = [connection.scalar(each) for each in newest]
+    return max((time for time in times if time is not None), default=None)
 
 
 def stop(connection: Connection) -> None:

@@ -9,7 +9,7 @@ from relay.ledger import (
     EndpointNote,
     UnreadableFrame,
 )
-from relay.model import GateState, PriorOutcome
+from relay.model import GateState, Postponed, PriorOutcome, Reason, Transient
 from relay.ports import Journal
 from tests.journal.samples import (
     CRM,
@@ -17,6 +17,7 @@ from tests.journal.samples import (
     LOG,
     NOW,
     arrival,
+    attempt,
     dead,
     delivered,
     due,
@@ -66,6 +67,33 @@ async def test_an_endpoint_that_is_back_gets_what_it_is_owed(journal: Journal) -
         await journal.start(endpoints, NOW)
     assert [uuid(1)] == ids(await due(journal))
     assert BotCensus(1, NOW + 1, 0, 0) == (await journal.census()).bots["bot"]
+
+
+@pytest.mark.parametrize("back", [600.0, 3000.0, 6 * 3600.0])
+async def test_a_wait_is_no_longer_for_a_clock_that_was_set_back(
+    journal: Journal, back: float
+) -> None:
+    """Whoever waited for ten seconds then waits for ten seconds now, however far it went back."""
+    failed, _ = await receive(journal, arrival(1, CRM, lane="a"), arrival(2, CRM, lane="b"))
+    await journal.settle([postponed(failed, NOW)], NOW)
+    (again,) = (each for each in (await due(journal)).deliveries if each.id == failed.id)
+    later = attempt(again, Transient(Reason.HTTP_5XX, 500), at=NOW + back)
+    await journal.settle([Postponed(again, later, NOW + back + 10)], NOW + back)
+    await journal.stop()
+    then = NOW
+    await journal.start([CRM, LOG], then)
+    assert [uuid(2)] == ids(await due(journal, now=then + 0.1))
+    assert {uuid(1), uuid(2)} == set(ids(await due(journal, now=then + 10.1)))
+
+
+async def test_a_clock_that_goes_on_changes_no_wait(journal: Journal) -> None:
+    """A start in between is no reason to try anything earlier."""
+    (failed,) = await receive(journal, arrival(1, CRM))
+    await journal.settle([postponed(failed, NOW + 600)], NOW)
+    await journal.stop()
+    await journal.start([CRM, LOG], NOW + 5)
+    assert [] == ids(await due(journal, now=NOW + 599))
+    assert [uuid(1)] == ids(await due(journal, now=NOW + 600))
 
 
 async def test_notes_of_an_endpoint_are_kept(journal: Journal) -> None:

@@ -25,6 +25,22 @@ _MACHINE = ("tests/core/test_read_only_after_success.py",)
 MUTANTS = (
     # --- the rules ------------------------------------------------------------------------------
     Mutant(
+        "a-clock-set-back-holds-every-wait",
+        "relay/journal/runs.py",
+        "func.max(now, lanes.c.due_at - back)",
+        "func.max(now, lanes.c.due_at)",
+        "after a step back and a restart retries would wait for as long as the step was",
+        ("tests/journal/test_contract_running.py",),
+    ),
+    Mutant(
+        "the-last-attempt-is-forgotten",
+        "relay/journal/runs.py",
+        "select(ended).order_by(attempts.c.id.desc()).limit(1),",
+        "select(ended).order_by(attempts.c.id).limit(1),",
+        "a step back would be measured from a time long past",
+        ("tests/journal/test_contract_running.py",),
+    ),
+    Mutant(
         "read-after-any",
         _RULES,
         "return TAKEN.issuperset(required)",
