@@ -29,8 +29,11 @@ lint: $(SETUP) ## Check style, types and the walls between the floors
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-prove: $(SETUP) ## Run the long proofs as well
-	$(BIN)/python -m pytest -n 2 -m "not container"
+prove: $(SETUP) ## Prove that nothing is lost: kills and faults by the thousand; QUICK=1 for a taste
+ifndef QUICK
+	$(BIN)/python -m pytest -n 2 -m "prove and not container"
+endif
+	$(BIN)/python -m tests.prove $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED))
 
 container-test: $(SETUP) ## Build the image, bring the compose file up, and try it on a container engine
 	$(BIN)/python -m pip install --quiet --require-hashes -r tests/deploy/container.lock
