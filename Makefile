@@ -63,6 +63,7 @@ lock: $(SETUP) ## Renew the lock files
 	$(LOCK) --upgrade pyproject.toml --extra dev -o tests/requirements.lock
 	$(LOCK) --upgrade --group build -o deploy/container/build.lock
 	$(LOCK) --upgrade --group container -o tests/deploy/container.lock
+	$(LOCK) --upgrade --group pictures -o tests/deploy/pictures.lock
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from relay import __version__
 from tests.deploy.kubernetes_chart import EXAMPLES, example, of_kind, template_with
 from tests.deploy.kubernetes_copies import DASHBOARD
 from tests.deploy.kubernetes_pods import container, pod_spec, settings_text
@@ -79,7 +80,7 @@ def test_long_names_are_shortened_and_stay_apart(helm: Path) -> None:
     [
         (
             {"repository": "registry.example.com:5000/relay"},
-            "registry.example.com:5000/relay:0.1.0",
+            f"registry.example.com:5000/relay:{__version__}",
         ),
         ({"tag": "edge"}, "blaze-relay:edge"),
         ({"tag": "edge", "digest": f"sha256:{'0f' * 32}"}, f"blaze-relay@sha256:{'0f' * 32}"),
