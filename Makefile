@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 
-.PHONY: help demo test lint prove container-test mutants bench audit copies lock clean
+.PHONY: help demo test lint prove container-test mutants bench bench-backlog pictures audit copies lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,13 @@ AUDIT := $(BIN)/uv run --quiet --no-project --isolated --with-requirements tests
 audit: $(SETUP) ## Look every locked dependency up in a database of known vulnerabilities
 	@$(AUDIT) -r requirements.lock || { echo "audit: not passed. Where a dependency 'could not be\
  audited', the index here has no such database: run it where one answers, or with AUDIT_FLAGS='-s osv'" >&2; exit 1; }
+
+bench-backlog: $(SETUP) ## Let a million messages wait for a receiver that is away, and print the curve
+	$(BIN)/python -m tests.bench.bench_backlog
+
+pictures: $(SETUP) ## Draw the dashboard for docs/pictures from a story of 40 minutes
+	$(BIN)/python -m pip install --quiet --require-hashes -r tests/deploy/pictures.lock
+	$(BIN)/python -m tests.deploy.draw_dashboard
 
 copies: $(SETUP) ## Copy rules and dashboard to where Helm and kustomize can read them
 	$(BIN)/python -m tests.deploy.kubernetes_copies

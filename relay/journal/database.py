@@ -28,10 +28,11 @@ _PRAGMAS = (
     # Power loss may take the last commits: Mixin still holds what is unread (design.md 6, W8).
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
-    "PRAGMA cache_size=-65536",
+    "PRAGMA cache_size=-8192",
 )
 _WRITER_PRAGMAS = (
     *_PRAGMAS,
+    "PRAGMA cache_size=-16384",
     "PRAGMA journal_mode=WAL",
     # Under a burst the same index pages change again and again: 16 MB of them are copied at once.
     "PRAGMA wal_autocheckpoint=4000",

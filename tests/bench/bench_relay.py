@@ -72,22 +72,23 @@ async def _relay(messages: int, journal: str) -> tuple[float, float]:
                 for number in range(messages)
             ]
             before, started = _cpu_of_children(), time.perf_counter()
-            async with _process(simulator, url, journal, Path(folder)):
+            async with relay_process(simulator, url, journal, Path(folder)):
                 await simulator.acknowledged(ids)
                 wall = time.perf_counter() - started
             return wall, _cpu_of_children() - before
 
 
 @asynccontextmanager
-async def _process(
-    simulator: Simulator, url: str, journal: str, folder: Path
+async def relay_process(
+    simulator: Simulator, url: str, journal: str, folder: Path, *, listen: str = "127.0.0.1:0"
 ) -> AsyncIterator[None]:
+    """Run a relay between a Blaze server and a receiver."""
     environment = os.environ | {
         "RELAY_KEYSTORE": simulator.keystore_json(),
         "RELAY_WEBHOOK_URLS": url,
         "RELAY_WEBHOOK_SECRET": SECRET,
         "RELAY_JOURNAL": journal,
-        "RELAY_LISTEN": "127.0.0.1:0",
+        "RELAY_LISTEN": listen,
         "RELAY_BLAZE_URL": simulator.blaze_url,
         "RELAY_API_URL": simulator.api_url,
     }

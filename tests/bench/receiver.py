@@ -27,8 +27,8 @@ class _Taker(asyncio.Protocol):
 
 
 @asynccontextmanager
-async def receiver() -> AsyncIterator[str]:
-    """Listen on loopback; gives the URL."""
-    server = await asyncio.get_running_loop().create_server(_Taker, "127.0.0.1", 0)
+async def receiver(port: int = 0) -> AsyncIterator[str]:
+    """Listen on loopback, by default at any port that is free; gives the URL."""
+    server = await asyncio.get_running_loop().create_server(_Taker, "127.0.0.1", port)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"

@@ -1,0 +1,196 @@
+"""A backlog without bound: every receiver is away while messages come in, and then it is back.
+
+Prints a curve: memory, journal, and how long the relay takes to answer a probe and a scrape, while
+the backlog grows and while it is drained; then how the drain compares with the steady rate.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import aiohttp
+import click
+from prometheus_client.parser import text_string_to_metric_families
+
+from relay.simulator import Person, Simulator
+from tests.acceptance.receiver import hold_port, port_of
+from tests.bench.bench_relay import CONVERSATIONS, relay_process
+from tests.bench.receiver import receiver
+
+STEADY = 20_000
+"""Messages by which the steady rate is measured."""
+
+PUSHED_AT_ONCE = 2_000
+JOURNAL = "sqlite:///journal.db"
+_AHEAD = 20_000
+_FIRST = 100
+_EVERY = 2.0
+_BREATH = 0.05
+_PATIENCE = 7_200.0
+_MIB = 1024 * 1024
+_COLUMNS = ("time", "pending", "RSS MiB", "journal", "probe ms", "scrape")
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What one look at the relay has shown; seconds and bytes."""
+
+    at: float
+    pending: float
+    rss: float
+    journal: float
+    probe: float
+    scrape: float
+
+
+class Watch:
+    """Looks at a relay again and again, and prints what it sees."""
+
+    def __init__(self, base: str) -> None:
+        self.glances: list[Glance] = []
+        self._base = base
+        self._began = time.monotonic()
+
+    @property
+    def pending(self) -> float:
+        """How many messages the relay said that are pending, at the last look."""
+        return self.glances[-1].pending if self.glances else 0.0
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        click.echo("".join(f"{name:>12}" for name in _COLUMNS))
+        async with aiohttp.ClientSession() as http:
+            while True:
+                with suppress(aiohttp.ClientError):
+                    self._note(await self._look(http))
+                await asyncio.sleep(_EVERY)
+
+    async def _look(self, http: aiohttp.ClientSession) -> Glance:
+        began = time.monotonic()
+        async with http.get(f"{self._base}/readyz") as answer:
+            await answer.read()
+        probed = time.monotonic()
+        async with http.get(f"{self._base}/metrics") as answer:
+            text = await answer.text()
+        scraped = time.monotonic()
+        values = {
+            sample.name: sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+        return Glance(
+            scraped - self._began,
+            values["relay_messages_pending"],
+            values["process_resident_memory_bytes"],
+            values["relay_journal_bytes"],
+            probed - began,
+            scraped - probed,
+        )
+
+    def _note(self, glance: Glance) -> None:
+        self.glances.append(glance)
+        figures = (
+            *(glance.at, glance.pending, glance.rss / _MIB, glance.journal / _MIB),
+            *(glance.probe * 1e3, glance.scrape * 1e3),
+        )
+        click.echo("".join(f"{figure:>12,.0f}" for figure in figures))
+
+
+@click.command()
+@click.option("--messages", default=1_000_000, show_default=True, help="How long the backlog gets.")
+def main(messages: int) -> None:
+    """Print the curve, and the verdict."""
+    steady = asyncio.run(_steady())
+    click.echo(f"steady: {steady:.0f} messages/s\n")
+    asyncio.run(_backlog(messages, steady))
+
+
+async def _steady() -> float:
+    """Measure messages a second from the socket to READ, once it runs."""
+    async with _world() as world, receiver() as url:
+        ids = world.push(STEADY)
+        async with relay_process(world.simulator, url, JOURNAL, world.folder):
+            await world.simulator.acknowledged(ids[: STEADY // 4])
+            began = time.perf_counter()
+            await world.simulator.acknowledged(ids)
+            return (STEADY - STEADY // 4) / (time.perf_counter() - began)
+
+
+async def _backlog(messages: int, steady: float) -> None:
+    away, listen = port_of(hold_port()), f"127.0.0.1:{port_of(hold_port())}"
+    url = f"http://127.0.0.1:{away}/hook"
+    async with (
+        _world() as world,
+        relay_process(world.simulator, url, JOURNAL, world.folder, listen=listen),
+    ):
+        watch = Watch(f"http://{listen}")
+        watching = asyncio.create_task(watch.run())
+        try:
+            ids = await _grow(world, messages, watch)
+            grown = watch.glances[-1]
+            async with receiver(away):
+                # The next probe of a gate that is open comes within a minute; then it is drained.
+                await world.simulator.acknowledged(ids[:_FIRST])
+                began = time.perf_counter()
+                await world.simulator.acknowledged(ids)
+            drained = (messages - _FIRST) / (time.perf_counter() - began)
+        finally:
+            watching.cancel()
+        _sum_up(watch, grown, messages, drained, steady)
+
+
+async def _grow(world: "World", messages: int, watch: Watch) -> list[str]:
+    """Push until all are pending, never so fast that the server would have the backlog."""
+    ids: list[str] = []
+    for pushed in range(0, messages, PUSHED_AT_ONCE):
+        await _until(lambda: watch.pending > pushed - _AHEAD)  # noqa: B023 - waited for in here
+        ids += world.push(min(PUSHED_AT_ONCE, messages - pushed))
+    await _until(lambda: watch.pending >= messages)
+    return ids
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 - another process has no event of ours
+        await asyncio.sleep(_BREATH)
+
+
+def _sum_up(watch: Watch, grown: Glance, messages: int, drained: float, steady: float) -> None:
+    def most(look: Callable[[Glance], float]) -> float:
+        return max(look(glance) for glance in watch.glances)
+
+    click.echo(f"\nmost RSS {most(lambda glance: glance.rss) / _MIB:.0f} MiB")
+    click.echo(f"journal {grown.journal / messages:.0f} bytes for each pending message")
+    click.echo(f"longest probe {most(lambda glance: glance.probe) * 1e3:.0f} ms")
+    click.echo(f"longest scrape {most(lambda glance: glance.scrape) * 1e3:.0f} ms")
+    click.echo(f"drained {drained:.0f} messages/s, {drained / steady:.0%} of the steady rate")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A Blaze server, people who write, and a folder."""
+
+    simulator: Simulator
+    folder: Path
+    people: Iterator[Person]
+
+    def push(self, count: int) -> list[str]:
+        """Let people write."""
+        senders = islice(self.people, count)
+        return [self.simulator.push(f"I am {each.name}, hello", sender=each) for each in senders]
+
+
+@asynccontextmanager
+async def _world() -> AsyncIterator[World]:
+    people = [Person.named(f"Person {number}") for number in range(CONVERSATIONS)]
+    with TemporaryDirectory() as folder:
+        async with Simulator(patience=_PATIENCE) as simulator:
+            yield World(simulator, Path(folder), cycle(people))
+
+
+if __name__ == "__main__":
+    main()
