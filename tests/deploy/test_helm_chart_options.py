@@ -123,6 +123,15 @@ def test_alerts_can_be_labelled_and_left_out(helm: Path) -> None:
     assert all("team" not in rule.get("labels", {}) for rule in chosen if "record" in rule)
 
 
+def test_runbooks_are_where_they_can_be_read(helm: Path) -> None:
+    """The links of all alerts begin with the address that is given, and end with their section."""
+    wiki = "https://wiki.example.com/relay"
+    alerts = [rule for rule in _rules(helm, {"runbookUrl": wiki}) if "alert" in rule]
+    assert {f"{wiki}#{rule['alert'].lower()}" for rule in alerts} == {
+        rule["annotations"]["runbook_url"] for rule in alerts
+    }
+
+
 def test_the_dashboard_is_the_projects(helm: Path) -> None:
     """Grafana's sidecar finds the dashboard by its label, byte for byte."""
     things = template_with(helm, {"dashboard": {"enabled": True}})
