@@ -37,7 +37,7 @@ def test_one_secret_is_enough(stage: Stage) -> None:
 
 def test_an_address_that_is_not_ours(stage: Stage) -> None:
     """An address that can't be listened on is a failure of one line."""
-    said = stage.relay("receiver", "--listen", "192.0.2.1:7001")
+    said = stage.relay("receiver", "--listen", "203.0.113.1:7001")
     assert (1, "") == (said.code, said.out)
-    assert said.err.startswith("relay: --listen: '192.0.2.1:7001': ")
+    assert said.err.startswith("relay: --listen: '203.0.113.1:7001': ")
     assert 1 == len(said.err.splitlines())

@@ -41,7 +41,7 @@ def test_a_folder_that_is_not_there(stage: Stage) -> None:
 
 def test_an_address_that_is_not_ours(stage: Stage) -> None:
     """An address that can't be listened on is a failure of one line."""
-    said = stage.relay("simulator", "--listen", "192.0.2.1:7000")
+    said = stage.relay("simulator", "--listen", "203.0.113.1:7000")
     assert (1, "") == (said.code, said.out)
-    assert said.err.startswith("relay: --listen: '192.0.2.1:7000': ")
+    assert said.err.startswith("relay: --listen: '203.0.113.1:7000': ")
     assert 1 == len(said.err.splitlines())

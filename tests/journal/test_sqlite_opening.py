@@ -107,7 +107,7 @@ async def test_a_journal_keeps_everything(location: str) -> None:
         standing = await opened.desk.endpoints()
     async with open_journal(location) as opened:
         journal = opened.journal
-        assert await journal.start([CRM, LOG], NOW)
+        assert await journal.start([CRM, LOG], NOW + 10)
         again = await journal.census()
         assert (census.bots, census.dead_letters) == (again.bots, again.dead_letters)
         assert histories == [await opened.desk.history(uuid(number)) for number in range(1, 6)]
