@@ -326,9 +326,10 @@ class RelayStopping:
 
 @dataclass(frozen=True, slots=True)
 class RelayStopped:
-    """Everything is written down; `cut` attempts were still in flight."""
+    """The relay came to rest; `cut` attempts were in flight, `written` says if all is noted."""
 
     cut: int
+    written: bool = True
 
 
 Fact = (

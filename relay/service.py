@@ -67,6 +67,7 @@ class Service:
         self._tell = broadcast(self._health.note, voice, *follow)
         self._stop_asked = asyncio.Event()
         metrics.ready.set_function(lambda: self._health.ready().ok)
+        metrics.journal_writable.set_function(lambda: self._health.journal_ok)
         if (journal := settings.journal_file) is not None:
             metrics.journal_free.set_function(lambda: free_bytes(journal))
         self.address: Address | None = None
@@ -124,7 +125,7 @@ class Service:
         written = written and await crew.closed_the_books()
         await crew.receipts_sent(FLUSH_TIMEOUT)
         await crew.hung_up()
-        self._tell(RelayStopped(cut))
+        self._tell(RelayStopped(cut, written))
         return written
 
     async def _tell_removed(self, opened: OpenJournal) -> None:

@@ -21,9 +21,12 @@ def at_desk(settings: Settings, work: Callable[[Desk], Awaitable[T]]) -> T:
     return _visit(open_desk(settings.journal, keys=settings.journal_keys), work)
 
 
-def at_vault(settings: Settings, work: Callable[[Vault], Awaitable[T]]) -> T:
+def at_vault(
+    settings: Settings, work: Callable[[Vault], Awaitable[T]], *, outdated: bool = False
+) -> T:
     """Open the journal's vault, do some work there and close it. Raises `Failure`."""
-    return _visit(open_vault(settings.journal, keys=settings.journal_keys), work)
+    opening = open_vault(settings.journal, keys=settings.journal_keys, outdated=outdated)
+    return _visit(opening, work)
 
 
 def _visit(opening: AbstractAsyncContextManager[Place], work: Callable[[Place], Awaitable[T]]) -> T:

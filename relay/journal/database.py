@@ -140,8 +140,10 @@ class _Workers:
             connection.close()
 
     def _rewrite(self) -> bool:
-        self._run_alone("VACUUM")
-        (busy, *_) = self._run_alone("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            self._run_alone("VACUUM")
+        finally:  # also without room for it: what it has written so far must not fill the disk
+            (busy, *_) = self._run_alone("PRAGMA wal_checkpoint(TRUNCATE)")
         return not busy
 
 

@@ -15,7 +15,7 @@ from relay.journal.refusing import JournalRefused, lock_of, refusals
 from relay.journal.sql import SqlJournal
 from relay.journal.sql_desk import SqlDesk
 from relay.journal.vault import Vault
-from relay.journal.versions import require_newest, upgrade
+from relay.journal.versions import require_known, require_newest, upgrade
 from relay.ports import Journal
 from relay.sealing import Keyring
 
@@ -71,19 +71,25 @@ async def open_desk(
 
 @asynccontextmanager
 async def open_vault(
-    location: str, *, keys: Keyring | None, busy_timeout: float = BUSY_TIMEOUT
+    location: str,
+    *,
+    keys: Keyring | None,
+    outdated: bool = False,
+    busy_timeout: float = BUSY_TIMEOUT,
 ) -> AsyncIterator[Vault]:
-    """Open the journal for those who mind its keys, whether all of them are there or not.
+    """Open the journal for those who mind its file, whether all of its keys are there or not.
 
-    Never makes or changes a journal's schema. Raises `JournalRefused`.
+    Never makes or changes a journal's schema, and with `outdated` takes that of an earlier relay,
+    for a copy before an upgrade. Raises `JournalRefused`.
     """
-    async with _opened_for_operators(location, keys, busy_timeout) as database:
+    opening = _opened_for_operators(location, keys, busy_timeout, outdated=outdated)
+    async with opening as database:
         yield Vault(database, keys)
 
 
 @asynccontextmanager
 async def _opened_for_operators(
-    location: str, keys: Keyring | None, busy_timeout: float
+    location: str, keys: Keyring | None, busy_timeout: float, *, outdated: bool = False
 ) -> AsyncIterator[Database]:
     if location == MEMORY:
         raise JournalRefused(f"{MEMORY} is inside the running relay only: ask its admin API")
@@ -93,7 +99,7 @@ async def _opened_for_operators(
             raise JournalRefused(f"{path}: there is no such journal")
     async with _opened(path, keys, busy_timeout) as database:
         with refusals(path):
-            await database.read(require_newest)
+            await database.read(require_known if outdated else require_newest)
         yield database
 
 

@@ -45,6 +45,13 @@ def downgrade(connection: Connection, version: str) -> None:
     command.downgrade(config, version)
 
 
+def require_known(connection: Connection) -> None:
+    """Raise `WrongVersion` unless this relay knows the schema, however old it is."""
+    found = _found(connection)
+    if found not in _known():
+        raise WrongVersion(f"its schema is {found or 'none'}, which this relay doesn't know")
+
+
 def require_newest(connection: Connection) -> None:
     """Raise `WrongVersion` unless the schema is of the newest version."""
     found, newest = _found(connection), _known()[0]

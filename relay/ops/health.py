@@ -142,6 +142,11 @@ class Health:
         """Say whether the relay does its work."""
         return Report(tuple(map(_look, self._ready)))
 
+    @property
+    def journal_ok(self) -> bool:
+        """Whether the journal took what was last written."""
+        return self._journal_ok
+
     def _connect_ended(self, fact: ConnectEnded) -> None:
         if fact.result is ConnectResult.OK:
             self._links[fact.bot].came_up()

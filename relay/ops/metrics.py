@@ -198,6 +198,9 @@ class Metrics:
             registry=registry,
         )
         self.journal_free.set(math.nan)
+        self.journal_writable = Gauge(
+            "relay_journal_writable", "1 while the journal accepts writes.", registry=registry
+        )
         self.ready = Gauge("relay_ready", "1 while /readyz answers 200.", registry=registry)
         self.loop_lag = Gauge(
             "relay_event_loop_lag_seconds",

@@ -147,4 +147,8 @@ class HouseVoice:
         self._log.info("relay.stopping", signal=fact.signal)
 
     def _relay_stopped(self, fact: RelayStopped) -> None:
-        self._log.info("relay.stopped", cut=fact.cut)
+        if fact.written:
+            self._log.info("relay.stopped", cut=fact.cut)
+        else:
+            advice = "the journal took no more; what it lacks is pushed again, or said to be unknown"
+            self._log.error("relay.stopped", cut=fact.cut, written=False, advice=advice)

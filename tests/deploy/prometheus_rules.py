@@ -44,6 +44,7 @@ def known_series() -> dict[str, dict[str, set[str]]]:
             known[sample.name].update()
             for label, value in sample.labels.items():
                 known[sample.name][label].add(value)
+    known["up"].update()
     known["ALERTS"].update({label: set() for label in OF_ALERTS})
     known["ALERTS"]["alertname"] |= {rule["alert"] for rule in read_rules("alerts.yml")}
     known["ALERTS"]["alertstate"] |= {"pending", "firing"}

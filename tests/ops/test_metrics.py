@@ -41,6 +41,7 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_journal_commit_seconds": ("histogram", set()),
     "relay_journal_bytes": ("gauge", set()),
     "relay_journal_free_bytes": ("gauge", set()),
+    "relay_journal_writable": ("gauge", set()),
     "relay_ready": ("gauge", set()),
     "relay_conservation_imbalance": ("gauge", BOT),
     "relay_event_loop_lag_seconds": ("gauge", set()),

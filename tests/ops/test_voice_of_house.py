@@ -140,6 +140,15 @@ def test_life_and_operators_are_information(listening: Listening) -> None:
     assert [BOT] == listening.lines("relay.started")[0]["bots"]
 
 
+def test_a_stop_that_left_something_unwritten_says_why(listening: Listening) -> None:
+    """The last line before an exit with 1 is an error, with what becomes of the rest."""
+    listening.tell(RelayStopped(0, written=False))
+
+    (line,) = listening.lines("relay.stopped")
+    assert (False, True) == (line["written"], "the journal took no more" in line["advice"])
+    assert [("error", "relay.stopped")] == listening.loud
+
+
 def test_who_is_refused_by_the_admin_api_is_warned_of(listening: Listening) -> None:
     """A line names who asked, and whether it was with a wrong token or with none."""
     listening.tell(AdminRefused("127.0.0.1", given=True), AdminRefused("::1", given=False))
