@@ -245,6 +245,15 @@ def test_the_way_back_to_the_first_release(stage: Stage) -> None:
     assert uuid(1) in stage.relay("messages", "list").out
 
 
+def test_a_backup_before_an_upgrade(stage: Stage) -> None:
+    """The copy is taken of an earlier relay's journal as it is; other commands refuse that."""
+    stage.receive(1, CRM)
+    assert 0 == stage.relay("journal", "downgrade", "0001").code
+    assert 0 == stage.relay("journal", "backup", str(stage.folder / "copy.db")).code
+    stage.write_settings(journal=f"sqlite:///{stage.folder}/copy.db")
+    assert "its schema is 0001 and not 0002" in stage.relay("journal", "keys").err
+
+
 def test_what_the_first_release_cannot_hold(stage: Stage) -> None:
     """With sealed rows there is no way back, and what to do is said."""
     stage.set_keys(OLD_KEY)
