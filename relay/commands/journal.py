@@ -88,8 +88,8 @@ def reseal(config: Path | None, *, plain: bool, as_json: bool) -> None:
 def backup(file: Path, config: Path | None) -> None:
     """Copy the journal into a new FILE, beside a running relay or without one.
 
-    The copy is as secret as the journal, and of an earlier relay's schema if that is. A relay that is started on it delivers again what was
-    unfinished, and says so to the receivers.
+    The copy is as secret as the journal, and of an earlier relay's schema if that is. A relay that
+    is started on it delivers again what was unfinished, and says so to the receivers.
     """
     settings = read_settings(config)
     at_vault(settings, lambda vault: vault.back_up(file), outdated=True)

@@ -150,5 +150,5 @@ class HouseVoice:
         if fact.written:
             self._log.info("relay.stopped", cut=fact.cut)
         else:
-            advice = "the journal took no more; what it lacks is pushed again, or said to be unknown"
+            advice = "the journal took no more: what it lacks comes again, or is said to be unknown"
             self._log.error("relay.stopped", cut=fact.cut, written=False, advice=advice)
