@@ -50,6 +50,7 @@ class Branch:
     intake: Intake
     outbox: Outbox
     dispatchers: dict[EndpointKey, Dispatcher]
+    routing: Routing
 
 
 async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
@@ -65,9 +66,10 @@ async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
         clock=house.clock,
     )
     dispatchers = await _dispatchers(bot, house, outbox, closing)
+    routes = routing(bot)
     intake = Intake(
         bot.name,
-        routing(bot),
+        routes,
         house.journal,
         offer=lambda delivery, *, leads: dispatchers[delivery.endpoint].offer(
             delivery, leads=leads
@@ -86,7 +88,7 @@ async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
         tell=house.telemetry,
         clock=house.wall,
     )
-    return Branch(listener, intake, outbox, dispatchers)
+    return Branch(listener, intake, outbox, dispatchers, routes)
 
 
 def routing(bot: Bot) -> Routing:

@@ -27,6 +27,8 @@ COMMANDS = {
     "messages": "Look at messages: list, show.",
     "dead-letters": "Look at dead letters, retry or discard them.",
     "endpoints": "Look at endpoints, pause or resume one.",
+    "replay": "Send an endpoint again what the journal still holds.",
+    "replays": "Look at replays, end one.",
     "journal": "See which keys seal the journal, and seal it anew.",
     "healthcheck": "Ask a running relay whether it is ready.",
     "secret": "Print a new signing secret, or a key for the journal.",

@@ -19,6 +19,7 @@ from relay.model import (
     ReceiptState,
     Source,
 )
+from relay.replay import Asked, Pick, ReplayOrder, ReplayRecord, Survey
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class DeliveryRecord:
 
     `waits` says that an earlier message of its lane goes first, `gate` what a relay last wrote of
     the endpoint: nothing is attempted while it is paused or gone, and only probes while it is open.
+    `replay` is the number of the replay that sends it again.
     """
 
     endpoint: EndpointKey
@@ -83,6 +85,7 @@ class DeliveryRecord:
     ended_at: float | None
     ended_reason: str | None
     gate: GateState = GateState.CLOSED
+    replay: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +131,15 @@ class DeadLetter:
     detail: str
     received_at: float
     ended_at: float
+    replay: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointRecord:
-    """One endpoint's standing: what a relay last wrote of it, and what the journal counts."""
+    """One endpoint's standing: what a relay last wrote of it, and what the journal counts.
+
+    `pending` and `oldest_at` are about what it is owed; `replaying` waits beside that.
+    """
 
     endpoint: EndpointKey
     note: EndpointNote
@@ -140,6 +147,7 @@ class EndpointRecord:
     oldest_at: float | None
     dead_letters: int
     configured: bool
+    replaying: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,21 @@ class Desk(Protocol):
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
         """List endpoints by bot and name."""
+
+    async def survey_replay(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
+        """Count on, for a while, what a replay would send: ask again until it is whole."""
+
+    async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
+        """Ask for a replay, one at a time to an endpoint; None if none of that name is configured.
+
+        A running relay begins within seconds, or the next one that starts.
+        """
+
+    async def replays(self) -> Sequence[ReplayRecord]:
+        """List replays, the newest first."""
+
+    async def cancel_replay(self, number: int, now: float) -> ReplayRecord | None:
+        """Send no more of a replay; None if there is no such one. One that has ended stays so."""
 
     async def pause(self, endpoint: EndpointKey) -> bool:
         """Pause an endpoint until it is resumed; False if the journal does not know it."""

@@ -112,6 +112,11 @@ class Dispatcher:
         self.lanes.offer(delivery, leads=leads)
         self._changed.set()
 
+    def look_again(self) -> None:
+        """Take what has been added to the journal."""
+        self.lanes.look_again()
+        self._changed.set()
+
     def notice(self, notice: Notice) -> None:
         """Follow what an operator did."""
         match notice.kind:
@@ -121,9 +126,9 @@ class Dispatcher:
                 self.gate.resume()
                 self._poked = True
                 self.lanes.reread()
-            case NoticeKind.REVIVED:
+            case NoticeKind.REVIVED | NoticeKind.REPLAY_CANCELLED:
                 self.lanes.reread()
-            case NoticeKind.DISCARDED | NoticeKind.WAIVED:
+            case NoticeKind.DISCARDED | NoticeKind.WAIVED | NoticeKind.REPLAY_ASKED:
                 return
         self._moved()
 
@@ -162,7 +167,9 @@ class Dispatcher:
         return None
 
     def _take(self) -> Delivery | None:
-        return self.lanes.take(oldest=self.gate.probes)
+        # Replays leave room, so that what is new never waits for a slow one.
+        most_replays = max(1, self.gate.limit // 2)
+        return self.lanes.take(oldest=self.gate.probes, most_replays=most_replays)
 
     def _enter(self, now: float) -> Permit:
         permit = self.gate.enter(now)
@@ -315,6 +322,7 @@ class Dispatcher:
                 attempts=attempt.number,
                 delay=attempt.started_at + attempt.duration - message.received_at,
                 reason=attempt.verdict.reason,
+                replay=outcome.delivery.replay is not None,
             )
         )
         if settled.finished is not None:

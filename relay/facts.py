@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from relay.ledger import Census
 from relay.model import Attempt, EndpointKey, GateState, MessageOutcome, Reason, Source
+from relay.replay import ReplayRecord
 
 
 class ConnectResult(StrEnum):
@@ -189,7 +190,7 @@ class MessageDamaged:
 class DeliverySettled:
     """A delivery ended, and the journal has it; `delay` counts from reception.
 
-    `reason` is that of its last attempt, if it is dead.
+    `reason` is that of its last attempt, if it is dead; `replay` says that it was sent again.
     """
 
     endpoint: EndpointKey
@@ -198,6 +199,7 @@ class DeliverySettled:
     attempts: int
     delay: float
     reason: Reason | None = None
+    replay: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +320,20 @@ class EndpointRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayBegun:
+    """A new endpoint gets what the journal still holds."""
+
+    replay: ReplayRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayEnded:
+    """Every message of a replay has ended."""
+
+    replay: ReplayRecord
+
+
+@dataclass(frozen=True, slots=True)
 class RelayStopping:
     """A stop was asked for."""
 
@@ -364,6 +380,8 @@ Fact = (
     | AdminRefused
     | RelayStarted
     | EndpointRemoved
+    | ReplayBegun
+    | ReplayEnded
     | RelayStopping
     | RelayStopped
 )

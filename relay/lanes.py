@@ -63,6 +63,8 @@ class Lanes:
         self._max_bytes = max_bytes
         self._lanes: dict[str, _Lane] = {}
         self._ready: deque[str] = deque()
+        self._replays: deque[str] = deque()  # ready as well, and go when there is nothing new
+        self._replaying = 0
         self._count = 0
         self._bytes = 0
         self._behind = True  # the journal may hold deliveries from before this start
@@ -76,7 +78,7 @@ class Lanes:
     @property
     def ready(self) -> bool:
         """Whether a delivery could go now."""
-        return bool(self._ready)
+        return bool(self._ready or self._replays)
 
     def offer(self, delivery: Delivery, *, leads: bool) -> None:
         """Take a new delivery in, if it fits; `leads` if nothing unfinished precedes it.
@@ -98,26 +100,30 @@ class Lanes:
         elif self._meanwhile:
             self._meanwhile.grew.add(delivery.lane)
 
-    def take(self, *, oldest: bool = False) -> Delivery | None:
-        """Give out the next delivery of the lane that has been ready longest, or the oldest one."""
-        if not self._ready:
+    def take(self, *, oldest: bool = False, most_replays: int = 1) -> Delivery | None:
+        """Give out the next delivery of the lane that has been ready longest, or the oldest one.
+
+        A replay's only if nothing else is ready, and while fewer than `most_replays` are under way.
+        """
+        line = self._ready or (self._replays if self._replaying < most_replays else None)
+        if not line:
             return None
         if oldest:
-            key = min(self._ready, key=lambda key: self._lanes[key].queue[0].id)
-            self._ready.remove(key)
+            key = min(line, key=lambda key: self._lanes[key].queue[0].id)
+            line.remove(key)
         else:
-            key = self._ready.popleft()
+            key = line.popleft()
         lane = self._lanes[key]
         lane.busy = True
+        self._replaying += lane.queue[0].replay is not None
         return lane.queue[0]
 
     def ended(self, delivery: Delivery, *, continues: bool) -> None:
         """Let the lane go on; `continues` if the journal knows of more in it."""
-        lane = self._lanes[delivery.lane]
-        lane.busy = False
+        lane = self._leave(delivery)
         self._forget(lane.queue.popleft())
         if lane.queue:
-            self._ready.append(delivery.lane)
+            self._line(lane).append(delivery.lane)
             return
         self._drop(delivery.lane)
         # What was offered since the outcome was written is unknown to the journal's answer.
@@ -126,7 +132,7 @@ class Lanes:
     def postponed(self, delivery: Delivery, due_at: float) -> None:
         """Let the lane leave the window until its retry falls due."""
         # One that was revived meanwhile goes before it, and does not wait for it.
-        self._behind = self._behind or not self._lanes[delivery.lane].whole
+        self._behind = self._behind or not self._leave(delivery).whole
         self._drop(delivery.lane)
         self._wake_at(due_at)
 
@@ -135,10 +141,9 @@ class Lanes:
 
         Each probe with another message would use up the patience with all of them.
         """
-        lane = self._lanes[delivery.lane]
-        lane.busy = False
+        lane = self._leave(delivery)
         lane.queue[0] = delivery
-        self._ready.appendleft(delivery.lane)
+        self._line(lane).appendleft(delivery.lane)
 
     def reread(self) -> None:
         """Drop all that is not in flight: the journal has changed behind the window's back."""
@@ -150,9 +155,14 @@ class Lanes:
             else:
                 self._drop(key)
         self._ready.clear()
+        self._replays.clear()
         self._behind = True
         if self._meanwhile:
             self._meanwhile.stale = True
+
+    def look_again(self) -> None:
+        """Note that the journal has more than it had; what is in memory is still right."""
+        self._behind = True
 
     # --- Loading from the journal ---------------------------------------------------------------
 
@@ -213,7 +223,17 @@ class Lanes:
         lane = self._lanes[key] = _Lane(deque(), whole)
         for delivery in deliveries:
             self._append(lane, delivery)
-        self._ready.append(key)
+        self._line(lane).append(key)
+
+    def _line(self, lane: _Lane) -> deque[str]:
+        return self._ready if lane.queue[0].replay is None else self._replays
+
+    def _leave(self, delivery: Delivery) -> _Lane:
+        """Note that a delivery is not under way any more."""
+        lane = self._lanes[delivery.lane]
+        lane.busy = False
+        self._replaying -= delivery.replay is not None
+        return lane
 
     def _append(self, lane: _Lane, delivery: Delivery) -> None:
         lane.queue.append(delivery)

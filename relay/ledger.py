@@ -119,6 +119,8 @@ class NoticeKind(StrEnum):
     REVIVED = "revived"
     DISCARDED = "discarded"
     WAIVED = "waived"
+    REPLAY_ASKED = "replay_asked"
+    REPLAY_CANCELLED = "replay_cancelled"
 
 
 @dataclass(frozen=True, slots=True)

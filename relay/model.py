@@ -130,6 +130,7 @@ class Delivery:
     `attempts` counts those that the journal knows to have ended; `failures` and `rejections`, on
     which waits and patience depend, start anew when an operator revives the delivery. `doubtful`
     says that an earlier attempt may have been taken although no answer came (design.md 6, W3, W4).
+    `replay` is the number of the replay that it is part of: nothing of its message depends on it.
     """
 
     id: int
@@ -141,6 +142,7 @@ class Delivery:
     rejections: int = 0
     first_attempt_at: float | None = None
     doubtful: bool = False
+    replay: int | None = None
 
     def after(self, attempt: "Attempt") -> "Delivery":
         """Say how the delivery stands after a failed attempt, as the journal would."""

@@ -19,6 +19,7 @@ from relay.ledger import (
     UnreadableFrame,
 )
 from relay.model import Deferred, Delivery, EndpointKey, Message, Outcome, ReceiptVerdict, Verdict
+from relay.replay import Fed, Newcomer, Pick, ReplayRecord, UnderWay
 
 Clock = Callable[[], float]
 """Wall time in Unix seconds."""
@@ -91,6 +92,21 @@ class Journal(Protocol):
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         """Read what is written of an endpoint; CLOSED if nothing is."""
 
+    async def welcome(self, endpoints: Sequence[Newcomer], now: float) -> Sequence[ReplayRecord]:
+        """Take note of where endpoints post to; those that are new get what is `retained`.
+
+        Follows `start`, before anything new is recorded; answers with the replays that it began.
+        """
+
+    async def replays_under_way(self) -> Sequence[UnderWay]:
+        """List the replays to configured endpoints that have not ended: one of each at most."""
+
+    async def feed_replay(self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int) -> Fed:
+        """Put at most `most` further deliveries of an endpoint's replay into their lanes.
+
+        It looks through only so much at a time, oldest first, and goes on there the next time.
+        """
+
     async def notices(self, after: int) -> Sequence[Notice]:
         """Read operators' actions with an id above `after`, ascending."""
 
@@ -100,7 +116,8 @@ class Journal(Protocol):
     async def prune(self, before: float, *, limit: int) -> int:
         """Remove at most `limit` messages finished before that time; answers how many it was.
 
-        Dead letters are never pruned: an operator decides about them.
+        Dead letters are never pruned: an operator decides about them. Nor is what a replay may
+        still send.
         """
 
 

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 
 from relay.ledger import Arrival, Owed
 from relay.model import EndpointKey, Message
+from relay.replay import Pick
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,19 @@ class Routing:
 
         With ordering by conversation a lane is one conversation, else every message has its own.
         """
-        lane = message.conversation_id if self.by_conversation else message.message_id
+        lane = self._lane(message)
         owed = tuple(
-            Owed(route.endpoint, lane or message.message_id, route.required)
+            Owed(route.endpoint, lane, route.required)
             for route in self.routes
             if route.wants(message)
         )
         return Arrival(message, owed, self.unwanted_read)
+
+    def pick(self, endpoint: EndpointKey) -> Pick:
+        """Say of a message that came before in which lane an endpoint wants it now."""
+        (route,) = (route for route in self.routes if route.endpoint == endpoint)
+        return lambda message: self._lane(message) if route.wants(message) else None
+
+    def _lane(self, message: Message) -> str:
+        lane = message.conversation_id if self.by_conversation else message.message_id
+        return lane or message.message_id

@@ -9,12 +9,20 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager, suppress
+from hashlib import sha256
 
 from relay import __version__
 from relay.branch import Branch, House, grow
 from relay.clock import SteadyClock
-from relay.config import Settings
-from relay.facts import EndpointRemoved, RelayStarted, RelayStopped, RelayStopping, Telemetry
+from relay.config import Begin, Settings
+from relay.facts import (
+    EndpointRemoved,
+    RelayStarted,
+    RelayStopped,
+    RelayStopping,
+    ReplayBegun,
+    Telemetry,
+)
 from relay.journal import OpenJournal, open_journal
 from relay.model import EndpointKey
 from relay.ops.admin import admin_app
@@ -28,6 +36,7 @@ from relay.ops.telemetry import Voice, broadcast
 from relay.ops.volume import free_bytes
 from relay.outcomes import Outcomes
 from relay.ports import Clock, JournalUnavailable
+from relay.replay import Newcomer
 from relay.steward import Steward, last_notice
 from relay.webhook.address_guard import AddressGuard
 
@@ -94,11 +103,14 @@ class Service:
             server = await closing.enter_async_context(self._server(opened))
             self.address = server.address
             clean = await opened.journal.start(self._endpoints(), self._clock())
+            begun = await opened.journal.welcome(self._newcomers(), self._clock())
             house = self._house(opened)
             noticed = await last_notice(house.journal)  # before the state that it led to is read
             bots = {bot.name: await grow(bot, house, closing) for bot in self._settings.bots}
             steward = self._steward(house, bots, noticed)
             self._tell(RelayStarted(__version__, tuple(bots), clean, server.address.text))
+            for replay in begun:
+                self._tell(ReplayBegun(replay))
             await self._tell_removed(opened)
             return await self._run(house, bots, steward)
 
@@ -141,6 +153,17 @@ class Service:
             for endpoint in bot.endpoints
         ]
 
+    def _newcomers(self) -> list[Newcomer]:
+        return [
+            Newcomer(
+                EndpointKey(bot.name, endpoint.name),
+                sha256(endpoint.url.text.encode()).hexdigest(),
+                endpoint.begin is Begin.RETAINED,
+            )
+            for bot in self._settings.bots
+            for endpoint in bot.endpoints
+        ]
+
     def _house(self, opened: OpenJournal) -> House:
         return House(
             opened.journal,
@@ -155,6 +178,7 @@ class Service:
         return Steward(
             house.journal,
             {key: each for bot in bots.values() for key, each in bot.dispatchers.items()},
+            picks={key: bot.routing.pick(key) for bot in bots.values() for key in bot.dispatchers},
             receipt_owed={name: bot.outbox.receipt_owed for name, bot in bots.items()},
             retention=self._settings.retention,
             telemetry=self._tell,

@@ -1,4 +1,4 @@
-"""What has to be done from time to time: take notice of operators, count the stock, prune."""
+"""What has to be done from time to time: take notice of operators, replay, count, prune."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,6 +15,8 @@ from relay.facts import (
 from relay.ledger import Notice, NoticeKind
 from relay.model import EndpointKey
 from relay.ports import Clock, Journal, JournalUnavailable
+from relay.replay import Pick
+from relay.replaying import Replays
 
 NOTICE_EVERY = 1.0
 """An operator's action is noticed within 5 seconds (interface.md 2), with time to spare."""
@@ -41,6 +43,7 @@ class Steward:
         journal: Journal,
         dispatchers: Mapping[EndpointKey, Dispatcher],
         *,
+        picks: Mapping[EndpointKey, Pick],
         receipt_owed: Mapping[str, Callable[[], None]],
         retention: float,
         telemetry: Telemetry,
@@ -55,16 +58,19 @@ class Steward:
         self._clock = clock
         self._noticed = noticed
         self._closing = asyncio.Event()
+        self._replays = Replays(journal, dispatchers, picks, telemetry=telemetry, clock=clock)
 
     async def run(self) -> None:
         """Do each duty at its interval until closed."""
         async with asyncio.TaskGroup() as duties:
+            duties.create_task(self._replays.run())
             duties.create_task(self._every(NOTICE_EVERY, self._take_notice))
             duties.create_task(self._every(CENSUS_EVERY, self.take_census))
             duties.create_task(self._every(PRUNE_EVERY, self._prune))
 
     def close(self) -> None:
         """Let `run` return."""
+        self._replays.close()
         self._closing.set()
 
     async def take_census(self) -> None:

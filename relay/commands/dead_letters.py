@@ -158,7 +158,7 @@ def _row(letter: DeadLetter, now: float) -> tuple[str, ...]:
         str(letter.endpoint),
         letter.category,
         str(letter.attempts),
-        letter.reason,
+        letter.reason if letter.replay is None else f"{letter.reason}, replay {letter.replay}",
         "-" if letter.status is None else str(letter.status),
         letter.detail or "-",
     )

@@ -57,6 +57,8 @@ def timeline(history: MessageHistory) -> list[Event]:
 def delivery_events(delivery: DeliveryRecord) -> Iterator[Event]:
     """Tell one delivery's story."""
     where = str(delivery.endpoint)
+    if delivery.replay is not None:
+        where = f"{where}, replay {delivery.replay}"
     for attempt in delivery.attempts:
         yield Event(attempt.started_at, where, _attempt(attempt))
     if delivery.state is not DeliveryState.PENDING:

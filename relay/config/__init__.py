@@ -5,6 +5,7 @@ from relay.config.load import load_settings
 from relay.config.masking import masked
 from relay.config.mistakes import SettingsError
 from relay.config.models import (
+    Begin,
     Bot,
     Endpoint,
     Gate,
@@ -18,6 +19,7 @@ from relay.config.models import (
 from relay.ops.logs import LogFormat
 
 __all__ = [
+    "Begin",
     "Bot",
     "Endpoint",
     "Gate",

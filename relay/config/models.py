@@ -75,6 +75,13 @@ class Unwanted(StrEnum):
     LEAVE = "leave"
 
 
+class Begin(StrEnum):
+    """What an endpoint gets that is new in the settings: what comes, or what is still there too."""
+
+    NOW = "now"
+    RETAINED = "retained"
+
+
 class Section(BaseModel):
     """A mapping of the settings file: frozen, and closed to keys that nobody knows."""
 
@@ -149,6 +156,7 @@ class Endpoint(Section):
     secret_file: SecretFile = None
     signer: SigningSecret = Field(default=None, alias="secret", repr=False)
     required: Flag = True
+    begin: Annotated[Begin, Field(alias="from", description="now or retained")] = Begin.NOW
     categories: Annotated[
         tuple[Category, ...],
         Field(min_length=1, description="a list of patterns such as PLAIN_TEXT, or no such key"),

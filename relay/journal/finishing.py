@@ -14,7 +14,11 @@ from relay.model import DeliveryState, MessageOutcome, ReceiptState
 
 
 def _any(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    of_message = select(deliveries.c.id).where(deliveries.c.seq == messages.c.seq, *conditions)
+    of_message = select(deliveries.c.id).where(
+        deliveries.c.seq == messages.c.seq,
+        deliveries.c.replay.is_(None),  # nothing of a message depends on its replays
+        *conditions,
+    )
     return exists(of_message.correlate(messages))
 
 

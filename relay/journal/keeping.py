@@ -9,11 +9,13 @@ from relay.journal.rules import KEPT_NOTICES, MAX_UNREADABLE
 from relay.journal.schema import (
     DEAD,
     FINISHED_ALIVE,
+    PENDING,
     attempts,
     deliveries,
     endpoints,
     messages,
     notices,
+    replays,
     unreadable,
 )
 from relay.ledger import EndpointNote, NoticeKind, UnreadableFrame
@@ -88,10 +90,22 @@ _OLD = (
     select(messages.c.seq)
     .where(FINISHED_ALIVE, messages.c.finished_at < bindparam("before"))
     .where(messages.c.receipt != ReceiptState.OWED.value)
-    .where(~select(deliveries.c.id).where(deliveries.c.seq == messages.c.seq, DEAD).exists())
+    .where(messages.c.seq.not_between(bindparam("held_from"), bindparam("held_to")))
+    .where(
+        ~select(deliveries.c.id)
+        .where(deliveries.c.seq == messages.c.seq, DEAD | PENDING)  # pending: of a replay
+        .exists()
+    )
     .order_by(messages.c.finished_at, messages.c.seq)
     .limit(bindparam("limit"))
 )
+_HELD = (
+    select(func.min(replays.c.position) + 1, func.max(replays.c.upto))
+    .join(endpoints)
+    .where(replays.c.ended_at.is_(None), endpoints.c.configured)
+)
+"""What replays have still to look through."""
+
 _THEIR_DELIVERIES = among(deliveries.c.seq, "seqs")
 _FORGET = (
     delete(attempts).where(
@@ -104,9 +118,12 @@ _FORGET = (
 
 def prune(connection: Connection, before: float, limit: int) -> int:
     """Remove old finished messages with all that hangs on them, but no dead letter."""
-    seqs = connection.scalars(_OLD, {"before": before, "limit": limit}).all()
+    held_from, held_to = connection.execute(_HELD).one()
+    held = {"held_from": held_from or 0, "held_to": held_to or 0}
+    seqs = connection.scalars(_OLD, {"before": before, "limit": limit} | held).all()
     for forget in _FORGET if seqs else ():
         connection.execute(forget, {"seqs": seqs})
+    connection.execute(delete(replays).where(replays.c.ended_at < before))
     newest = connection.scalar(select(func.max(notices.c.id))) or 0
     connection.execute(delete(notices).where(notices.c.id <= newest - KEPT_NOTICES))
     return len(seqs)

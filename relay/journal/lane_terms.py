@@ -1,6 +1,6 @@
 """What statements say of lanes: the deliveries of one endpoint that go one after the other."""
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, exists, func, select
 
 from relay.journal.many import among
 from relay.journal.schema import PENDING, deliveries, lanes
@@ -21,3 +21,6 @@ LIKE_LANE_OF_THESE = lanes.c.endpoint_id.in_(
     select(deliveries.c.endpoint_id).where(_THESE)
 ) & lanes.c.lane.in_(select(deliveries.c.lane).where(_THESE))
 """The same, or it has one's name at another's endpoint: what a subquery can look for by key."""
+
+CLOSE_EMPTY_LANES = delete(lanes).where(LIKE_LANE_OF_THESE, ~exists().where(IN_LANE, PENDING))
+"""Forget the lanes of the deliveries `ids` in which nothing waits any more."""

@@ -7,6 +7,7 @@ from heapq import nsmallest
 from itertools import islice
 
 from relay.desk import UnreadableRecord
+from relay.journal.memory_replays import MemoryReplays
 from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
 from relay.journal.rules import (
     KEPT_NOTICES,
@@ -47,6 +48,7 @@ from relay.model import (
     ReceiptState,
     Rejected,
 )
+from relay.replay import Fed, Newcomer, Pick, ReplayRecord, UnderWay
 
 
 class MemoryJournal:
@@ -54,6 +56,7 @@ class MemoryJournal:
 
     def __init__(self, store: Store | None = None) -> None:
         self.store = store or Store()
+        self.replays = MemoryReplays(self.store)
         self._stopped_cleanly = True
 
     async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
@@ -164,6 +167,18 @@ class MemoryJournal:
         """Read what is written of an endpoint."""
         return endpoint_note(self.store.endpoints.get(endpoint))
 
+    async def welcome(self, endpoints: Sequence[Newcomer], now: float) -> Sequence[ReplayRecord]:
+        """Take note of addresses."""
+        return self.replays.welcome(endpoints, now)
+
+    async def replays_under_way(self) -> Sequence[UnderWay]:
+        """List replays that have not ended."""
+        return self.replays.under_way()
+
+    async def feed_replay(self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int) -> Fed:
+        """Put further deliveries into their lanes."""
+        return self.replays.feed(endpoint, pick, now, most)
+
     async def notices(self, after: int) -> Sequence[Notice]:
         """Read operators' actions."""
         later = (notice for notice in self.store.notices if notice.id > after)
@@ -178,10 +193,15 @@ class MemoryJournal:
 
     async def prune(self, before: float, *, limit: int) -> int:
         """Remove old finished messages."""
-        old = (row for row in self.store.by_seq.values() if _prunable(row, before))
+        old = (
+            row
+            for row in self.store.by_seq.values()
+            if _prunable(row, before) and not self.replays.held(row.seq)
+        )
         rows = nsmallest(limit, old, key=lambda row: (row.finished_at or 0.0, row.seq))
         for row in rows:
             self.store.remove(row)
+        self.replays.forget(before)
         del self.store.notices[:-KEPT_NOTICES]
         return len(rows)
 
@@ -195,7 +215,8 @@ class MemoryJournal:
             known.receipt = ReceiptState.OWED if again else known.receipt
             return Duplicate(receipt_owed=again)
         row = self.store.add_message(message)
-        added = [self.store.add_delivery(row, owed) for owed in arrival.owed]
+        at = message.received_at
+        added = [self.store.add_delivery(row, owed, due_at=at) for owed in arrival.owed]
         owes = (bool(added) or arrival.unwanted_read) and row.owe_receipt()
         return Fresh(
             tuple(delivery.delivery() for delivery, _ in added),
@@ -216,6 +237,8 @@ class MemoryJournal:
             case DeadLettered(attempt=attempt):
                 self.store.bury(row, str(attempt.verdict.reason), now)
         continues = self.store.leave_lane(row, now)
+        if row.replay is not None:
+            return Settled(continues)
         owed = row.message.owe_receipt()
         return Settled(continues, owed, self.store.finish(row.message, now))
 
@@ -266,11 +289,14 @@ def endpoint_note(row: EndpointRow | None) -> EndpointNote:
     return EndpointNote(GateState.PAUSED, note.last_error, None, note.gone_since)
 
 
+_KEPT = frozenset({DeliveryState.DEAD, DeliveryState.PENDING})
+
+
 def _prunable(row: MessageRow, before: float) -> bool:
     return (
         row.outcome not in (None, MessageOutcome.DEAD)
         and row.receipt is not ReceiptState.OWED
-        and DeliveryState.DEAD not in [delivery.state for delivery in row.deliveries]
+        and not {delivery.state for delivery in row.deliveries} & _KEPT
         and (row.finished_at or 0.0) < before
     )
 

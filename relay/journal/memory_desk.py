@@ -18,17 +18,19 @@ from relay.desk import (
     MessageSummary,
     UnreadableRecord,
 )
-from relay.journal.memory import endpoint_note
-from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
+from relay.journal.memory import MemoryJournal, endpoint_note
+from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow
 from relay.ledger import NoticeKind
 from relay.model import Attempt, DeliveryState, EndpointKey, GateState, MessageOutcome
+from relay.replay import Asked, Pick, ReplayOrder, ReplayRecord, Survey
 
 
 class MemoryDesk:
     """Implements `relay.desk.Desk`."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, journal: MemoryJournal) -> None:
+        self._store = journal.store
+        self._replays = journal.replays
 
     async def messages(self, query: MessageQuery) -> Sequence[MessageSummary]:
         """List messages."""
@@ -69,7 +71,7 @@ class MemoryDesk:
         for row in rows:
             row.state = DeliveryState.WAIVED if mark_read else DeliveryState.DISCARDED
         became = Counter({row.owed.endpoint: 0 for row in rows})
-        for last in {row.message.seq: row for row in rows}.values():
+        for last in {row.message.seq: row for row in rows if row.replay is None}.values():
             became[last.owed.endpoint] += self._judge(last.message, now)
         kind = NoticeKind.WAIVED if mark_read else NoticeKind.DISCARDED
         self._notify(kind, became)
@@ -82,6 +84,22 @@ class MemoryDesk:
             self._endpoint(key, row, dead[key])
             for key, row in sorted(self._store.endpoints.items())
         ]
+
+    async def survey_replay(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
+        """Count on what a replay would send."""
+        return self._replays.survey(order, pick, sofar)
+
+    async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
+        """Ask for a replay."""
+        return self._replays.ask(order, now)
+
+    async def replays(self) -> Sequence[ReplayRecord]:
+        """List replays."""
+        return self._replays.records()
+
+    async def cancel_replay(self, number: int, now: float) -> ReplayRecord | None:
+        """Send no more of a replay."""
+        return self._replays.cancel(number, now)
 
     async def pause(self, endpoint: EndpointKey) -> bool:
         """Pause an endpoint."""
@@ -139,6 +157,7 @@ class MemoryDesk:
             ended_at=row.ended_at,
             ended_reason=row.ended_reason,
             gate=endpoint_note(self._store.endpoints.get(row.owed.endpoint)).state,
+            replay=row.replay,
         )
 
     def _endpoint(self, key: EndpointKey, row: EndpointRow, dead: int) -> EndpointRecord:
@@ -147,10 +166,17 @@ class MemoryDesk:
             for lane in self._store.lanes.get(key, {}).values()
             for delivery in lane.waiting.values()
         ]
-        oldest = min(waiting, key=attrgetter("id"), default=None)
+        owed = [delivery for delivery in waiting if delivery.replay is None]
+        oldest = min(owed, key=attrgetter("id"), default=None)
         oldest_at = oldest.message.message.received_at if oldest else None
         return EndpointRecord(
-            key, endpoint_note(row), len(waiting), oldest_at, dead, row.configured
+            key,
+            endpoint_note(row),
+            len(owed),
+            oldest_at,
+            dead,
+            row.configured,
+            len(waiting) - len(owed),
         )
 
 
@@ -219,4 +245,5 @@ def _dead_letter(row: DeliveryRow) -> DeadLetter:
         last.detail if last else "",
         message.received_at,
         row.ended_at or 0.0,
+        row.replay,
     )

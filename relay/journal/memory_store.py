@@ -35,6 +35,7 @@ class DeliveryRow:
     ended_reason: str | None = None
     attempts: list[Attempt] = field(default_factory=list)
     charged: int = 0
+    replay: int | None = None
 
     @property
     def lane(self) -> tuple[EndpointKey, str]:
@@ -53,6 +54,7 @@ class DeliveryRow:
             rejections=self.rejections,
             first_attempt_at=self.first_attempt_at,
             doubtful=self.doubtful,
+            replay=self.replay,
         )
 
 
@@ -94,6 +96,7 @@ class EndpointRow:
 
     configured: bool = True
     paused: bool = False
+    address: str | None = None
     note: EndpointNote = field(default_factory=lambda: EndpointNote(GateState.CLOSED))
 
 
@@ -136,13 +139,15 @@ class Store:
         self.received[message.bot] += 1
         return row
 
-    def add_delivery(self, message: MessageRow, owed: Owed) -> tuple[DeliveryRow, bool]:
+    def add_delivery(
+        self, message: MessageRow, owed: Owed, *, due_at: float, replay: int | None = None
+    ) -> tuple[DeliveryRow, bool]:
         """Insert a delivery; answers whether it leads its lane."""
         self._last_delivery += 1
-        row = DeliveryRow(self._last_delivery, owed, message)
+        row = DeliveryRow(self._last_delivery, owed, message, replay=replay)
         self.deliveries[row.id] = row
         message.deliveries.append(row)
-        return row, self.join_lane(row, message.message.received_at)
+        return row, self.join_lane(row, due_at)
 
     def join_lane(self, row: DeliveryRow, due_at: float) -> bool:
         """Let a delivery wait in its lane, in the order of ids; answers whether it leads."""
@@ -157,27 +162,32 @@ class Store:
             lane.due_at = min(lane.due_at, due_at)
         return leads
 
-    def leave_lane(self, row: DeliveryRow, now: float) -> bool:
-        """Take an ended delivery out of its lane; answers whether others wait there."""
+    def leave_lane(self, row: DeliveryRow, now: float | None) -> bool:
+        """Take an ended delivery out of its lane; answers whether others wait there.
+
+        They are due now, or without a time when they were.
+        """
         lanes = self.lanes[row.owed.endpoint]
-        lane = lanes[row.owed.lane]
-        del lane.waiting[row.id]
-        lane.due_at = now
+        lane = lanes.get(row.owed.lane)
+        if lane is None:  # its replay was cancelled meanwhile
+            return False
+        lane.waiting.pop(row.id, None)
+        lane.due_at = lane.due_at if now is None else now
         if not lane.waiting:
             del lanes[row.owed.lane]
         return bool(lane.waiting)
 
     def postpone(self, row: DeliveryRow, due_at: float) -> None:
         """Let a lane wait, unless a dead letter revived meanwhile goes before its first."""
-        lane = self.lanes[row.owed.endpoint][row.owed.lane]
-        if next(iter(lane.waiting)) == row.id:
+        lane = self.lanes[row.owed.endpoint].get(row.owed.lane)
+        if lane is not None and next(iter(lane.waiting)) == row.id:
             lane.due_at = due_at
 
     def finish(self, row: MessageRow, now: float) -> MessageOutcome | None:
         """Finish a message if nothing is left to do; answers with its outcome if that is new."""
         if row.outcome is not None:
             return None
-        states = [delivery.state for delivery in row.deliveries]
+        states = [delivery.state for delivery in row.deliveries if delivery.replay is None]
         row.outcome = finished(states, row.required(), row.receipt)
         if row.outcome is not None:
             row.finished_at = now
@@ -212,7 +222,8 @@ class Store:
         row.failures = row.rejections = 0
         row.first_attempt_at = row.ended_at = row.ended_reason = None
         self.join_lane(row, now)
-        self.reopen(row.message)
+        if row.replay is None:
+            self.reopen(row.message)
 
     def bury(self, row: DeliveryRow, reason: str, now: float) -> None:
         """End a delivery as a dead letter."""

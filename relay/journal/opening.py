@@ -43,7 +43,7 @@ async def open_journal(
     """
     if location == MEMORY:
         journal = MemoryJournal()
-        yield OpenJournal(journal, MemoryDesk(journal.store))
+        yield OpenJournal(journal, MemoryDesk(journal))
         return
     path = _path(location)
     with _alone(path):

@@ -13,7 +13,7 @@ from relay.journal.schema import deliveries, lanes
 from relay.model import DeliveryState
 
 _THESE = among(deliveries.c.id, "ids")
-_SEQS = select(deliveries.c.seq).where(_THESE)
+_SEQS = select(deliveries.c.seq).where(_THESE, deliveries.c.replay.is_(None))
 _REVIVE = (
     update(deliveries)
     .where(_THESE)

@@ -49,6 +49,7 @@ DELIVERY = (
     deliveries.c.rejections,
     deliveries.c.first_attempt_at,
     deliveries.c.doubtful,
+    deliveries.c.replay,
 )
 
 ATTEMPT = (
@@ -181,6 +182,7 @@ def read_delivery(endpoint: EndpointKey, row: Row[Any], bodies: Bodies) -> Deliv
         rejections=row.rejections,
         first_attempt_at=row.first_attempt_at,
         doubtful=row.doubtful,
+        replay=row.replay,
     )
 
 

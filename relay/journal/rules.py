@@ -31,6 +31,26 @@ KEPT_NOTICES = 1000
 NOTICES_AT_ONCE = 1000
 
 
+LOOKED_THROUGH_AT_ONCE = 2000
+"""So many messages a replay looks through in one transaction: a few hundredths of a second."""
+
+FED_BYTES = 4 * 1024 * 1024
+"""What goes into lanes in one turn fits into a quarter of their window, or is a single message."""
+
+CANCELLED = "cancelled"
+"""Why a delivery of a replay is discarded that an operator cancelled."""
+
+
+def replay_lane(lane: str) -> str:
+    """Name the lane of what is sent again: new messages of a conversation never wait for it."""
+    return f"replay {lane}"
+
+
+def looked_through(begin: int, position: int, upto: int) -> float:
+    """Say how much of a replay's messages has been looked at, from 0 to 1."""
+    return (position - begin) / (upto - begin) if upto > begin else 1.0
+
+
 def set_back(last_seen: float | None, now: float) -> float:
     """Say by how many seconds the clock has been set back since the journal last saw it."""
     back = 0.0 if last_seen is None else last_seen - now

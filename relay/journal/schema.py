@@ -3,6 +3,8 @@
 States are kept as the words of `relay.model`. `messages.seq` and `deliveries.id` ascend with
 arrival; the relay gives them out itself, since one relay at a time writes new rows. `sealed_by` is
 the id of the key with which the one column that holds people's words is sealed; NULL if it is not.
+`deliveries.replay` is the number of the replay that a delivery is part of; NULL if it is owed.
+`endpoints.address` is a digest of where it posts to; NULL until a start has introduced it.
 """
 
 from typing import Any
@@ -41,6 +43,7 @@ endpoints = Table(
     Column("next_probe_at", Float),
     Column("gone_since", Float),
     Column("sealed_by", String),
+    Column("address", String),
     UniqueConstraint("bot", "name"),
 )
 
@@ -81,6 +84,7 @@ deliveries = Table(
     Column("doubtful", Boolean, nullable=False, default=False),
     Column("ended_at", Float),
     Column("ended_reason", String),
+    Column("replay", Integer),
 )
 
 lanes = Table(
@@ -92,6 +96,24 @@ lanes = Table(
     sqlite_with_rowid=False,
 )
 """A row for each lane with unfinished deliveries: when its first one may be attempted."""
+
+replays = Table(
+    "replays",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("endpoint_id", Integer, ForeignKey("endpoints.id"), nullable=False),
+    Column("since", Float, nullable=False),
+    Column("until", Float),
+    Column("asked_at", Float, nullable=False),
+    Column("begin", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("upto", Integer, nullable=False),
+    Column("queued", Integer, nullable=False),
+    Column("ended_at", Float),
+    Column("cancelled", Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+"""What is to be sent again: of the messages from `begin` to `upto` those up to `position` are."""
 
 attempts = Table(
     "attempts",
@@ -154,6 +176,7 @@ run = Table(
 PENDING = deliveries.c.state == literal_column(f"'{DeliveryState.PENDING}'")
 DEAD = deliveries.c.state == literal_column(f"'{DeliveryState.DEAD}'")
 OWED = messages.c.receipt == literal_column(f"'{ReceiptState.OWED}'")
+REPLAYED = deliveries.c.replay.is_not(None)
 UNFINISHED = messages.c.outcome.is_(None)
 FINISHED_ALIVE = messages.c.outcome != literal_column(f"'{MessageOutcome.DEAD}'")
 
@@ -183,6 +206,7 @@ _index("messages_finished", messages.c.finished_at, where=FINISHED_ALIVE)
 _index("messages_sealed", messages.c.sealed_by, where=messages.c.sealed_by.is_not(None))
 _index("attempts_sealed", attempts.c.sealed_by, where=attempts.c.sealed_by.is_not(None))
 _index("unreadable_sealed", unreadable.c.sealed_by, where=unreadable.c.sealed_by.is_not(None))
+_index("deliveries_replayed", deliveries.c.replay, deliveries.c.state, where=REPLAYED)
 Index("deliveries_of_message", deliveries.c.seq)
 Index("attempts_of_delivery", attempts.c.delivery_id)
 Index("unreadable_last_seen", unreadable.c.bot, unreadable.c.last_at)

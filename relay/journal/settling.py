@@ -9,8 +9,6 @@ from sqlalchemy import (
     Row,
     Select,
     bindparam,
-    delete,
-    exists,
     func,
     insert,
     select,
@@ -20,16 +18,14 @@ from sqlalchemy import (
 from relay.journal import finishing
 from relay.journal.bodies import Bodies
 from relay.journal.lane_terms import (
+    CLOSE_EMPTY_LANES,
     FIRST_IN_LANE,
-    IN_LANE,
     IN_LANE_OF_THESE,
-    LIKE_LANE_OF_THESE,
 )
 from relay.journal.many import among
 from relay.journal.receiving import EndpointIds, LaneKey
 from relay.journal.rows import Values, attempt_values, charge_values
 from relay.journal.schema import (
-    PENDING,
     attempts,
     deliveries,
     lanes,
@@ -62,9 +58,9 @@ _CHARGE_AND_END = _CHARGE.values(
     state=bindparam("as"), ended_at=bindparam("at"), ended_reason=bindparam("why")
 )
 _DOUBT = update(deliveries).where(among(deliveries.c.id, "ids")).values(doubtful=True)
-_ROWS: Select[Any] = select(deliveries.c.id, deliveries.c.seq, deliveries.c.required).where(
-    among(deliveries.c.id, "ids")
-)
+_ROWS: Select[Any] = select(
+    deliveries.c.id, deliveries.c.seq, deliveries.c.required, deliveries.c.replay
+).where(among(deliveries.c.id, "ids"))
 
 _POSTPONE = (
     update(lanes)
@@ -73,7 +69,6 @@ _POSTPONE = (
     .where(bindparam("of") == FIRST_IN_LANE)
     .values(due_at=bindparam("until"))
 )
-_CLOSE_EMPTY_LANES = delete(lanes).where(LIKE_LANE_OF_THESE, ~exists().where(IN_LANE, PENDING))
 _LET_LANES_GO_ON = (
     update(lanes)
     .where(IN_LANE_OF_THESE)
@@ -122,11 +117,13 @@ def _answer(outcome: Outcome, ids: EndpointIds, came: _Consequences) -> Settled:
         return Settled(lane_continues=True)
     delivery = outcome.delivery
     row = came.rows[delivery.id]
+    continues = (ids[delivery.endpoint], delivery.lane) in came.going_on
+    if row.replay is not None:
+        return Settled(continues)
     owes = row.required and row.seq in came.owed
     if owes:
         came.owed.discard(row.seq)
     end = came.finished.pop(row.seq, None)
-    continues = (ids[delivery.endpoint], delivery.lane) in came.going_on
     return Settled(continues, owes, end.outcome if end else None)
 
 
@@ -162,10 +159,10 @@ def _end(
     ]
     connection.execute(_CHARGE_AND_END, ends)
     these = {"ids": [each.delivery.id for each in outcomes]}
-    connection.execute(_CLOSE_EMPTY_LANES, these)
+    connection.execute(CLOSE_EMPTY_LANES, these)
     going_on = connection.execute(_LET_LANES_GO_ON, these | {"now": now})
     rows = {row.id: row for row in connection.execute(_ROWS, these)}
-    seqs = {row.seq for row in rows.values()}
+    seqs = {row.seq for row in rows.values() if row.replay is None}
     owed = finishing.owe_receipts(connection, seqs)
     finished = finishing.finish(connection, seqs - owed, now)
     return _Consequences({(row.endpoint_id, row.lane) for row in going_on}, rows, owed, finished)

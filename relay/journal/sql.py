@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from relay.journal import keeping, reading, receiving, runs, settling
+from relay.journal import keeping, reading, receiving, replaying, runs, settling
 from relay.journal.bodies import Bodies
 from relay.journal.database import Database
 from relay.journal.receiving import EndpointIds, Numbers
@@ -19,6 +19,7 @@ from relay.ledger import (
     UnreadableFrame,
 )
 from relay.model import Deferred, EndpointKey, Outcome
+from relay.replay import Fed, Newcomer, Pick, ReplayRecord, UnderWay
 
 
 class SqlJournal:
@@ -98,6 +99,20 @@ class SqlJournal:
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         """Read what is written of an endpoint."""
         return await self._database.read(reading.endpoint_note, endpoint, self._bodies)
+
+    async def welcome(self, endpoints: Sequence[Newcomer], now: float) -> Sequence[ReplayRecord]:
+        """Take note of addresses."""
+        return await self._database.write(replaying.welcome, endpoints, now)
+
+    async def replays_under_way(self) -> Sequence[UnderWay]:
+        """List replays that have not ended."""
+        return await self._database.read(replaying.under_way)
+
+    async def feed_replay(self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int) -> Fed:
+        """Put further deliveries into their lanes."""
+        return await self._database.write(
+            replaying.feed, endpoint, pick, now, most, ids=self._ids, numbers=self._numbers
+        )
 
     async def notices(self, after: int) -> Sequence[Notice]:
         """Read operators' actions."""

@@ -30,6 +30,7 @@ _DEAD_LETTERS: Select[Any] = (
         deliveries.c.attempts,
         deliveries.c.ended_at,
         deliveries.c.ended_reason,
+        deliveries.c.replay,
         endpoints.c.bot,
         endpoints.c.name,
         messages.c.message_id,
@@ -88,7 +89,7 @@ def discard(
 def _finish(connection: Connection, rows: Sequence[Row[Any]], now: float) -> Counter[EndpointKey]:
     """Judge messages anew; answers how many became discarded, by the endpoint that came last."""
     became = Counter({endpoint_of(row): 0 for row in rows})
-    last = {row.seq: row for row in rows}
+    last = {row.seq: row for row in rows if row.replay is None}
     for seqs in in_parts(last):
         finishing.reopen(connection, seqs)
         finishing.owe_receipts(connection, seqs)
@@ -132,6 +133,7 @@ def _dead_letter(row: Row[Any], bodies: Bodies) -> DeadLetter:
         bodies.show_text(Kind.DETAIL, names, row.detail or b"", row.sealed_by),
         row.received_at,
         row.ended_at,
+        row.replay,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, select, update
 
 from relay.desk import (
     AttemptRecord,
@@ -16,10 +16,11 @@ from relay.desk import (
     MessageSummary,
     UnreadableRecord,
 )
-from relay.journal import keeping, sql_dead_letters
+from relay.journal import keeping, replaying, sql_dead_letters
 from relay.journal.bodies import Bodies, Names
 from relay.journal.database import Database
 from relay.journal.lane_terms import FIRST_IN_LANE, IN_LANE
+from relay.journal.many import among
 from relay.journal.rows import (
     ATTEMPT,
     ENDPOINT,
@@ -38,6 +39,7 @@ from relay.journal.schema import (
     endpoints,
     lanes,
     messages,
+    replays,
     unreadable,
 )
 from relay.ledger import NoticeKind
@@ -51,6 +53,7 @@ from relay.model import (
     ReceiptState,
     Source,
 )
+from relay.replay import Asked, Pick, ReplayOrder, ReplayRecord, Survey
 from relay.sealing import Kind
 
 # All but the frame, which may be large, and what lies behind it.
@@ -62,6 +65,12 @@ _OF_ENDPOINT = (
     endpoints.c.name,
     endpoints.c.paused,
     endpoints.c.state.label("gate"),
+)
+
+# By the numbers of replays: of what else is pending, perhaps a million, nothing is looked at.
+_REPLAYING = select(deliveries.c.id).where(
+    deliveries.c.replay.in_(select(replays.c.id).where(replays.c.endpoint_id == bindparam("at"))),
+    deliveries.c.state == DeliveryState.PENDING.value,
 )
 
 
@@ -103,6 +112,22 @@ class SqlDesk:
     async def endpoints(self) -> Sequence[EndpointRecord]:
         """List endpoints."""
         return await self._database.read(_endpoints, self._bodies)
+
+    async def survey_replay(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
+        """Count on what a replay would send."""
+        return await self._database.read(replaying.survey, order, pick, sofar)
+
+    async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
+        """Ask for a replay."""
+        return await self._database.write(_ask_replay, order, now)
+
+    async def replays(self) -> Sequence[ReplayRecord]:
+        """List replays."""
+        return await self._database.read(replaying.find)
+
+    async def cancel_replay(self, number: int, now: float) -> ReplayRecord | None:
+        """Send no more of a replay."""
+        return await self._database.write(_cancel_replay, number, now)
 
     async def pause(self, endpoint: EndpointKey) -> bool:
         """Pause an endpoint."""
@@ -199,6 +224,7 @@ def _delivery(
         ended_at=row.ended_at,
         ended_reason=row.ended_reason,
         gate=GateState.PAUSED if row.paused else GateState(row.gate),
+        replay=row.replay,
     )
 
 
@@ -229,6 +255,25 @@ def _summary(row: Row[Any]) -> MessageSummary:
     )
 
 
+# --- Replays ------------------------------------------------------------------------------------
+
+
+def _ask_replay(connection: Connection, order: ReplayOrder, now: float) -> Asked | None:
+    asked = replaying.ask(connection, order, now)
+    if asked is None:
+        return None
+    if asked.accepted:
+        keeping.notify(connection, NoticeKind.REPLAY_ASKED, order.endpoint)
+    return asked
+
+
+def _cancel_replay(connection: Connection, number: int, now: float) -> ReplayRecord | None:
+    record = replaying.cancel(connection, number, now)
+    if record is not None:
+        keeping.notify(connection, NoticeKind.REPLAY_CANCELLED, record.endpoint)
+    return record
+
+
 # --- Endpoints ----------------------------------------------------------------------------------
 
 
@@ -239,8 +284,10 @@ def _endpoints(connection: Connection, bodies: Bodies) -> list[EndpointRecord]:
 
 def _endpoint(connection: Connection, row: Row[Any], bodies: Bodies) -> EndpointRecord:
     mine = deliveries.c.endpoint_id == row.id
-    pending = select(func.count(), func.min(deliveries.c.id)).where(mine, PENDING)
-    count, oldest = connection.execute(pending).one()
+    again = connection.scalars(_REPLAYING, {"at": row.id}).all()
+    owed = (mine, PENDING, ~among(deliveries.c.id, "again"))
+    pending = select(func.count(), func.min(deliveries.c.id)).where(*owed)
+    count, oldest = connection.execute(pending, {"again": again}).one()
     dead = select(func.count()).select_from(deliveries).where(mine, DEAD)
     received_at = select(messages.c.received_at).join(deliveries)
     return EndpointRecord(
@@ -250,6 +297,7 @@ def _endpoint(connection: Connection, row: Row[Any], bodies: Bodies) -> Endpoint
         connection.scalar(received_at.where(deliveries.c.id == oldest)),
         connection.scalar(dead) or 0,
         row.configured,
+        len(again),
     )
 
 

@@ -21,12 +21,14 @@ from relay.desk import DeadLetterQuery, MessageQuery
 from relay.model import (
     AttemptOutcome,
     DeliveryState,
+    EndpointKey,
     GateState,
     MessageOutcome,
     Reason,
     ReceiptState,
     Source,
 )
+from relay.replay import ReplayOrder
 
 MOST = 1000
 """Rows in one answer, and ids in one request: what a caller and the event loop take in one go."""
@@ -129,6 +131,26 @@ class DiscardAsk(RetryAsk):
     mark_read: bool = Field(default=False, description="they no longer hold READ back")
 
 
+class ReplayAsk(_Ask):
+    """What an endpoint is to get again: what came, or was delivered to it, in that time."""
+
+    bot: Name
+    endpoint: Name
+    since: AwareDatetime
+    until: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.until is not None and self.until <= self.since:
+            raise ValueError("until must be later than since")
+        return self
+
+    def order(self) -> ReplayOrder:
+        """Put it as the journal understands it."""
+        until = None if self.until is None else self.until.timestamp()
+        return ReplayOrder(EndpointKey(self.bot, self.endpoint), self.since.timestamp(), until)
+
+
 class EndpointAsk(_Ask):
     """Which endpoint to act on."""
 
@@ -173,7 +195,8 @@ class AttemptAnswer(_Answer):
 class DeliveryAnswer(_Answer):
     """One delivery; `waits` says that an earlier message of its lane goes first.
 
-    `gate` is its endpoint's: nothing is attempted while that is paused or gone.
+    `gate` is its endpoint's: nothing is attempted while that is paused or gone. `replay` is the
+    number of the replay that sends it again.
     """
 
     endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
@@ -186,6 +209,7 @@ class DeliveryAnswer(_Answer):
     gate: GateState
     ended_at: datetime | None
     ended_reason: str | None
+    replay: int | None
 
 
 class HistoryAnswer(_Answer):
@@ -210,6 +234,7 @@ class DeadLetterAnswer(_Answer):
     detail: str
     received_at: datetime
     ended_at: datetime
+    replay: int | None
 
 
 class EndpointAnswer(_Answer):
@@ -225,6 +250,41 @@ class EndpointAnswer(_Answer):
     oldest_at: datetime | None
     dead_letters: int
     configured: bool
+    replaying: int
+
+
+class ReplayAnswer(_Answer):
+    """How a replay stands; `looked_through` goes from 0 to 1, `queued` counts what was found."""
+
+    number: int
+    bot: str = Field(validation_alias=AliasPath("endpoint", "bot"))
+    endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
+    since: datetime
+    until: datetime | None
+    asked_at: datetime
+    ended_at: datetime | None
+    cancelled: bool
+    looked_through: float
+    queued: int
+    pending: int
+    delivered: int
+    dead: int
+
+
+class ReplayAsked(_Answer):
+    """The answer to who asks for a replay.
+
+    `accepted` is false if `replay` is another one to the same endpoint that is still under way.
+    """
+
+    replay: ReplayAnswer = Field(validation_alias="record")
+    accepted: bool
+
+
+class ReplayList(_Answer):
+    """Replays, the newest first."""
+
+    replays: list[ReplayAnswer]
 
 
 class MessageList(_Answer):

@@ -22,6 +22,8 @@ from relay.ops.admin_models import (
     MessageList,
     MessagesAsk,
     NothingAsked,
+    ReplayAsk,
+    ReplayAsked,
     RetryAsk,
 )
 from relay.ports import Clock
@@ -103,6 +105,13 @@ class Office:
         """Let an endpoint go on."""
         return _told(ask, "resume", known=await self.desk.resume(EndpointKey(ask.bot, ask.name)))
 
+    async def replay(self, ask: ReplayAsk) -> ReplayAsked:
+        """Ask for a replay."""
+        asked = await self.desk.ask_replay(ask.order(), self.clock())
+        if asked is None:
+            raise NotKnown(f"no endpoint {ask.bot}/{ask.endpoint} is configured")
+        return ReplayAsked.model_validate(asked)
+
 
 def _listed(answer: type[_Answer], **rows: Sequence[object]) -> _Answer:
     return answer.model_validate(rows, from_attributes=True)
@@ -163,6 +172,14 @@ OPERATIONS = (
         ask=DiscardAsk,
         answer=DeadLetterList,
         run=Office.discard,
+    ),
+    _post(
+        "askReplay",
+        "/replays",
+        "Send an endpoint again what the journal still holds, marked by the header relay-replay",
+        ask=ReplayAsk,
+        answer=ReplayAsked,
+        run=Office.replay,
     ),
     _get(
         "listEndpoints",

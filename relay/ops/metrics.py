@@ -108,6 +108,7 @@ class _Families:
             "oldest_unread_timestamp_seconds", "When the oldest unread one came; or 0.", "bot"
         )
         self.deliveries = counter("deliveries", "Deliveries that ended.", *each, "outcome")
+        self.replayed = counter("replayed", "Deliveries of replays that ended.", *each, "outcome")
         self.attempts = counter("attempts", "Requests that ended.", *each, "outcome")
         self.failures = counter("attempt_failures", "Requests that failed.", *each, "reason")
         self.duration = histogram(
@@ -163,6 +164,8 @@ class EndpointSeries:
     def __init__(self, families: _Families, key: EndpointKey) -> None:
         self.delivered = families.deliveries.labels(*key, "delivered")
         self.dead = families.deliveries.labels(*key, "dead")
+        self.replayed = families.replayed.labels(*key, "delivered")
+        self.replayed_dead = families.replayed.labels(*key, "dead")
         self.attempts = {o: families.attempts.labels(*key, o) for o in AttemptOutcome}
         self.failures = {r: families.failures.labels(*key, r) for r in Reason}
         self.duration = families.duration.labels(*key)

@@ -151,7 +151,9 @@ class DeliveriesVoice:
 
     def _delivery_settled(self, fact: DeliverySettled) -> None:
         series = self._series[fact.endpoint]
-        if fact.delivered:
+        if fact.replay:
+            (series.replayed if fact.delivered else series.replayed_dead).inc()
+        elif fact.delivered:
             series.delivered.inc()
             series.delay.observe(fact.delay)
         else:
@@ -165,6 +167,7 @@ class DeliveriesVoice:
                 attempts=fact.attempts,
                 delay=round(fact.delay, 3),
                 reason=fact.reason,
+                **({"replay": True} if fact.replay else {}),
             )
 
     def _message_finished(self, fact: MessageFinished) -> None:

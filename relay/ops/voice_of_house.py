@@ -19,10 +19,13 @@ from relay.facts import (
     RelayStarted,
     RelayStopped,
     RelayStopping,
+    ReplayBegun,
+    ReplayEnded,
 )
 from relay.ledger import BotCensus
 from relay.ops.metrics import Made, Metrics
 from relay.ops.told import Allowance
+from relay.replay import ReplayRecord
 
 LOUD_LAG = 1.0
 """Seconds; from about here on, pings and timeouts are off as well."""
@@ -57,6 +60,8 @@ class HouseVoice:
             AdminRefused: self._admin_refused,
             RelayStarted: self._relay_started,
             EndpointRemoved: self._endpoint_removed,
+            ReplayBegun: self._replay_begun,
+            ReplayEnded: self._replay_ended,
             RelayStopping: self._relay_stopping,
             RelayStopped: self._relay_stopped,
         }
@@ -143,6 +148,15 @@ class HouseVoice:
             advice="put it back into the settings, or see `relay dead-letters`",
         )
 
+    def _replay_begun(self, fact: ReplayBegun) -> None:
+        """Say why a new endpoint gets so much; what an operator asks for is `operator.noticed`."""
+        self._log.info("replay.begun", **_names(fact.replay), why="from: retained")
+
+    def _replay_ended(self, fact: ReplayEnded) -> None:
+        replay = fact.replay
+        counts = {"delivered": replay.delivered, "dead_letters": replay.dead}
+        self._log.info("replay.ended", **_names(replay), **counts)
+
     def _relay_stopping(self, fact: RelayStopping) -> None:
         self._log.info("relay.stopping", signal=fact.signal)
 
@@ -152,3 +166,8 @@ class HouseVoice:
         else:
             advice = "the journal took no more: what it lacks comes again, or is said to be unknown"
             self._log.error("relay.stopped", cut=fact.cut, written=False, advice=advice)
+
+
+def _names(replay: ReplayRecord) -> dict[str, Any]:
+    endpoint = replay.endpoint
+    return {"bot": endpoint.bot, "endpoint": endpoint.name, "number": replay.number}

@@ -106,6 +106,7 @@ class Courier:
             self._envelopes.of(message),
             attempt=delivery.attempts + 1,
             prior=delivery.prior_outcome,
+            replay=delivery.replay is not None,
         )
 
     async def send_test(self) -> Verdict:
@@ -120,7 +121,13 @@ class Courier:
         return await self._post(f"test_{uuid4()}", body, attempt=1, prior=PriorOutcome.NONE)
 
     async def _post(
-        self, webhook_id: str, body: bytes, *, attempt: int, prior: PriorOutcome
+        self,
+        webhook_id: str,
+        body: bytes,
+        *,
+        attempt: int,
+        prior: PriorOutcome,
+        replay: bool = False,
     ) -> Verdict:
         # A fresh time on each attempt: receivers refuse signatures that are minutes old.
         timestamp = int(self._clock())
@@ -130,6 +137,8 @@ class Courier:
             "relay-attempt": str(attempt),
             "relay-prior-outcome": prior.value,
         }
+        if replay:
+            headers["relay-replay"] = "true"
         if self._destination.signer is not None:
             headers["webhook-signature"] = self._destination.signer.sign(
                 webhook_id, timestamp, body

@@ -1,0 +1,237 @@
+"""Replays in the journal in memory."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from relay.journal.memory_store import DeliveryRow, MessageRow, Store
+from relay.journal.rules import (
+    CANCELLED,
+    FED_BYTES,
+    LOOKED_THROUGH_AT_ONCE,
+    REMOVED,
+    looked_through,
+    replay_lane,
+)
+from relay.ledger import NoticeKind, Owed
+from relay.model import DeliveryState, EndpointKey
+from relay.replay import (
+    Asked,
+    Fed,
+    Made,
+    Newcomer,
+    Pick,
+    ReplayOrder,
+    ReplayRecord,
+    Survey,
+    UnderWay,
+)
+
+
+@dataclass(slots=True, eq=False)
+class ReplayRow:
+    """One replay as it stands."""
+
+    number: int
+    order: ReplayOrder
+    asked_at: float
+    begin: int
+    position: int
+    upto: int
+    queued: int = 0
+    ended_at: float | None = None
+    cancelled: bool = False
+
+    @property
+    def held(self) -> range:
+        """The messages that it has still to look through."""
+        return range(self.position + 1, self.upto + 1) if self.ended_at is None else range(0)
+
+
+class MemoryReplays:
+    """Asks for replays and carries them out."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._rows: dict[int, ReplayRow] = {}
+        self._last = 0
+
+    def welcome(self, newcomers: Sequence[Newcomer], now: float) -> list[ReplayRecord]:
+        """Take note of addresses; new endpoints get what is retained, if they want it."""
+        begun = [
+            self._record(self._begin(ReplayOrder(each.endpoint), now))
+            for each in newcomers
+            if each.retained and self._is_new(each) and self._last_seq
+        ]
+        for each in newcomers:
+            self._store.endpoints[each.endpoint].address = each.address
+        return begun
+
+    def survey(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
+        """Count on for a page."""
+        upto = self._last_seq if sofar.upto is None else sofar.upto
+        chosen, position = self._front(order, pick, after=sofar.position, upto=upto)
+        return Survey(sofar.messages + len(chosen), position, upto)
+
+    def ask(self, order: ReplayOrder, now: float) -> Asked | None:
+        """Write a replay down, unless another one to the same endpoint is under way."""
+        endpoint = self._store.endpoints.get(order.endpoint)
+        if endpoint is None or not endpoint.configured:
+            return None
+        if (busy := self._under_way_at(order.endpoint)) is not None:
+            return Asked(self._record(busy), accepted=False)
+        self._store.notify(NoticeKind.REPLAY_ASKED, order.endpoint)
+        return Asked(self._record(self._begin(order, now)), accepted=True)
+
+    def records(self) -> list[ReplayRecord]:
+        """List replays, the newest first."""
+        return [self._record(row) for row in reversed(self._rows.values())]
+
+    def cancel(self, number: int, now: float) -> ReplayRecord | None:
+        """Send no more of a replay."""
+        row = self._rows.get(number)
+        if row is None:
+            return None
+        for delivery in self._deliveries(number):
+            removed = delivery.ended_reason == REMOVED and delivery.state is DeliveryState.DEAD
+            if delivery.state is DeliveryState.PENDING or removed:
+                if not removed:
+                    self._store.leave_lane(delivery, None)
+                delivery.state = DeliveryState.DISCARDED
+                delivery.ended_at, delivery.ended_reason = now, CANCELLED
+        self._end(row, now, cancelled=True)
+        self._store.notify(NoticeKind.REPLAY_CANCELLED, row.order.endpoint)
+        return self._record(row)
+
+    def under_way(self) -> list[UnderWay]:
+        """List replays that have not ended, to endpoints that are configured."""
+        return [
+            UnderWay(row.order.endpoint, self._waiting(row), row.position >= row.upto)
+            for row in self._rows.values()
+            if row.ended_at is None and self._store.endpoints[row.order.endpoint].configured
+        ]
+
+    def feed(self, endpoint: EndpointKey, pick: Pick, now: float, most: int) -> Fed:
+        """Put the next deliveries into their lanes, or end a replay that has none left."""
+        row = self._under_way_at(endpoint)
+        if row is None:
+            return Fed()
+        if row.position < row.upto and most > 0:
+            chosen, row.position = self._front(
+                row.order, pick, after=row.position, upto=row.upto, most=most
+            )
+            for message, lane in chosen:
+                owed = Owed(endpoint, replay_lane(lane), required=False)
+                self._store.add_delivery(message, owed, due_at=now, replay=row.number)
+            row.queued += len(chosen)
+            return Fed(len(chosen), more=row.position < row.upto and len(chosen) < most)
+        if row.position < row.upto or self._waiting(row):
+            return Fed()
+        self._end(row, now)
+        return Fed(ended=self._record(row))
+
+    def held(self, seq: int) -> bool:
+        """Say whether a replay may still send a message."""
+        rows = [
+            row.held
+            for row in self._rows.values()
+            if self._store.endpoints[row.order.endpoint].configured and row.ended_at is None
+        ]
+        return any(rows) and min(r.start for r in rows) <= seq < max(r.stop for r in rows)
+
+    def forget(self, before: float) -> None:
+        """Forget replays that ended before that time."""
+        for row in list(self._rows.values()):
+            if row.ended_at is not None and row.ended_at < before:
+                del self._rows[row.number]
+
+    # --- Looking through ------------------------------------------------------------------------
+
+    @property
+    def _last_seq(self) -> int:
+        return next(reversed(self._store.by_seq), 0)
+
+    def _front(
+        self, order: ReplayOrder, pick: Pick, *, after: int, upto: int, most: int | None = None
+    ) -> tuple[list[tuple[MessageRow, str]], int]:
+        """Look through the next messages, for at most `most` of them that are to go."""
+        rows = (row for seq, row in self._store.by_seq.items() if after < seq <= upto)
+        page = list(islice(rows, LOOKED_THROUGH_AT_ONCE))
+        whole = len(page) < LOOKED_THROUGH_AT_ONCE
+        position, size = upto if whole else page[-1].seq, 0
+        chosen: list[tuple[MessageRow, str]] = []
+        for row, lane in self._chosen(order, pick, page):
+            size += len(row.message.frame)
+            full = most is not None and (len(chosen) >= most or size > FED_BYTES)
+            if full and chosen:
+                return chosen, chosen[-1][0].seq
+            chosen.append((row, lane))
+        return chosen, position
+
+    def _chosen(
+        self, order: ReplayOrder, pick: Pick, page: Sequence[MessageRow]
+    ) -> Iterator[tuple[MessageRow, str]]:
+        for row in page:
+            if row.message.bot != order.endpoint.bot:
+                continue
+            made = [
+                Made(each.state, each.ended_at, each.replay is not None)
+                for each in row.deliveries
+                if each.owed.endpoint == order.endpoint
+            ]
+            if order.covers(row.message.received_at, made):
+                lane = pick(row.message)
+                if lane is not None:
+                    yield row, lane
+
+    # --- The books ------------------------------------------------------------------------------
+
+    def _begin(self, order: ReplayOrder, now: float) -> ReplayRow:
+        self._last += 1
+        begin = next(iter(self._store.by_seq), 1) - 1
+        row = ReplayRow(self._last, order, now, begin, begin, self._last_seq)
+        self._rows[row.number] = row
+        return row
+
+    def _end(self, row: ReplayRow, now: float, *, cancelled: bool = False) -> None:
+        if row.ended_at is None:
+            row.ended_at, row.cancelled = now, cancelled
+
+    def _is_new(self, newcomer: Newcomer) -> bool:
+        if self._store.endpoints[newcomer.endpoint].address is not None:
+            return False
+        return not any(
+            key.bot == newcomer.endpoint.bot
+            and row.address == newcomer.address
+            and not row.configured
+            for key, row in self._store.endpoints.items()
+        )
+
+    def _under_way_at(self, endpoint: EndpointKey) -> ReplayRow | None:
+        rows = (row for row in self._rows.values() if row.ended_at is None)
+        return next((row for row in rows if row.order.endpoint == endpoint), None)
+
+    def _deliveries(self, number: int) -> Iterator[DeliveryRow]:
+        return (row for row in self._store.deliveries.values() if row.replay == number)
+
+    def _waiting(self, row: ReplayRow) -> int:
+        return self._count(row, DeliveryState.PENDING)
+
+    def _count(self, row: ReplayRow, state: DeliveryState) -> int:
+        return sum(delivery.state is state for delivery in self._deliveries(row.number))
+
+    def _record(self, row: ReplayRow) -> ReplayRecord:
+        return ReplayRecord(
+            row.number,
+            row.order.endpoint,
+            row.order.since,
+            row.order.until,
+            row.asked_at,
+            row.ended_at,
+            row.cancelled,
+            looked_through(row.begin, row.position, row.upto),
+            row.queued,
+            self._count(row, DeliveryState.PENDING),
+            self._count(row, DeliveryState.DELIVERED),
+            self._count(row, DeliveryState.DEAD),
+        )
