@@ -1,10 +1,6 @@
 """What a command line may hold, and how it is refused: with its value and what is expected."""
 
-import re
-import time
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -12,16 +8,10 @@ from uuid import UUID
 
 import click
 
-from relay.config.durations import parse_duration
-
 _DIGITS = 9
 """More than anybody means, and int() stays quick."""
 
 _HIGHEST_RATE = 100_000.0
-
-_RFC_3339 = re.compile(
-    r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d))?", re.ASCII
-)
 
 
 class Kind(click.ParamType):  # type: ignore[type-arg] # generic only since click 8.5
@@ -72,19 +62,7 @@ def one_of_enum(choices: type[StrEnum]) -> Kind:
     return Kind(f"one of {', '.join(choices)}", choices)
 
 
-def _moment(text: str) -> float:
-    """Read a time in Unix seconds; a duration is so long ago, a date begins at midnight in UTC."""
-    now = time.time()
-    with suppress(ValueError):
-        return now - parse_duration(text)
-    if not _RFC_3339.fullmatch(text):
-        raise ValueError(text)
-    at = datetime.fromisoformat(text)
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-
-
 COUNT = Kind("a whole number from 1", _count)
 RATE = Kind("messages a second, from 0", _rate)
 MESSAGE_ID = Kind("a message's id, which is a UUID", lambda text: str(UUID(text)))
 FILE = Kind("the path of a file", Path)
-MOMENT = Kind("a time such as 2026-11-22T09:30:00Z, a date, or a duration ago such as 2h", _moment)

@@ -15,9 +15,9 @@ from rich.progress import Progress, TimeRemainingColumn
 from relay.branch import routing
 from relay.commands.desk import at_desk, find_endpoint
 from relay.commands.failure import Failure, WrongUsage
-from relay.commands.kinds import MOMENT
 from relay.commands.options import config_option, json_option
 from relay.commands.settings import read_settings
+from relay.commands.times import MOMENT
 from relay.config import Settings
 from relay.desk import Desk
 from relay.model import EndpointKey

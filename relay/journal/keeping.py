@@ -90,7 +90,7 @@ _OLD = (
     select(messages.c.seq)
     .where(FINISHED_ALIVE, messages.c.finished_at < bindparam("before"))
     .where(messages.c.receipt != ReceiptState.OWED.value)
-    .where(messages.c.seq.not_between(bindparam("held_from"), bindparam("held_to")))
+    .where(~messages.c.seq.between(bindparam("held_from"), bindparam("held_to")))
     .where(
         ~select(deliveries.c.id)
         .where(deliveries.c.seq == messages.c.seq, DEAD | PENDING)  # pending: of a replay

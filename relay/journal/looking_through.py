@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from relay.journal.many import among
-from relay.journal.rules import FED_BYTES, LOOKED_THROUGH_AT_ONCE
+from relay.journal.rules import LOOKED_THROUGH_AT_ONCE, Room
 from relay.journal.schema import deliveries, endpoints, messages
 from relay.model import DeliveryState, EndpointKey, Message, Source
 from relay.replay import Made, Pick, ReplayOrder
@@ -37,30 +37,33 @@ _MADE = select(
 
 @dataclass(slots=True)
 class Front:
-    """What is next of a replay: messages with their lanes, and the last number looked at."""
+    """What is next of a replay: messages with their lanes, and the last number looked at.
+
+    `full` says that there was no room for more.
+    """
 
     chosen: list[tuple[Row[Any], str]]
     position: int
+    full: bool = False
 
 
 def look(
     connection: Connection,
     order: ReplayOrder,
     pick: Pick,
+    room: Room | None = None,
     *,
     after: int,
     upto: int,
-    most: int | None = None,
 ) -> Front:
-    """Look through the next messages, for at most `most` of them that are to go."""
+    """Look through the next messages, for as many that are to go as there is room for."""
     rows = connection.execute(_PAGE, {"after": after, "upto": upto}).all()
     whole = len(rows) < LOOKED_THROUGH_AT_ONCE
     front, size = Front([], upto if whole else rows[-1].seq), 0
     for row, lane in _chosen(connection, order, pick, rows):
         size += row.size
-        full = most is not None and (len(front.chosen) >= most or size > FED_BYTES)
-        if full and front.chosen:
-            front.position = front.chosen[-1][0].seq
+        if room is not None and not room.fits(len(front.chosen), size):
+            front.position, front.full = row.seq - 1, True
             break
         front.chosen.append((row, lane))
     return front

@@ -7,9 +7,10 @@ from itertools import islice
 from relay.journal.memory_store import DeliveryRow, MessageRow, Store
 from relay.journal.rules import (
     CANCELLED,
-    FED_BYTES,
     LOOKED_THROUGH_AT_ONCE,
     REMOVED,
+    REPLAYED_BYTES,
+    Room,
     looked_through,
     replay_lane,
 )
@@ -48,6 +49,10 @@ class ReplayRow:
         return range(self.position + 1, self.upto + 1) if self.ended_at is None else range(0)
 
 
+def _is_pending(row: DeliveryRow) -> bool:
+    return row.state is DeliveryState.PENDING
+
+
 class MemoryReplays:
     """Asks for replays and carries them out."""
 
@@ -70,7 +75,7 @@ class MemoryReplays:
     def survey(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
         """Count on for a page."""
         upto = self._last_seq if sofar.upto is None else sofar.upto
-        chosen, position = self._front(order, pick, after=sofar.position, upto=upto)
+        chosen, position, _ = self._front(order, pick, after=sofar.position, upto=upto)
         return Survey(sofar.messages + len(chosen), position, upto)
 
     def ask(self, order: ReplayOrder, now: float) -> Asked | None:
@@ -116,16 +121,19 @@ class MemoryReplays:
         row = self._under_way_at(endpoint)
         if row is None:
             return Fed()
-        if row.position < row.upto and most > 0:
-            chosen, row.position = self._front(
-                row.order, pick, after=row.position, upto=row.upto, most=most
+        waiting = [each for each in self._deliveries(row.number) if _is_pending(each)]
+        if row.position < row.upto:
+            size = sum(len(each.message.message.frame) for each in waiting)
+            room = Room(most, REPLAYED_BYTES - size, empty=not waiting)
+            chosen, row.position, full = self._front(
+                row.order, pick, room, after=row.position, upto=row.upto
             )
             for message, lane in chosen:
                 owed = Owed(endpoint, replay_lane(lane), required=False)
                 self._store.add_delivery(message, owed, due_at=now, replay=row.number)
             row.queued += len(chosen)
-            return Fed(len(chosen), more=row.position < row.upto and len(chosen) < most)
-        if row.position < row.upto or self._waiting(row):
+            return Fed(len(chosen), more=row.position < row.upto and not full)
+        if waiting:
             return Fed()
         self._end(row, now)
         return Fed(ended=self._record(row))
@@ -152,9 +160,15 @@ class MemoryReplays:
         return next(reversed(self._store.by_seq), 0)
 
     def _front(
-        self, order: ReplayOrder, pick: Pick, *, after: int, upto: int, most: int | None = None
-    ) -> tuple[list[tuple[MessageRow, str]], int]:
-        """Look through the next messages, for at most `most` of them that are to go."""
+        self,
+        order: ReplayOrder,
+        pick: Pick,
+        room: Room | None = None,
+        *,
+        after: int,
+        upto: int,
+    ) -> tuple[list[tuple[MessageRow, str]], int, bool]:
+        """Look through the next messages, for as many that are to go as there is room for."""
         rows = (row for seq, row in self._store.by_seq.items() if after < seq <= upto)
         page = list(islice(rows, LOOKED_THROUGH_AT_ONCE))
         whole = len(page) < LOOKED_THROUGH_AT_ONCE
@@ -162,11 +176,10 @@ class MemoryReplays:
         chosen: list[tuple[MessageRow, str]] = []
         for row, lane in self._chosen(order, pick, page):
             size += len(row.message.frame)
-            full = most is not None and (len(chosen) >= most or size > FED_BYTES)
-            if full and chosen:
-                return chosen, chosen[-1][0].seq
+            if room is not None and not room.fits(len(chosen), size):
+                return chosen, row.seq - 1, True
             chosen.append((row, lane))
-        return chosen, position
+        return chosen, position, False
 
     def _chosen(
         self, order: ReplayOrder, pick: Pick, page: Sequence[MessageRow]

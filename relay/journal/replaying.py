@@ -24,6 +24,8 @@ from relay.journal.rows import ENDPOINT_KEY, Values, endpoint_of, lane_values
 from relay.journal.rules import (
     CANCELLED,
     REMOVED,
+    REPLAYED_BYTES,
+    Room,
     looked_through,
     replay_lane,
 )
@@ -49,6 +51,15 @@ _PROCEED = (
     update(replays)
     .where(replays.c.id == bindparam("of"))
     .values(position=bindparam("to"), queued=replays.c.queued + bindparam("more"))
+)
+_LOAD = (
+    select(func.count(), func.sum(messages.c.size))
+    .select_from(deliveries)
+    .join(messages, messages.c.seq == deliveries.c.seq)
+    .where(
+        deliveries.c.replay == bindparam("of"),
+        deliveries.c.state == DeliveryState.PENDING.value,
+    )
 )
 _LEFT = select(deliveries.c.id).where(
     deliveries.c.replay == bindparam("of"),
@@ -179,15 +190,15 @@ def feed(
     row = connection.execute(_RECORD.where(_UNDER_WAY, mine)).first()
     if row is None:
         return Fed()
-    if row.position < row.upto and most > 0:
+    waiting, size = connection.execute(_LOAD, {"of": row.id}).one()
+    if row.position < row.upto:
         order = ReplayOrder(endpoint, row.since, row.until)
-        front = look(connection, order, pick, after=row.position, upto=row.upto, most=most)
+        room = Room(most, REPLAYED_BYTES - (size or 0), empty=not waiting)
+        front = look(connection, order, pick, room, after=row.position, upto=row.upto)
         _queue(connection, row.id, front, at=ids[endpoint], now=now, numbers=numbers)
-        more = front.position < row.upto and len(front.chosen) < most
+        more = front.position < row.upto and not front.full
         return Fed(len(front.chosen), more=more)
-    if row.position < row.upto or _waiting(connection, row.id):
-        return Fed()
-    return Fed(ended=_end(connection, row.id, now))
+    return Fed() if waiting else Fed(ended=_end(connection, row.id, now))
 
 
 def _queue(

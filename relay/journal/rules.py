@@ -4,6 +4,7 @@ The SQL journal says the same in SQL; the contract suite holds the two against e
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from relay.model import DeliveryState, MessageOutcome, ReceiptState
 
@@ -34,11 +35,26 @@ NOTICES_AT_ONCE = 1000
 LOOKED_THROUGH_AT_ONCE = 2000
 """So many messages a replay looks through in one transaction: a few hundredths of a second."""
 
-FED_BYTES = 4 * 1024 * 1024
-"""What goes into lanes in one turn fits into a quarter of their window, or is a single message."""
+REPLAYED_BYTES = 4 * 1024 * 1024
+"""What a replay has in lanes fits into a quarter of their window, so that the rest fits beside."""
 
 CANCELLED = "cancelled"
 """Why a delivery of a replay is discarded that an operator cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much still fits into lanes; if nothing waits in them, a single message always does."""
+
+    messages: int
+    bytes: int
+    empty: bool
+
+    def fits(self, chosen: int, size: int) -> bool:
+        """Say whether one more fits behind those chosen, `size` bytes with it."""
+        if self.empty and not chosen:
+            return True
+        return chosen < self.messages and size <= self.bytes
 
 
 def replay_lane(lane: str) -> str:

@@ -50,6 +50,7 @@ class Post:
     ended_at: float | None = None
     verdict: Verdict | None = None
     cut: bool = False
+    replay: int | None = None
 
 
 Key = tuple[EndpointKey, str]
@@ -150,6 +151,7 @@ class FakeCourier:
             delivery.attempts + 1,
             delivery.prior_outcome,
             loop.time(),
+            replay=delivery.replay,
         )
         self._enter(post)
         try:
@@ -167,7 +169,7 @@ class FakeCourier:
         if script == "crash":
             raise ZeroDivisionError
         answer = script if isinstance(script, Answer) else Answer(script)
-        key = (post.endpoint, post.message_id)
+        key = (post.endpoint, _name(post))
         await asyncio.sleep(answer.takes / 2)
         if answer.taken:
             self.taken[key] += 1
@@ -197,7 +199,8 @@ class FakeCourier:
         if (post.endpoint, post.lane) in self._busy:
             self._violated(post, "goes beside another of its lane")
         self._busy.add((post.endpoint, post.lane))
-        self._mind_order(post)
+        if post.replay is None:
+            self._mind_order(post)
         self._mind_duplicates(post)
 
     def _leave(self, post: Post, now: float) -> None:
@@ -217,7 +220,7 @@ class FakeCourier:
                 self._violated(post, f"goes before {message_id} has ended")
 
     def _mind_duplicates(self, post: Post) -> None:
-        key = (post.endpoint, post.message_id)
+        key = (post.endpoint, _name(post))
         if self.taken[key] and key not in self._doubtful:
             self._violated(post, "goes again although its 2xx was read and written down")
         if self.taken[key] and post.prior is not PriorOutcome.UNKNOWN:
@@ -225,6 +228,11 @@ class FakeCourier:
 
     def _violated(self, post: Post, what: str) -> None:
         self.violations.append(f"{post.endpoint} {post.message_id} #{post.number} {what}")
+
+
+def _name(post: Post) -> str:
+    """Name what a receiver takes once: what a replay sends is another thing, and proves no READ."""
+    return post.message_id if post.replay is None else f"{post.message_id} in {post.replay}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from relay.ledger import (
 )
 from relay.model import DeadLettered, Deferred, Delivery, EndpointKey, Outcome
 from relay.ports import JournalUnavailable
+from relay.replay import Fed, Newcomer, Pick, ReplayRecord, UnderWay
 
 T = TypeVar("T")
 
@@ -102,6 +103,15 @@ class Disk:
 
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         return await self.journal.endpoint_note(endpoint)
+
+    async def welcome(self, endpoints: Sequence[Newcomer], now: float) -> Sequence[ReplayRecord]:
+        return await self.journal.welcome(endpoints, now)
+
+    async def replays_under_way(self) -> Sequence[UnderWay]:
+        return await self._read(self.journal.replays_under_way)
+
+    async def feed_replay(self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int) -> Fed:
+        return await self._write(lambda: self.journal.feed_replay(endpoint, pick, now, most=most))
 
     async def notices(self, after: int) -> Sequence[Notice]:
         return await self._read(lambda: self.journal.notices(after))

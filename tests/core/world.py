@@ -22,6 +22,7 @@ from relay.lanes import MAX_BYTES, MAX_DELIVERIES, Lanes
 from relay.model import Delivery, EndpointKey, GateState, Message, ReceiptState
 from relay.outbox import Outbox
 from relay.outcomes import Outcomes
+from relay.replay import Newcomer
 from relay.retry import RetryPolicy
 from relay.routing import Route, Routing
 from relay.steward import Steward, last_notice
@@ -48,6 +49,7 @@ class Endpoint:
     gate: GatePolicy = field(default_factory=GatePolicy)
     max_deliveries: int = MAX_DELIVERIES
     max_bytes: int = MAX_BYTES
+    retained: bool = False
 
 
 class World:
@@ -76,7 +78,7 @@ class World:
             on_recorded=self.courier.recorded,
             on_buried=self.courier.buried,
         )
-        self.desk = MemoryDesk(self.disk.journal.store)
+        self.desk = MemoryDesk(self.disk.journal)
         self.clean: bool | None = None
         self.cut_attempts = 0
         self._jitter = jitter or Random(11).random
@@ -145,6 +147,10 @@ class World:
         assert self._run is None
         keys = [endpoint.key for endpoint in self.endpoints]
         self.clean = await self.disk.start(keys, self.wall())
+        await self.disk.welcome(
+            [Newcomer(each.key, str(each.key), each.retained) for each in self.endpoints],
+            self.wall(),
+        )
         noticed = await last_notice(self.disk)
         outcomes = Outcomes(self.disk, self.tell, self.wall)
         outbox = self._outbox()
@@ -305,6 +311,7 @@ class World:
         return Steward(
             self.disk,
             dispatchers,
+            picks={key: self._routing.pick(key) for key in dispatchers},
             receipt_owed={BOT: outbox.receipt_owed},
             retention=RETENTION,
             telemetry=self.tell,

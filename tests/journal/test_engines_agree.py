@@ -65,7 +65,7 @@ class Engines(RuleBasedStateMachine):
         shutil.copy(self.directory / "empty.db", path)
         self._database, self._sql = open_inline(path, self.keys)
         memory = MemoryJournal()
-        self._memory = OpenJournal(memory, MemoryDesk(memory.store))
+        self._memory = OpenJournal(memory, MemoryDesk(memory))
         self._now = NOW
         self._seen = 0
         self._dice = Random(1)

@@ -109,7 +109,7 @@ async def test_an_operator_does_not_upgrade(of_0001: Path) -> None:
     """A command on an older journal says what to do, and changes nothing."""
     before = content(of_0001)
     for opening in (open_desk, open_vault):
-        with pytest.raises(JournalRefused, match="its schema is 0001 and not 0002; run the relay"):
+        with pytest.raises(JournalRefused, match="its schema is 0001 and not 0003; run the relay"):
             async with opening(f"sqlite:///{of_0001}", keys=KEYS):
                 pytest.fail("opened")
     assert before == content(of_0001)

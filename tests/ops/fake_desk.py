@@ -27,6 +27,7 @@ from relay.model import (
     Source,
 )
 from relay.ports import JournalUnavailable
+from relay.replay import Asked, Pick, ReplayOrder, ReplayRecord, Survey
 
 Row = TypeVar("Row")
 
@@ -69,6 +70,20 @@ DELIVERY = DeliveryRecord(
     ended_reason="http_4xx",
 )
 HISTORY = MessageHistory(SUMMARY, (DELIVERY,), receipt_at=None, frame=b'{"data":"aGVsbG8="}')
+REPLAY = ReplayRecord(
+    number=3,
+    endpoint=CRM,
+    since=RECEIVED_AT,
+    until=None,
+    asked_at=RECEIVED_AT + 900,
+    ended_at=None,
+    cancelled=False,
+    looked_through=0.5,
+    queued=2,
+    pending=1,
+    delivered=1,
+    dead=0,
+)
 DEAD_LETTER = DeadLetter(
     endpoint=CRM,
     message_id=MESSAGE_ID,
@@ -122,6 +137,20 @@ class FakeDesk:
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
         return self._answer([ENDPOINT], "endpoints")
+
+    async def survey_replay(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
+        return self._answer([Survey(upto=0)], "survey_replay", order, pick, sofar)[0]
+
+    async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
+        known = self._answer([REPLAY] if order.endpoint == CRM else [], "ask_replay", order, now)
+        return Asked(known[0], accepted=True) if known else None
+
+    async def replays(self) -> Sequence[ReplayRecord]:
+        return self._answer([REPLAY], "replays")
+
+    async def cancel_replay(self, number: int, now: float) -> ReplayRecord | None:
+        known = self._answer([REPLAY] if number == REPLAY.number else [], "cancel", number, now)
+        return known[0] if known else None
 
     async def pause(self, endpoint: EndpointKey) -> bool:
         return bool(self._answer([endpoint] if endpoint == CRM else [], "pause", endpoint))

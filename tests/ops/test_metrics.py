@@ -28,6 +28,7 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_messages_pending": ("gauge", BOT),
     "relay_oldest_unread_timestamp_seconds": ("gauge", BOT),
     "relay_deliveries_total": ("counter", ENDPOINT | {"outcome"}),
+    "relay_replayed_total": ("counter", ENDPOINT | {"outcome"}),
     "relay_attempts_total": ("counter", ENDPOINT | {"outcome"}),
     "relay_attempt_failures_total": ("counter", ENDPOINT | {"reason"}),
     "relay_attempt_duration_seconds": ("histogram", ENDPOINT),
@@ -57,6 +58,7 @@ VALUES = {
     ("relay_messages_received_total", "source"): {"pending", "live"},
     ("relay_messages_finished_total", "outcome"): {"read", "unwanted", "dead", "discarded"},
     ("relay_deliveries_total", "outcome"): {"delivered", "dead"},
+    ("relay_replayed_total", "outcome"): {"delivered", "dead"},
     ("relay_attempts_total", "outcome"): {"success", "transient", "rejected", "gone"},
     ("relay_attempt_failures_total", "reason"): {
         *("dns", "connect", "tls", "timeout", "reset", "redirect", "http_4xx", "http_429"),
