@@ -1,7 +1,7 @@
 """Carries replays out: a little at a time from the journal into the lanes, behind what is new."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from relay.dispatcher import Dispatcher
@@ -40,15 +40,16 @@ class Replays:
         self._telemetry = telemetry
         self._clock = clock
         self._closing = asyncio.Event()
+        self._last_seen: Sequence[UnderWay] = ()
 
     async def run(self) -> None:
         """Look for replays, and feed those under way, until closed."""
         while not self._closing.is_set():
-            busy = False
+            moved = False
             with suppress(JournalUnavailable):  # whoever writes tells of it
-                busy = await self._take_turns()
+                moved = await self._take_turns()
             with suppress(TimeoutError):
-                async with asyncio.timeout(FEED_EVERY if busy else LOOK_EVERY):
+                async with asyncio.timeout(FEED_EVERY if moved else LOOK_EVERY):
                     await self._closing.wait()
 
     def close(self) -> None:
@@ -56,16 +57,13 @@ class Replays:
         self._closing.set()
 
     async def _take_turns(self) -> bool:
-        """Feed every endpoint that has room; answers whether any replay is under way."""
-        under_way = [
-            each
-            for each in await self._journal.replays_under_way()
-            if each.endpoint in self._dispatchers
-        ]
+        """Feed every endpoint that has room; answers whether anything moves."""
+        under_way = await self._journal.replays_under_way()
         for each in under_way:
             if _has_turn(each):
                 await self._feed(each)
-        return bool(under_way)
+        before, self._last_seen = self._last_seen, under_way
+        return before != under_way
 
     async def _feed(self, replay: UnderWay) -> None:
         endpoint, room, fed = replay.endpoint, MOST_WAITING - replay.waiting, Fed(more=True)

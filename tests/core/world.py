@@ -5,7 +5,7 @@ What outlives a crash is the world's: the journal, the receivers, Mixin. The res
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from types import TracebackType
 from typing import Any, Self
@@ -84,11 +84,8 @@ class World:
         self._jitter = jitter or Random(11).random
         self._ahead = 0.0
         self._run: Run | None = None
-        self._routing = Routing(
-            [Route(each.key, each.required, each.categories) for each in endpoints],
-            by_conversation=by_conversation,
-            unwanted_read=unwanted_read,
-        )
+        self._routing = Routing([], by_conversation=by_conversation, unwanted_read=unwanted_read)
+        self.configure(*endpoints)
         self._messages: dict[str, Message] = {}
 
     @property
@@ -101,6 +98,12 @@ class World:
     def store(self) -> Store:
         """What the journal holds."""
         return self.disk.journal.store
+
+    def configure(self, *endpoints: Endpoint) -> None:
+        """Let the next start have these endpoints."""
+        self.endpoints = endpoints
+        routes = [Route(each.key, each.required, each.categories) for each in endpoints]
+        self._routing = replace(self._routing, routes=routes)
 
     def wall(self) -> float:
         """Tell the wall time."""
