@@ -20,7 +20,7 @@ def _moment(text: str) -> float:
         return now - parse_duration(text)
     if not _RFC_3339.fullmatch(text):
         raise ValueError(text)
-    at = datetime.fromisoformat(text)
+    at = datetime.fromisoformat(text.upper())
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 

@@ -102,6 +102,7 @@ _OLD = (
 _HELD = (
     select(func.min(replays.c.position) + 1, func.max(replays.c.upto))
     .join(endpoints)
+    .where(replays.c.position < replays.c.upto)
     .where(replays.c.ended_at.is_(None), endpoints.c.configured)
 )
 """What replays have still to look through."""

@@ -43,11 +43,6 @@ class ReplayRow:
     ended_at: float | None = None
     cancelled: bool = False
 
-    @property
-    def held(self) -> range:
-        """The messages that it has still to look through."""
-        return range(self.position + 1, self.upto + 1) if self.ended_at is None else range(0)
-
 
 def _is_pending(row: DeliveryRow) -> bool:
     return row.state is DeliveryState.PENDING
@@ -140,12 +135,10 @@ class MemoryReplays:
 
     def held(self, seq: int) -> bool:
         """Say whether a replay may still send a message."""
-        rows = [
-            row.held
-            for row in self._rows.values()
-            if self._store.endpoints[row.order.endpoint].configured and row.ended_at is None
-        ]
-        return any(rows) and min(r.start for r in rows) <= seq < max(r.stop for r in rows)
+        rows = [row for row in self._rows.values() if row.ended_at is None]
+        rows = [row for row in rows if self._store.endpoints[row.order.endpoint].configured]
+        held = [range(row.position + 1, row.upto + 1) for row in rows if row.position < row.upto]
+        return any(held) and min(each.start for each in held) <= seq < max(e.stop for e in held)
 
     def forget(self, before: float) -> None:
         """Forget replays that ended before that time."""

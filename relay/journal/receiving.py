@@ -11,7 +11,7 @@ from relay.journal.bodies import Bodies
 from relay.journal.many import among
 from relay.journal.rows import Values, delivery_values, lane_values, message_values
 from relay.journal.rules import RECEIPTED, read_owed
-from relay.journal.schema import deliveries, lanes, messages
+from relay.journal.schema import deliveries, lanes, messages, replays
 from relay.ledger import Arrival, Duplicate, Fresh, Owed, Recorded
 from relay.model import Delivery, DeliveryState, EndpointKey, Message, MessageOutcome, ReceiptState
 
@@ -46,8 +46,10 @@ class Numbers:
     @classmethod
     def read(cls, connection: Connection) -> "Numbers":
         """Go on from what is there."""
+        # A replay must not take what comes for what had come when it was asked.
+        last = (func.max(messages.c.seq), func.max(replays.c.upto))
         return cls(
-            connection.scalar(select(func.max(messages.c.seq))) or 0,
+            max(connection.scalar(select(each)) or 0 for each in last),
             connection.scalar(select(func.max(deliveries.c.id))) or 0,
         )
 

@@ -80,6 +80,11 @@ class Post:
         """Whether the answer was a 2xx."""
         return self.status is not None and self.status // 100 == 2
 
+    @property
+    def replayed(self) -> bool:
+        """Whether it says that it is part of a replay, which is nobody's READ."""
+        return self.headers.get("relay-replay") == "true"
+
 
 def hold_port() -> socket.socket:
     """Reserve a port of this machine without listening on it: it refuses, and stays ours."""
@@ -202,7 +207,7 @@ class Receiver:
 
     def has_taken(self, message_id: str) -> bool:
         """Tell whether a message was ever answered with a 2xx."""
-        return any(post.taken for post in self.posts_of(message_id))
+        return any(post.taken for post in self.posts_of(message_id) if not post.replayed)
 
     def posts_of(self, message_id: str) -> list[Post]:
         """List the requests of one message."""
@@ -217,7 +222,9 @@ class Receiver:
         """List what came again although nothing said that it might."""
         return [
             f"{self.name}: {message_id} came again as {post.prior}"
-            for message_id, posts in self._posts_of.items()
+            for message_id, all_posts in self._posts_of.items()
+            for replayed in (False, True)
+            for posts in [[post for post in all_posts if post.replayed is replayed]]
             for number, post in enumerate(posts)
             if not _fits(post, posts[:number])
         ]

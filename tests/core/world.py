@@ -19,6 +19,7 @@ from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryDesk
 from relay.journal.memory_store import MessageRow, Store
 from relay.lanes import MAX_BYTES, MAX_DELIVERIES, Lanes
+from relay.ledger import Arrival
 from relay.model import Delivery, EndpointKey, GateState, Message, ReceiptState
 from relay.outbox import Outbox
 from relay.outcomes import Outcomes
@@ -87,6 +88,7 @@ class World:
         self._routing = Routing([], by_conversation=by_conversation, unwanted_read=unwanted_read)
         self.configure(*endpoints)
         self._messages: dict[str, Message] = {}
+        self._arrivals: dict[str, Arrival] = {}
 
     @property
     def run(self) -> Run:
@@ -229,6 +231,7 @@ class World:
         pushed = self._messages.setdefault(
             uuid(number), message(number, conversation, at=self.wall(), **more)
         )
+        self._arrivals.setdefault(pushed.message_id, self._routing.arrival(pushed))
         self.run.intake.take(pushed)
         return pushed.message_id
 
@@ -240,7 +243,7 @@ class World:
 
     def may_be_read(self, message_id: str) -> bool:
         """Say whether every endpoint that READ waits for has answered 2xx (interface.md 1)."""
-        arrival = self._routing.arrival(self._messages[message_id])
+        arrival = self._arrivals[message_id]
         if not arrival.owed:
             return arrival.unwanted_read
         required = [(owed.endpoint, message_id) for owed in arrival.owed if owed.required]

@@ -34,6 +34,7 @@ from relay.ledger import (
     UnreadableFrame,
 )
 from relay.model import Deferred, Delivery, EndpointKey, GateState
+from relay.replay import ReplayOrder, Survey
 from relay.sealing import Keyring
 from tests.journal.answers import without_numbers
 from tests.journal.chances import (
@@ -85,6 +86,7 @@ class Engines(RuleBasedStateMachine):
             self.discard: 3,
             self.pause_or_resume: 1,
             self.keep_unreadable: 1,
+            self.replay: 4,
             self.look: 1,
         }
         self._start(set(ENDPOINTS))
@@ -206,7 +208,7 @@ class Engines(RuleBasedStateMachine):
         ]
         self._both(lambda each, engine: each.journal.settle(groups[engine], self._now))
         for (delivery, _), end in zip(pairs, ends, strict=True):
-            if end is delivered:
+            if end is delivered and delivery.replay is None:
                 taken = self._promises[delivery.message.bot, delivery.message.message_id].taken
                 taken.add(delivery.endpoint)
 
@@ -264,8 +266,26 @@ class Engines(RuleBasedStateMachine):
         letters, _ = self._both(
             lambda each, _: each.desk.discard(query, self._now, mark_read=waived)
         )
-        for letter in letters if waived else ():
+        for letter in [each for each in letters if waived and each.replay is None]:
             self._promises[letter.endpoint.bot, letter.message_id].taken.add(letter.endpoint)
+
+    def replay(self, dice: Random) -> None:
+        """Ask for a replay, let one go on, or cancel one."""
+        self._now += dice.randrange(20)
+        key, most = dice.choice(ENDPOINTS), dice.randint(0, 4)
+        since, until = self._now - dice.randrange(200), dice.choice([None, self._now - 50])
+        order, lane = ReplayOrder(key, since, until), dice.choice([*LANES, None])
+        self._both(lambda each, _: each.desk.survey_replay(order, lambda _: lane, Survey()))
+        self._both(lambda each, _: each.desk.ask_replay(order, self._now))
+        for _ in range(dice.randint(0, 3) if key in self._configured else 0):
+            self._both(
+                lambda each, _: each.journal.feed_replay(key, lambda _: lane, self._now, most=most)
+            )
+        if dice.random() < 0.2:
+            number = dice.randint(1, 5)
+            self._both(lambda each, _: each.desk.cancel_replay(number, self._now))
+        self._both(lambda each, _: each.journal.replays_under_way())
+        self._both(lambda each, _: each.desk.replays())
 
     def pause_or_resume(self, dice: Random) -> None:
         """Pause an endpoint, or resume it."""

@@ -16,9 +16,10 @@ from sqlalchemy import Engine, create_engine
 from relay.journal import JournalRefused, open_desk, open_journal, open_vault, versions
 from relay.journal.schema import metadata
 from relay.journal.versions import require_newest, upgrade
+from relay.replay import Newcomer, ReplayOrder
 from relay.sealing import Keyring
 from tests.journal.raw import sealed_by
-from tests.journal.samples import CRM, KEYS, NOW, arrival, due, receive, uuid
+from tests.journal.samples import CRM, KEYS, NOW, arrival, delivered, due, receive, uuid
 
 
 @pytest.fixture
@@ -117,6 +118,9 @@ async def test_an_operator_does_not_upgrade(of_0001: Path) -> None:
 
 BACK_TO_0001 = """
 BEGIN;
+DROP INDEX deliveries_replayed; DROP TABLE replays;
+ALTER TABLE deliveries DROP COLUMN replay;
+ALTER TABLE endpoints DROP COLUMN address;
 DROP INDEX messages_sealed; DROP INDEX attempts_sealed; DROP INDEX unreadable_sealed;
 ALTER TABLE messages DROP COLUMN sealed_by;
 ALTER TABLE attempts DROP COLUMN sealed_by;
@@ -126,7 +130,7 @@ ALTER TABLE run DROP COLUMN seals_with;
 UPDATE alembic_version SET version_num = '0001';
 COMMIT;
 """
-"""What an operator may run on a journal without seals to go back to the first release."""
+"""What an operator may run on a journal without seals or replays to go back to that release."""
 
 
 def test_there_is_a_way_back(migrated: Engine, of_0001: Path, tmp_path: Path) -> None:
@@ -137,6 +141,33 @@ def test_there_is_a_way_back(migrated: Engine, of_0001: Path, tmp_path: Path) ->
         (version,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
     assert "0001" == version
     assert details(of_0001) == details(tmp_path / "migrated.db")
+
+
+async def test_known_endpoints_are_not_new_after_an_upgrade(of_0001: Path) -> None:
+    """Whoever was there before gets nothing again, whatever the settings say."""
+    async with open_journal(f"sqlite:///{of_0001}") as opened:
+        await opened.journal.start([CRM], NOW)
+        assert [] == await opened.journal.welcome([Newcomer(CRM, "x", retained=True)], NOW)
+
+
+async def test_replays_are_over_before_the_way_back(tmp_path: Path) -> None:
+    """An older relay would take one for what a message is owed: what to do is said."""
+    path = tmp_path / "journal.db"
+    async with open_journal(f"sqlite:///{path}") as opened:
+        await opened.journal.start([CRM], NOW)
+        (delivery,) = await receive(opened.journal, arrival(1, CRM))
+        await opened.journal.settle([delivered(delivery)], NOW)
+        await opened.desk.ask_replay(ReplayOrder(CRM), NOW)
+        await opened.journal.feed_replay(CRM, lambda _: "c", NOW, most=1)
+    async with open_vault(f"sqlite:///{path}", keys=None) as vault:
+        with pytest.raises(JournalRefused, match=r"unfinished replays.*: relay replays cancel"):
+            await vault.downgrade("0002")
+    async with open_desk(f"sqlite:///{path}") as desk:
+        await desk.cancel_replay(1, NOW)
+    async with open_vault(f"sqlite:///{path}", keys=None) as vault:
+        await vault.downgrade("0002")
+    with closing(sqlite3.connect(path)) as database:
+        assert [(1,)] == database.execute("SELECT count(*) FROM deliveries").fetchall()
 
 
 def content(path: Path) -> bytes:

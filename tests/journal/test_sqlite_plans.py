@@ -14,6 +14,7 @@ from relay.desk import DeadLetterQuery
 from relay.journal import OpenJournal, keys_in_use, open_journal
 from relay.journal.database import Database
 from relay.model import Delivery
+from relay.replay import ReplayOrder, Survey
 from tests.journal.samples import (
     CRM,
     LATER,
@@ -40,6 +41,13 @@ LARGE = {
     "notices",
     "unreadable",
 }
+
+
+async def _prune(opened: OpenJournal, _: list[Delivery]) -> None:
+    """Prune, when no replay holds anything back any more."""
+    await opened.journal.feed_replay(CRM, lambda _: None, NOW, most=2)
+    assert 0 < await opened.journal.prune(LATER, limit=10)
+
 
 ACTS: dict[str, tuple[Act, set[str]]] = {
     "record": (
@@ -69,7 +77,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         {"messages messages_pending", "messages messages_owed", "deliveries deliveries_dead"},
     ),
     "prune": (
-        lambda opened, _: opened.journal.prune(LATER, limit=10),
+        _prune,
         {"messages messages_finished", "attempts attempts_of_delivery"},
     ),
     "notices": (
@@ -78,11 +86,39 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     ),
     "list endpoints": (
         lambda opened, _: opened.desk.endpoints(),
-        {"deliveries deliveries_pending", "deliveries deliveries_dead"},
+        {
+            "deliveries deliveries_pending",
+            "deliveries deliveries_dead",
+            "deliveries deliveries_replayed",
+        },
     ),
     "show a message": (
         lambda opened, _: opened.desk.history(uuid(1)),
         {"messages sqlite_autoindex_messages_1", "attempts attempts_of_delivery"},
+    ),
+    "feed a replay": (
+        lambda opened, _: opened.journal.feed_replay(CRM, lambda _: "c", NOW, most=2),
+        {"messages INTEGER PRIMARY KEY", "deliveries deliveries_of_message"},
+    ),
+    "look for replays": (
+        lambda opened, _: opened.journal.replays_under_way(),
+        {"deliveries deliveries_replayed"},
+    ),
+    "ask for a replay": (
+        lambda opened, _: opened.desk.ask_replay(ReplayOrder(LOG), NOW),
+        set(),
+    ),
+    "count for a replay": (
+        lambda opened, _: opened.desk.survey_replay(ReplayOrder(CRM), lambda _: "c", Survey()),
+        {"messages INTEGER PRIMARY KEY", "deliveries deliveries_of_message"},
+    ),
+    "cancel a replay": (
+        lambda opened, _: opened.desk.cancel_replay(1, NOW),
+        {"deliveries deliveries_replayed", "deliveries INTEGER PRIMARY KEY"},
+    ),
+    "list replays": (
+        lambda opened, _: opened.desk.replays(),
+        {"deliveries deliveries_replayed"},
     ),
     "find the keys in use": (
         lambda opened, _: database(opened).read(keys_in_use.find),
@@ -114,6 +150,7 @@ async def stocked(tmp_path: Path) -> AsyncIterator[tuple[OpenJournal, list[Deliv
         ended = [delivered(each) for each in deliveries[:4]]
         await journal.settle([*ended, dead(deliveries[4]), dead(deliveries[5])], NOW)
         await journal.settle_receipts("bot", confirmed=[1], refused=[], now=NOW)
+        await opened.desk.ask_replay(ReplayOrder(CRM, LATER), NOW)
         yield opened, deliveries[6:]
 
 
