@@ -132,7 +132,8 @@ class Lanes:
     def postponed(self, delivery: Delivery, due_at: float) -> None:
         """Let the lane leave the window until its retry falls due."""
         # One that was revived meanwhile goes before it, and does not wait for it.
-        self._behind = self._behind or not self._leave(delivery).whole
+        lane = self._leave(delivery)
+        self._behind = self._behind or not lane.whole
         self._drop(delivery.lane)
         self._wake_at(due_at)
 

@@ -91,6 +91,12 @@ async def headers_of(delivery: Delivery = DELIVERY, **changes: Any) -> Mapping[s
     return request.headers
 
 
+async def test_only_a_replay_says_that_it_is_one() -> None:
+    """The header is there with a replay, and not there otherwise."""
+    assert "relay-replay" not in await headers_of()
+    assert "true" == (await headers_of(replace(DELIVERY, replay=3)))["relay-replay"]
+
+
 async def test_the_headers_are_those_of_the_interface() -> None:
     """Each of them, and no others."""
     headers = await headers_of()

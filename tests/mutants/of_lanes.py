@@ -87,8 +87,8 @@ MUTANTS = (
     Mutant(
         "revived-waits-for-a-retry",
         _FILE,
-        "self._behind = self._behind or not self._lanes[delivery.lane].whole",
-        "pass",
+        "        self._behind = self._behind or not lane.whole\n",
+        "",
         "an operator's retry would wait for hours behind another's backoff",
         _TESTS,
     ),
@@ -167,8 +167,8 @@ MUTANTS = (
     Mutant(
         "probe-takes-the-newest",
         _FILE,
-        "key = min(self._ready",
-        "key = max(self._ready",
+        "key = min(line",
+        "key = max(line",
         "the oldest message would wait longest for its endpoint",
         _TESTS,
     ),

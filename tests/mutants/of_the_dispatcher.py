@@ -89,8 +89,8 @@ MUTANTS = (
     Mutant(
         "probe-takes-any",
         _FILE,
-        "self.lanes.take(oldest=self.gate.probes)",
-        "self.lanes.take()",
+        "self.lanes.take(oldest=self.gate.probes, ",
+        "self.lanes.take(",
         "the oldest message would not be the first to get through",
         _TESTS,
     ),
@@ -153,8 +153,8 @@ MUTANTS = (
     Mutant(
         "revival-is-not-noticed",
         _FILE,
-        "case NoticeKind.REVIVED:\n                self.lanes.reread()",
-        "case NoticeKind.REVIVED:\n                pass",
+        "| NoticeKind.REPLAY_CANCELLED:\n                self.lanes.reread()",
+        "| NoticeKind.REPLAY_CANCELLED:\n                pass",
         "`dead-letters retry` would do nothing until the next restart",
         _TESTS,
     ),

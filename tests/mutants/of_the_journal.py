@@ -179,7 +179,7 @@ MUTANTS = (
     ),
     Mutant(
         "lane-ends-with-its-first",
-        _SETTLING,
+        "relay/journal/lane_terms.py",
         "delete(lanes).where(LIKE_LANE_OF_THESE, ~exists().where(IN_LANE, PENDING))",
         "delete(lanes).where(LIKE_LANE_OF_THESE)",
         "the rest of a conversation would be stranded",

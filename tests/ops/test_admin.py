@@ -58,6 +58,22 @@ def _operation(document: dict[str, Any], method: str, path: str) -> dict[str, An
     raise AssertionError(path)
 
 
+# --- Replays --------------------------------------------------------------------------------------
+
+
+async def test_a_replay_is_asked_for() -> None:
+    """A time, an endpoint: the answer says how it stands, and an endpoint must be one."""
+    since = {"since": "2020-11-02T12:47:32Z"}
+    names = {"bot": "support", "endpoint": "crm"}
+    status, body = await ask(FakeDesk(), "POST", "/replays", json=names | since)
+    assert (200, True, 3) == (status, body["accepted"], body["replay"]["number"])
+    status, _ = await ask(FakeDesk(), "POST", "/replays", json=names | since | {"endpoint": "x"})
+    assert 404 == status
+    for wrong in ({"since": "2020-11-02"}, since | {"until": "2020-11-02T12:47:32Z"}, {}):
+        status, _ = await ask(FakeDesk(), "POST", "/replays", json=names | wrong)
+        assert 422 == status
+
+
 # --- Who may ask ----------------------------------------------------------------------------------
 
 

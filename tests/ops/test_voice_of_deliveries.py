@@ -177,6 +177,22 @@ def test_delivered_counts_with_its_delay(listening: Listening) -> None:
     assert 2 == listening.lines("delivery.settled")[0]["attempts"]
 
 
+def test_replays_are_counted_apart(listening: Listening) -> None:
+    """What is sent again is no delivery that was owed, and its delay is none; it is loud dead."""
+    for delivered in (True, False):
+        fact = DeliverySettled(CRM, "m1", delivered=delivered, attempts=1, delay=9.0, replay=True)
+        listening.tell(fact)
+
+    assert 1.0 == listening.of_crm("relay_replayed_total", outcome="delivered")
+    assert 1.0 == listening.of_crm("relay_replayed_total", outcome="dead")
+    assert 0.0 == listening.of_crm("relay_deliveries_total", outcome="delivered")
+    assert 0.0 == listening.of_crm("relay_deliveries_total", outcome="dead")
+    assert 0.0 == listening.of_crm("relay_delivery_delay_seconds_count")
+    assert [True, True] == [line["replay"] for line in listening.lines("delivery.settled")] + [
+        line["replay"] for line in listening.lines("delivery.dead_lettered")
+    ]
+
+
 def test_every_dead_letter_is_a_warning(listening: Listening) -> None:
     """A dead letter is told with id and reason, counted, and has no delay."""
     dead = [

@@ -13,11 +13,14 @@ from relay.facts import (
     RelayStarted,
     RelayStopped,
     RelayStopping,
+    ReplayBegun,
+    ReplayEnded,
 )
 from relay.ledger import BotCensus, Census
 from relay.model import EndpointKey
 from relay.ops.told import BURST
 from relay.ops.voice_of_house import LAGS_KEPT
+from relay.replay import ReplayRecord
 from tests.ops.listening import BOT, CRM, Listening
 
 FULL = JournalFailed("disk full", 1.0)
@@ -147,6 +150,29 @@ def test_a_stop_that_left_something_unwritten_says_why(listening: Listening) -> 
     (line,) = listening.lines("relay.stopped")
     assert (False, True) == (line["written"], "the journal took no more" in line["advice"])
     assert [("error", "relay.stopped")] == listening.loud
+
+
+def test_replays_are_information(listening: Listening) -> None:
+    """Why a new endpoint gets so much, and what came of it, by number and counts."""
+    replay = ReplayRecord(
+        number=3,
+        endpoint=CRM,
+        since=0.0,
+        until=None,
+        asked_at=1.0,
+        ended_at=2.0,
+        cancelled=False,
+        looked_through=1.0,
+        queued=5,
+        pending=0,
+        delivered=4,
+        dead=1,
+    )
+    listening.tell(ReplayBegun(replay), ReplayEnded(replay))
+
+    assert [("info", "replay.begun"), ("info", "replay.ended")] == listening.loud
+    (line,) = listening.lines("replay.ended")
+    assert (3, 4, 1) == (line["number"], line["delivered"], line["dead_letters"])
 
 
 def test_who_is_refused_by_the_admin_api_is_warned_of(listening: Listening) -> None:

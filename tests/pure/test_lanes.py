@@ -1,6 +1,7 @@
 """What lanes promise: one delivery of a lane at a time, in order, and what fits into memory."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from relay.lanes import Lanes
 from relay.ledger import Due
@@ -326,3 +327,64 @@ def test_what_was_revived_does_not_wait_for_a_retry() -> None:
     assert lanes.load_at is None
     lanes.postponed(second, NOW + 600)
     assert 0.0 == lanes.load_at
+
+
+# --- Replays --------------------------------------------------------------------------------------
+
+
+def again(number: int, lane: str) -> Delivery:
+    """Make a delivery of a replay."""
+    return replace(delivery(number, f"replay {lane}"), replay=1)
+
+
+def test_what_is_new_goes_before_a_replay() -> None:
+    """A replay goes when nothing else is ready, in its order."""
+    answer = due(again(1, "a"), again(2, "a"), again(3, "b"), whole=("replay a", "replay b"))
+    lanes = loaded(answer=answer)
+    lanes.offer(delivery(4, "a"), leads=True)
+    assert [4, 1, 3, 2] == list(drain(lanes))
+
+
+def test_so_many_of_a_replay_are_under_way() -> None:
+    """Until one of them has ended, however that is, nothing more of it is given out."""
+    lanes = loaded(answer=due(*(again(n, str(n)) for n in range(6))))
+    first, second = lanes.take(most_replays=2), lanes.take(most_replays=2)
+    assert first is not None
+    assert second is not None
+    assert lanes.take(most_replays=2) is None
+    assert lanes.ready
+    lanes.ended(first, continues=False)
+    third = lanes.take(most_replays=2)
+    assert third is not None
+    lanes.postponed(second, NOW)
+    assert lanes.take(most_replays=2) is not None
+    lanes.returned(third)
+    assert lanes.take(most_replays=2) == third
+    assert lanes.take(most_replays=2) is None
+
+
+def test_a_probe_is_what_is_new_first() -> None:
+    """The oldest of what is owed, and of a replay only if nothing is."""
+    lanes = loaded(answer=due(again(1, "a"), again(2, "b")))
+    lanes.offer(delivery(4, "d"), leads=True)
+    lanes.offer(delivery(3, "c"), leads=True)
+    assert [3, 4, 1] == [each.id for each in (lanes.take(oldest=True) for _ in range(3)) if each]
+
+
+def test_more_in_the_journal_is_loaded() -> None:
+    """What is in memory stays there, and the next load brings the rest, whenever that is."""
+    lanes = loaded()
+    lanes.offer(delivery(1, "a"), leads=True)
+    lanes.look_again()
+    assert 0.0 == lanes.load_at
+    assert ["a"] == list(lanes.begin_load().skip)
+    lanes.look_again()
+    lanes.finish_load(due())
+    assert 0.0 == lanes.load_at
+
+
+def test_a_reread_drops_replays_too() -> None:
+    """What an operator cancelled is not in memory any more."""
+    lanes = loaded(answer=due(again(1, "a"), again(2, "b")))
+    lanes.reread()
+    assert lanes.take() is None

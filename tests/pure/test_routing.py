@@ -85,3 +85,13 @@ def test_messages_without_a_conversation_do_not_wait_for_each_other() -> None:
     """No conversation is not one and the same conversation."""
     first = message(1, "")
     assert first.message_id == Routing([Route(CRM)]).arrival(first).owed[0].lane
+
+
+def test_a_replay_asks_for_the_lane_of_today() -> None:
+    """What an endpoint wants now goes in the lane in which it would wait now; the rest does not."""
+    routes = [Route(CRM, categories=("APP_*",)), Route(LOG)]
+    card, text = message(1, category="APP_CARD"), message(2, category="PLAIN_TEXT")
+    in_order, free = Routing(routes), Routing(routes, by_conversation=False)
+    assert card.conversation_id == in_order.pick(CRM)(card) == in_order.pick(LOG)(card)
+    assert in_order.pick(CRM)(text) is None
+    assert card.message_id == free.pick(CRM)(card)
