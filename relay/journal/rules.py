@@ -32,8 +32,8 @@ KEPT_NOTICES = 1000
 NOTICES_AT_ONCE = 1000
 
 
-LOOKED_THROUGH_AT_ONCE = 2000
-"""So many messages a replay looks through in one transaction: a few hundredths of a second."""
+LOOKED_THROUGH_AT_ONCE = 500
+"""So many messages a replay looks through in one transaction, for which others wait."""
 
 REPLAYED_BYTES = 4 * 1024 * 1024
 """What a replay has in lanes fits into a quarter of their window, so that the rest fits beside."""

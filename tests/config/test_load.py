@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 
 from relay.config import (
+    Begin,
     LogFormat,
     LogLevel,
     Ordering,
     Settings,
     Unwanted,
+    masked,
 )
 from relay.config.models import SECTIONS, Section
 from tests.config.example import (
@@ -114,6 +116,13 @@ def test_the_signer_is_made_of_the_secret(here: Path) -> None:
     )
 
 
+def test_a_new_endpoint_may_get_what_is_retained(tmp_path: Path) -> None:
+    """`from: retained` is read, and shown as it is written."""
+    settings = load(tmp_path, example(at("from", "retained", "endpoint")))
+    assert settings.bots[0].endpoints[0].begin is Begin.RETAINED
+    assert "retained" == masked(settings)["bots"][0]["endpoints"][0]["from"]
+
+
 def test_defaults(tmp_path: Path) -> None:
     """What is left out is as interface.md 3 says."""
     settings = load(tmp_path, example())
@@ -126,6 +135,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert ["https://api.mixin.one"] == [url.text for url in bot.api_url]
     assert (bot.ordering, bot.unwanted) == (Ordering.CONVERSATION, Unwanted.READ)
     assert (endpoint.required, endpoint.concurrency) == (True, 16)
+    assert endpoint.begin is Begin.NOW
     assert (endpoint.timeout, endpoint.connect_timeout) == (15.0, 5.0)
     assert (1.0, 600.0, 259200.0, 10) == tuple(dict(endpoint.retry).values())
     assert (5, 60.0, 60.0) == tuple(dict(endpoint.gate).values())

@@ -97,6 +97,7 @@ def test_mistakes_of_a_bot(tmp_path: Path, key: str, value: Any, line: str) -> N
         ("secret", ["hunter2"], "secret: ***: expected whsec_… or whsk_…"),
         ("secrets", "hunter2", "secrets: unknown key; did you mean secret?"),
         ("required", "1.5", "required: '1.5': expected true or false"),
+        ("from", "then", "from: 'then': expected now or retained"),
         ("categories", [], "categories: an empty list: expected a list of patterns such as"),
         ("categories", "PLAIN_TEXT", "categories: 'PLAIN_TEXT': expected a list of patterns"),
         ("categories", ["plain_text"], "categories[0]: 'plain_text': expected a pattern in cap"),
