@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -268,6 +269,25 @@ async def test_what_never_ends_is_cut_and_the_others_go_on() -> None:
         assert [True] == [post.cut for post in world.courier.posts_of(LOG)]
         assert DeliveryState.DISCARDED is state_of(world, LOG, first)
         assert [first, second] == world.courier.ids(CRM)
+
+
+async def test_what_is_retried_meanwhile_is_discarded_as_well() -> None:
+    """An operator's retry in the last moment leaves nothing that is owed to nobody."""
+    async with World(CRM_ALONE, replace(LOG_TOO, retry=RetryPolicy(rejected_attempts=1))) as world:
+        world.courier.usually(LOG, REFUSED)
+        message_id = world.push(1)
+        await world.settled(message_id)
+        reload = asyncio.create_task(world.reload(CRM_ALONE, discard=True))
+        discard = world.disk.discard_owed
+
+        async def then_retry(*asked: Any, **more: Any) -> Any:
+            answer = await discard(*asked, **more)
+            await world.desk.retry(DeadLetterQuery(message_ids=(message_id,)), world.wall())
+            return answer
+
+        world.disk.discard_owed = then_retry  # type: ignore[method-assign]
+        assert 1 == await reload
+        assert DeliveryState.DISCARDED is state_of(world, LOG, message_id)
 
 
 async def test_a_crash_before_the_discard_keeps_what_is_owed() -> None:
