@@ -11,7 +11,7 @@ from relay.blaze.encryption import Decryptor
 from relay.blaze.listener import Listener
 from relay.blaze.transport import open_session
 from relay.config import Bot, Endpoint, Ordering, Unwanted
-from relay.dispatcher import Dispatcher, Neighbours, Terms
+from relay.dispatcher import Dispatcher
 from relay.facts import Telemetry
 from relay.gate import Gate, GatePolicy
 from relay.intake import Intake
@@ -24,6 +24,7 @@ from relay.ports import Clock, Journal
 from relay.retry import RetryPolicy
 from relay.roster import Make
 from relay.routing import Route, Routing
+from relay.terms import Neighbours, Terms
 from relay.webhook.address_guard import AddressGuard
 from relay.webhook.courier import Courier, Destination
 from relay.webhook.envelope import Envelopes, build_envelope

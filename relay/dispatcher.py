@@ -5,10 +5,7 @@ This is the file to read first: `_work` is the relay in four lines.
 
 import asyncio
 import math
-import random
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from relay.facts import (
     AttemptCrashed,
@@ -20,7 +17,6 @@ from relay.facts import (
     JournalRecovered,
     MessageDamaged,
     MessageFinished,
-    Telemetry,
 )
 from relay.gate import Gate, GatePolicy, Permit
 from relay.lanes import Lanes
@@ -42,45 +38,15 @@ from relay.model import (
     Transient,
     Verdict,
 )
-from relay.outcomes import Outcomes
-from relay.ports import Clock, Courier, Journal, JournalUnavailable
+from relay.ports import JournalUnavailable
 from relay.retry import RetryPolicy
 from relay.standing import Standing
+from relay.terms import Neighbours, Terms, Turn
 
 _LONGEST_SLEEP = 30.0
 """A sleeper looks at the clock so often, since the wall clock may be set while it sleeps."""
 
 _JOURNAL_RETRY = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """Whom a dispatcher works with; `courier` is the one to begin with."""
-
-    journal: Journal
-    outcomes: Outcomes
-    courier: Courier
-    receipt_owed: Callable[[], None]
-    telemetry: Telemetry
-    clock: Clock
-    jitter: Callable[[], float] = random.random
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What an attempt is made and judged by, from its start to its end."""
-
-    courier: Courier
-    retry: RetryPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """The right to attempt a delivery now, and the terms of it."""
-
-    delivery: Delivery
-    permit: Permit
-    terms: Terms
 
 
 class Dispatcher:
@@ -198,7 +164,7 @@ class Dispatcher:
             attempt = await self._attempt(turn)
             await self._record(turn, attempt)
 
-    async def _next_due(self) -> _Turn | None:
+    async def _next_due(self) -> Turn | None:
         async with self._turn:  # one worker waits for what comes, the others for their turn
             while not self._stopping:
                 self._changed.clear()
@@ -206,7 +172,7 @@ class Dispatcher:
                 if self._load_at() <= now:
                     await self._load(now)
                 elif self.gate.admits(now) and (delivery := self._take()):
-                    return _Turn(delivery, self._enter(now), self._terms)
+                    return Turn(delivery, self._enter(now), self._terms)
                 else:
                     await self._sleep(now)
         return None
@@ -219,7 +185,7 @@ class Dispatcher:
         self._standing.tell()
         return permit
 
-    async def _attempt(self, turn: _Turn) -> Attempt | Deferred:
+    async def _attempt(self, turn: Turn) -> Attempt | Deferred:
         delivery, clock = turn.delivery, self._with.clock
         number, message_id = delivery.attempts + 1, delivery.message.message_id
         self._with.telemetry(AttemptStarted(self.endpoint, message_id, number))
@@ -235,7 +201,7 @@ class Dispatcher:
         self._moved()
         return Attempt(number, started, loop.time() - timer, verdict)
 
-    async def _courier_verdict(self, turn: _Turn) -> Verdict | None:
+    async def _courier_verdict(self, turn: Turn) -> Verdict | None:
         """Ask the courier; None if a stop cut it short. A bug in one message stays inside it."""
         delivery = turn.delivery
         if delivery.message.damage:
@@ -262,7 +228,7 @@ class Dispatcher:
         self._with.telemetry(MessageDamaged(self.endpoint, message.message_id, message.damage))
         return Rejected(Reason.OTHER, detail=message.damage)
 
-    async def _record(self, turn: _Turn, attempt: Attempt | Deferred) -> None:
+    async def _record(self, turn: Turn, attempt: Attempt | Deferred) -> None:
         match attempt:
             case Deferred():
                 await self._with.outcomes.defer(attempt)

@@ -8,13 +8,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from relay.dispatcher import Dispatcher, Terms
+from relay.dispatcher import Dispatcher
 from relay.gate import GatePolicy
 from relay.intake import Intake
 from relay.ledger import EndpointNote
 from relay.model import EndpointKey
 from relay.ports import Clock, Journal
 from relay.routing import Routing
+from relay.terms import Terms
 
 Make = Callable[[EndpointNote], Dispatcher]
 """Makes a dispatcher that goes on from what the journal has of its endpoint."""

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from relay.desk import DeadLetterQuery
-from relay.dispatcher import Dispatcher, Neighbours, Terms
+from relay.dispatcher import Dispatcher
 from relay.facts import DeliverySettled, ReceiptsConfirmed
 from relay.farewell import Farewell
 from relay.gate import Gate, GatePolicy
@@ -28,6 +28,7 @@ from relay.retry import RetryPolicy
 from relay.roster import Change, Make, NewTerms, Roster, swap
 from relay.routing import Route, Routing
 from relay.steward import Steward, last_notice
+from relay.terms import Neighbours, Terms
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.couriers import FakeCourier
 from tests.core.disk import Disk
