@@ -4,27 +4,31 @@ What outlives a crash is the world's: the journal, the receivers, Mixin. The res
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from types import TracebackType
 from typing import Any, Self
 
 from relay.desk import DeadLetterQuery
-from relay.dispatcher import Dispatcher, Neighbours
+from relay.dispatcher import Dispatcher
 from relay.facts import DeliverySettled, ReceiptsConfirmed
+from relay.farewell import Farewell
 from relay.gate import Gate, GatePolicy
 from relay.intake import Intake
 from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryDesk
 from relay.journal.memory_store import MessageRow, Store
 from relay.lanes import MAX_BYTES, MAX_DELIVERIES, Lanes
+from relay.ledger import EndpointNote
 from relay.model import Delivery, EndpointKey, GateState, Message, ReceiptState
 from relay.outbox import Outbox
 from relay.outcomes import Outcomes
 from relay.retry import RetryPolicy
+from relay.roster import Change, Make, NewTerms, Roster, swap
 from relay.routing import Route, Routing
 from relay.steward import Steward, last_notice
+from relay.terms import Neighbours, Terms
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.couriers import FakeCourier
 from tests.core.disk import Disk
@@ -82,11 +86,9 @@ class World:
         self._jitter = jitter or Random(11).random
         self._ahead = 0.0
         self._run: Run | None = None
-        self._routing = Routing(
-            [Route(each.key, each.required, each.categories) for each in endpoints],
-            by_conversation=by_conversation,
-            unwanted_read=unwanted_read,
-        )
+        self._by_conversation = by_conversation
+        self._unwanted_read = unwanted_read
+        self._routing = self._route(endpoints)
         self._messages: dict[str, Message] = {}
 
     @property
@@ -149,7 +151,10 @@ class World:
         outcomes = Outcomes(self.disk, self.tell, self.wall)
         outbox = self._outbox()
         dispatchers = {
-            each.key: await self._dispatcher(each, outcomes, outbox) for each in self.endpoints
+            each.key: self._dispatcher(
+                each, outcomes, outbox, await self.disk.endpoint_note(each.key)
+            )
+            for each in self.endpoints
         }
         intake = self._intake(dispatchers, outbox)
         steward = self._steward(dispatchers, outbox, noticed)
@@ -179,6 +184,37 @@ class World:
         """Crash, and start again."""
         await self.crash()
         await self.start()
+
+    async def reload(
+        self, *endpoints: Endpoint, discard: bool = False, moved: Collection[EndpointKey] = ()
+    ) -> int:
+        """Go by other endpoints; answers how many deliveries were discarded."""
+        run, before = self.run, {each.key: each for each in self.endpoints}
+        now = {each.key: each for each in endpoints}
+        change = Change(
+            self._route(endpoints),
+            {key: self._maker(now[key]) for key in now if key not in before},
+            {
+                key: NewTerms(
+                    Terms(self.courier.at(key), now[key].retry),
+                    now[key].gate,
+                    elsewhere=key in moved,
+                )
+                for key in now
+                if key in before
+            },
+            [key for key in before if key not in now],
+        )
+        roster = Roster(run.intake, run.dispatchers, run.hire)
+        leaving = await swap([(roster, change)], self.disk, self.wall, discard=discard)
+        self.endpoints, self._routing = endpoints, change.routing
+        farewell = Farewell(self.disk, self.tell, self.wall)
+        loops = run.loops_of(leaving)
+        await farewell.drain(loops, DRAIN)
+        discarded = await farewell.discard(change.removed) if discard and change.removed else 0
+        run.left(loops)
+        farewell.tell(leaving)
+        return discarded
 
     async def heal(self, seconds: float = 1000.0) -> None:
         """Let everything succeed until all is done, or for so long that it should be."""
@@ -231,7 +267,7 @@ class World:
 
     def may_be_read(self, message_id: str) -> bool:
         """Say whether every endpoint that READ waits for has answered 2xx (interface.md 1)."""
-        arrival = self._routing.arrival(self._messages[message_id])
+        arrival = self.disk.arrivals[message_id]  # as it was routed, whatever was reloaded since
         if not arrival.owed:
             return arrival.unwanted_read
         required = [(owed.endpoint, message_id) for owed in arrival.owed if owed.required]
@@ -251,10 +287,20 @@ class World:
 
     # --- Putting it together --------------------------------------------------------------------
 
-    async def _dispatcher(
-        self, endpoint: Endpoint, outcomes: Outcomes, outbox: Outbox
+    def _route(self, endpoints: Sequence[Endpoint]) -> Routing:
+        return Routing(
+            [Route(each.key, each.required, each.categories) for each in endpoints],
+            by_conversation=self._by_conversation,
+            unwanted_read=self._unwanted_read,
+        )
+
+    def _maker(self, endpoint: Endpoint) -> Make:
+        run = self.run
+        return lambda note: self._dispatcher(endpoint, run.outcomes, run.outbox, note)
+
+    def _dispatcher(
+        self, endpoint: Endpoint, outcomes: Outcomes, outbox: Outbox, note: EndpointNote
     ) -> Dispatcher:
-        note = await self.disk.endpoint_note(endpoint.key)
         neighbours = Neighbours(
             self.disk,
             outcomes,

@@ -4,6 +4,7 @@ from tests.mutants import (
     of_both_ends,
     of_judging,
     of_lanes,
+    of_reloading,
     of_sealing,
     of_the_dispatcher,
     of_the_journal,
@@ -16,4 +17,5 @@ MUTANTS = (
     *of_both_ends.MUTANTS,
     *of_the_journal.MUTANTS,
     *of_sealing.MUTANTS,
+    *of_reloading.MUTANTS,
 )
