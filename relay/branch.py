@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from hashlib import sha256
 
 from relay import __version__
 from relay.blaze.acknowledger import MixinAcknowledger
@@ -10,18 +11,22 @@ from relay.blaze.credentials import Credentials
 from relay.blaze.encryption import Decryptor
 from relay.blaze.listener import Listener
 from relay.blaze.transport import open_session
-from relay.config import Bot, Endpoint, Ordering, Unwanted
-from relay.dispatcher import Dispatcher, Neighbours
+from relay.config import Begin, Bot, Endpoint, Ordering, Settings, Unwanted
+from relay.dispatcher import Dispatcher
 from relay.facts import Telemetry
 from relay.gate import Gate, GatePolicy
 from relay.intake import Intake
 from relay.ledger import EndpointNote
+from relay.line import Line
 from relay.model import EndpointKey, GateState, Message
 from relay.outbox import Outbox
 from relay.outcomes import Outcomes
 from relay.ports import Clock, Journal
+from relay.replay import Newcomer
 from relay.retry import RetryPolicy
+from relay.roster import Make
 from relay.routing import Route, Routing
+from relay.terms import Neighbours, Terms
 from relay.webhook.address_guard import AddressGuard
 from relay.webhook.courier import Courier, Destination
 from relay.webhook.envelope import Envelopes, build_envelope
@@ -50,7 +55,7 @@ class Branch:
     intake: Intake
     outbox: Outbox
     dispatchers: dict[EndpointKey, Dispatcher]
-    routing: Routing
+    fittings: "Fittings"
 
 
 async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
@@ -65,11 +70,12 @@ async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
         telemetry=house.telemetry,
         clock=house.clock,
     )
-    dispatchers = await _dispatchers(bot, house, outbox, closing)
-    routes = routing(bot)
+    fittings = Fittings(bot, house, outbox)
+    closing.push_async_callback(fittings.close)
+    dispatchers = await fittings.dispatchers()
     intake = Intake(
         bot.name,
-        routes,
+        routing(bot),
         house.journal,
         offer=lambda delivery, *, leads: dispatchers[delivery.endpoint].offer(
             delivery, leads=leads
@@ -88,7 +94,7 @@ async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
         tell=house.telemetry,
         clock=house.wall,
     )
-    return Branch(listener, intake, outbox, dispatchers, routes)
+    return Branch(listener, intake, outbox, dispatchers, fittings)
 
 
 def routing(bot: Bot) -> Routing:
@@ -110,37 +116,77 @@ def routing(bot: Bot) -> Routing:
     )
 
 
+def newcomers(settings: Settings) -> list[Newcomer]:
+    """Introduce every endpoint of the settings; the journal knows which are new."""
+    return [
+        Newcomer(
+            EndpointKey(bot.name, endpoint.name),
+            sha256(endpoint.url.text.encode()).hexdigest(),
+            endpoint.begin is Begin.RETAINED,
+        )
+        for bot in settings.bots
+        for endpoint in bot.endpoints
+    ]
+
+
 def courier(bot: Bot, endpoint: Endpoint, sender: AiohttpSender, clock: Clock) -> Courier:
     """Make the courier of one endpoint, with envelopes of its own."""
     return _courier(bot, endpoint, sender, _envelopes(bot), clock)
 
 
-async def _dispatchers(
-    bot: Bot, house: House, outbox: Outbox, closing: AsyncExitStack
-) -> dict[EndpointKey, Dispatcher]:
-    envelopes = _envelopes(bot)
-    dispatchers: dict[EndpointKey, Dispatcher] = {}
-    for endpoint in bot.endpoints:
-        key = EndpointKey(bot.name, endpoint.name)
-        sender = AiohttpSender(house.guard, connections=endpoint.concurrency)
-        closing.push_async_callback(sender.close)
+class Fittings:
+    """Fits out one bot's endpoints; `lines` are those in use, and closed in the end."""
+
+    def __init__(self, bot: Bot, house: House, outbox: Outbox) -> None:
+        self.lines: dict[EndpointKey, Line] = {}
+        self._bot = bot
+        self._house = house
+        self._outbox = outbox
+        self._envelopes = _envelopes(bot)
+
+    def line(self, endpoint: Endpoint) -> Line:
+        """Make connections for an endpoint, which are nobody's until they are in `lines`."""
+        return Line(self._house.guard, connections=endpoint.concurrency)
+
+    def terms(self, endpoint: Endpoint, line: Line) -> Terms:
+        """Say by what attempts are made and judged."""
+        clock = self._house.wall
+        courier = _courier(self._bot, endpoint, line.sender, self._envelopes, clock)
+        return Terms(line.carrying(courier), RetryPolicy(**endpoint.retry.model_dump()))
+
+    def maker(self, endpoint: Endpoint, line: Line) -> Make:
+        """Get ready to make an endpoint's dispatcher; what can fail fails here."""
+        key, terms = EndpointKey(self._bot.name, endpoint.name), self.terms(endpoint, line)
+        house = self._house
         neighbours = Neighbours(
             house.journal,
             house.outcomes,
-            _courier(bot, endpoint, sender, envelopes, house.wall),
-            outbox.receipt_owed,
+            terms.courier,
+            self._outbox.receipt_owed,
             house.telemetry,
             house.clock,
         )
-        note = await house.journal.endpoint_note(key)
-        dispatchers[key] = Dispatcher(
-            key,
-            neighbours,
-            gate=_gate(endpoint, note),
-            retry=RetryPolicy(**endpoint.retry.model_dump()),
-            noted=note,
-        )
-    return dispatchers
+
+        def make(note: EndpointNote) -> Dispatcher:
+            gate = _gate(gate_policy(endpoint), note)
+            return Dispatcher(key, neighbours, gate=gate, retry=terms.retry, noted=note)
+
+        return make
+
+    async def dispatchers(self) -> dict[EndpointKey, Dispatcher]:
+        """Make the dispatchers to begin with."""
+        made: dict[EndpointKey, Dispatcher] = {}
+        for endpoint in self._bot.endpoints:
+            key = EndpointKey(self._bot.name, endpoint.name)
+            self.lines[key] = self.line(endpoint)
+            note = await self._house.journal.endpoint_note(key)
+            made[key] = self.maker(endpoint, self.lines[key])(note)
+        return made
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        for line in self.lines.values():
+            await line.close()
 
 
 def _courier(
@@ -174,14 +220,18 @@ def _envelopes(bot: Bot) -> Envelopes:
     return Envelopes(build)
 
 
-def _gate(endpoint: Endpoint, note: EndpointNote) -> Gate:
-    policy = GatePolicy(
+def gate_policy(endpoint: Endpoint) -> GatePolicy:
+    """Say how many requests an endpoint gets, and when none."""
+    return GatePolicy(
         concurrency=endpoint.concurrency,
         open_after=endpoint.gate.open_after,
         probe_first=endpoint.retry.first,
         probe_max=max(endpoint.gate.probe_max, endpoint.retry.first),
         gone_confirm=endpoint.gate.gone_confirm,
     )
+
+
+def _gate(policy: GatePolicy, note: EndpointNote) -> Gate:
     return Gate(
         policy,
         paused=note.state is GateState.PAUSED,

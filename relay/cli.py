@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": "See it all work on this machine, with no account.",
     "simulator": "Serve a local Blaze, for developing a webhook.",
     "receiver": "Serve a sample webhook, which verifies and prints.",
+    "reload": "Let a running relay go by changed settings of endpoints.",
     "check": "Validate the settings; with --connect log in and send test events.",
     "messages": "Look at messages: list, show.",
     "dead-letters": "Look at dead letters, retry or discard them.",

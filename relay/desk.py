@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from relay.facts import SettingsReloaded
 from relay.ledger import EndpointNote
 from relay.model import (
     AttemptOutcome,
@@ -148,6 +149,33 @@ class EndpointRecord:
     dead_letters: int
     configured: bool
     replaying: int = 0
+
+
+class ReloadRefused(Exception):  # noqa: N818 - an answer, not a fault
+    """Settings that were read anew can't be applied, a line for each reason; the old ones stay."""
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What reading the settings anew has changed, and how many owed deliveries were discarded."""
+
+    fact: SettingsReloaded
+    discarded: int = 0
+
+
+class Reload(Protocol):
+    """Reads the settings anew."""
+
+    async def __call__(self, *, discard_owed: bool) -> Reloaded:
+        """Apply the endpoints' settings as they are on disk now, all of them or none.
+
+        An endpoint that is gone and still owed deliveries is refused unless `discard_owed`.
+        Raises `ReloadRefused`.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,7 @@ This is the file to read first: `_work` is the relay in four lines.
 
 import asyncio
 import math
-import random
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from relay.facts import (
     AttemptCrashed,
@@ -20,9 +17,8 @@ from relay.facts import (
     JournalRecovered,
     MessageDamaged,
     MessageFinished,
-    Telemetry,
 )
-from relay.gate import Gate, Permit
+from relay.gate import Gate, GatePolicy, Permit
 from relay.lanes import Lanes
 from relay.ledger import EndpointNote, Notice, NoticeKind, Settled
 from relay.model import (
@@ -42,28 +38,15 @@ from relay.model import (
     Transient,
     Verdict,
 )
-from relay.outcomes import Outcomes
-from relay.ports import Clock, Courier, Journal, JournalUnavailable
+from relay.ports import JournalUnavailable
 from relay.retry import RetryPolicy
 from relay.standing import Standing
+from relay.terms import Neighbours, Terms, Turn
 
 _LONGEST_SLEEP = 30.0
 """A sleeper looks at the clock so often, since the wall clock may be set while it sleeps."""
 
 _JOURNAL_RETRY = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Neighbours:
-    """Whom a dispatcher works with."""
-
-    journal: Journal
-    outcomes: Outcomes
-    courier: Courier
-    receipt_owed: Callable[[], None]
-    telemetry: Telemetry
-    clock: Clock
-    jitter: Callable[[], float] = random.random
 
 
 class Dispatcher:
@@ -82,8 +65,10 @@ class Dispatcher:
         self.endpoint = endpoint
         self.gate = gate
         self.lanes = lanes if lanes is not None else Lanes()  # an empty window is falsy
-        self._retry = retry
+        self._terms = Terms(neighbours.courier, retry)
         self._with = neighbours
+        self._workers: asyncio.TaskGroup | None = None
+        self._hired = 0
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._stopping = False
@@ -103,9 +88,8 @@ class Dispatcher:
     async def run(self) -> None:
         """Deliver until stopped; returns once nothing is in flight."""
         self._standing.tell()
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self.gate.policy.concurrency):
-                workers.create_task(self._work())
+        async with asyncio.TaskGroup() as self._workers:
+            self._hire()
 
     def offer(self, delivery: Delivery, *, leads: bool) -> None:
         """Take a delivery that has just been journaled."""
@@ -132,6 +116,31 @@ class Dispatcher:
                 return
         self._moved()
 
+    def change(self, terms: Terms, policy: GatePolicy, *, elsewhere: bool) -> None:
+        """Go by other settings from the next attempt on; those in flight end by theirs.
+
+        `elsewhere`: the receiver is another one; what waits for a retry is due there at once.
+        """
+        self._terms = terms
+        if elsewhere:
+            self.gate.renew(policy)
+            self._standing.forget()
+            self._poked = True
+            self.lanes.reread()
+        else:
+            self.gate.adopt(policy)
+        self._hire()
+        self._moved()
+
+    async def write_down(self) -> None:
+        """Write into the journal how the endpoint fares, if that has changed."""
+        await self._standing.write_down()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no new attempt is started."""
+        return self._stopping
+
     def stop(self) -> None:
         """Start no new attempt; those in flight go on."""
         self._stopping = True
@@ -147,13 +156,20 @@ class Dispatcher:
 
     # --- The way of one delivery ----------------------------------------------------------------
 
-    async def _work(self) -> None:
-        while (due := await self._next_due()) is not None:
-            delivery, permit = due
-            attempt = await self._attempt(delivery, permit)
-            await self._record(delivery, attempt)
+    def _hire(self) -> None:
+        """Have a worker for each request that may be in flight."""
+        if self._workers is None or self._stopping:
+            return
+        for _ in range(self._hired, self.gate.policy.concurrency):
+            self._workers.create_task(self._work())
+            self._hired += 1
 
-    async def _next_due(self) -> tuple[Delivery, Permit] | None:
+    async def _work(self) -> None:
+        while (turn := await self._next_due()) is not None:
+            attempt = await self._attempt(turn)
+            await self._record(turn, attempt)
+
+    async def _next_due(self) -> Turn | None:
         async with self._turn:  # one worker waits for what comes, the others for their turn
             while not self._stopping:
                 self._changed.clear()
@@ -161,7 +177,7 @@ class Dispatcher:
                 if self._load_at() <= now:
                     await self._load(now)
                 elif self.gate.admits(now) and (delivery := self._take()):
-                    return delivery, self._enter(now)
+                    return Turn(delivery, self._enter(now), self._terms)
                 else:
                     await self._sleep(now)
         return None
@@ -176,31 +192,32 @@ class Dispatcher:
         self._standing.tell()
         return permit
 
-    async def _attempt(self, delivery: Delivery, permit: Permit) -> Attempt | Deferred:
-        clock, number = self._with.clock, delivery.attempts + 1
-        message_id = delivery.message.message_id
+    async def _attempt(self, turn: Turn) -> Attempt | Deferred:
+        delivery, clock = turn.delivery, self._with.clock
+        number, message_id = delivery.attempts + 1, delivery.message.message_id
         self._with.telemetry(AttemptStarted(self.endpoint, message_id, number))
         started, loop = clock(), asyncio.get_running_loop()
         timer = loop.time()
-        verdict = await self._courier_verdict(delivery)
-        self.gate.leave(permit, verdict, clock())
+        verdict = await self._courier_verdict(turn)
+        self.gate.leave(turn.permit, verdict, clock())
         if verdict is None:
             self._with.telemetry(AttemptDeferred(self.endpoint, message_id))
             return Deferred(delivery)
-        if not delivery.message.damage:  # which is no fault of the endpoint
+        if self.gate.knows(turn.permit) and not delivery.message.damage:  # no fault of the endpoint
             self._standing.learn(verdict)
         self._moved()
         return Attempt(number, started, loop.time() - timer, verdict)
 
-    async def _courier_verdict(self, delivery: Delivery) -> Verdict | None:
+    async def _courier_verdict(self, turn: Turn) -> Verdict | None:
         """Ask the courier; None if a stop cut it short. A bug in one message stays inside it."""
+        delivery = turn.delivery
         if delivery.message.damage:
             return self._damaged(delivery.message)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a coroutine always runs in a task
         self._attempting.add(task)
         try:
-            return await self._with.courier.attempt(delivery)
+            return await turn.terms.courier.attempt(delivery)
         except asyncio.CancelledError:
             if task not in self._cut or task.cancelling() > 1:
                 raise
@@ -218,13 +235,13 @@ class Dispatcher:
         self._with.telemetry(MessageDamaged(self.endpoint, message.message_id, message.damage))
         return Rejected(Reason.OTHER, detail=message.damage)
 
-    async def _record(self, delivery: Delivery, attempt: Attempt | Deferred) -> None:
+    async def _record(self, turn: Turn, attempt: Attempt | Deferred) -> None:
         match attempt:
             case Deferred():
                 await self._with.outcomes.defer(attempt)
             case Attempt():
                 outcome = self._in_time_for_probe(
-                    self._retry.conclude(delivery, attempt, jitter=self._with.jitter())
+                    turn.terms.retry.conclude(turn.delivery, attempt, jitter=self._with.jitter())
                 )
                 self._tell_attempt(outcome)
                 settled = await self._with.outcomes.record(outcome)

@@ -134,6 +134,15 @@ class MessageFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class MessagesFinished:
+    """So many messages need nothing more, since an endpoint is gone that they were owed to."""
+
+    bot: str
+    outcome: MessageOutcome
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class MessagesDiscarded:
     """An operator gave up dead letters; `count` messages finished by that, unread."""
 
@@ -320,6 +329,46 @@ class EndpointRemoved:
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointLeft:
+    """An endpoint is gone from the settings of the running relay; nothing more is told of it."""
+
+    endpoint: EndpointKey
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsReloaded:
+    """The settings were read anew and hold now; of what changed, names and keys only.
+
+    `settings` are keys beside the endpoints'. Nothing at all may have changed.
+    """
+
+    added: tuple[EndpointKey, ...] = ()
+    removed: tuple[EndpointKey, ...] = ()
+    changed: tuple[tuple[EndpointKey, tuple[str, ...]], ...] = ()
+    settings: tuple[str, ...] = ()
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the settings are what they were."""
+        return not (self.added or self.removed or self.changed or self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadFailed:
+    """The settings that were read anew are refused, and the old ones stay; without a secret."""
+
+    mistakes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesDiscarded:
+    """What was owed to endpoints that are gone from the settings was given up, as was asked."""
+
+    endpoints: tuple[EndpointKey, ...]
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayBegun:
     """A new endpoint gets what the journal still holds."""
 
@@ -360,6 +409,7 @@ Fact = (
     | MessageDuplicated
     | MessageFinished
     | MessagesDiscarded
+    | MessagesFinished
     | AttemptStarted
     | AttemptEnded
     | AttemptDeferred
@@ -382,6 +432,10 @@ Fact = (
     | EndpointRemoved
     | ReplayBegun
     | ReplayEnded
+    | EndpointLeft
+    | SettingsReloaded
+    | ReloadFailed
+    | DeliveriesDiscarded
     | RelayStopping
     | RelayStopped
 )

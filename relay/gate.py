@@ -39,6 +39,7 @@ class Permit:
 
     given_at: float
     probe: bool
+    era: int = 0
 
 
 class Gate:
@@ -54,6 +55,7 @@ class Gate:
     ) -> None:
         self.policy = policy
         self.in_flight = 0
+        self._era = 0
         self._paused = paused
         self._gone = gone
         self._gone_since = gone_since
@@ -107,7 +109,7 @@ class Gate:
 
     def enter(self, now: float) -> Permit:
         """Count a request in."""
-        permit = Permit(now, probe=self._open)
+        permit = Permit(now, probe=self._open, era=self._era)
         self._probing = self._probing or permit.probe
         self.in_flight += 1
         return permit
@@ -115,6 +117,8 @@ class Gate:
     def leave(self, permit: Permit, verdict: Verdict | None, now: float) -> None:
         """Count a request out and learn from its verdict; None if a stop cut it short."""
         self.in_flight -= 1
+        if not self.knows(permit):
+            return
         if permit.probe:
             self._probing = False
         match verdict:
@@ -130,6 +134,29 @@ class Gate:
                 self._probe_at = max(self._probe_at, now + self.policy.probe_first)
             case None:
                 pass
+
+    def knows(self, permit: Permit) -> bool:
+        """Say whether a request is one to this receiver, and not to the one before `renew`."""
+        return permit.era == self._era
+
+    def adopt(self, policy: GatePolicy) -> None:
+        """Go by another policy, and keep what was learnt; what is above a new limit ends first."""
+        most, slowed = float(policy.concurrency), self._limit < self.policy.concurrency
+        self.policy = policy
+        self._limit = min(self._limit, most) if slowed else most
+
+    def renew(self, policy: GatePolicy) -> None:
+        """Forget what was learnt: the receiver is another one. An operator's pause stays.
+
+        What is still in flight to the one before counts, and says nothing about this one.
+        """
+        self.policy = policy
+        self._era += 1
+        self._open = self._probing = self._gone = False
+        self._gone_since = None
+        self._failures = self._failed_probes = 0
+        self._probe_at = self._held_until = self._limited_at = 0.0
+        self._limit = float(policy.concurrency)
 
     def pause(self) -> None:
         """Hold everything until `resume`."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from relay.facts import (
@@ -60,6 +61,7 @@ class Intake:
         self._waiting = 0
         self._waiting_bytes = 0
         self._committed = asyncio.Event()
+        self._turn = asyncio.Lock()
         self.group: GroupCommit[Message | UnreadableFrame] = GroupCommit(self._commit, telemetry)
 
     @property
@@ -75,11 +77,26 @@ class Intake:
         """Take a frame that is no event, for inspection."""
         self._put(frame, len(frame.sample))
 
+    @property
+    def routing(self) -> Routing:
+        """By what messages are routed now."""
+        return self._routing
+
     async def room(self) -> None:
         """Wait until there is room again."""
         while self.full:
             self._committed.clear()
             await self._committed.wait()
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Let the group end that is being committed, and none begin; taking goes on."""
+        async with self._turn:
+            yield
+
+    def reroute(self, routing: Routing) -> None:
+        """Route by this from the next group on; only while `held`."""
+        self._routing = routing
 
     def _put(self, item: Message | UnreadableFrame, size: int) -> None:
         self._waiting += 1
@@ -87,6 +104,10 @@ class Intake:
         self.group.put(item)
 
     async def _commit(self, group: list[Message | UnreadableFrame]) -> None:
+        async with self._turn:
+            await self._journal_all(group)
+
+    async def _journal_all(self, group: list[Message | UnreadableFrame]) -> None:
         messages = [item for item in group if isinstance(item, Message)]
         frames = [item for item in group if isinstance(item, UnreadableFrame)]
         for frame in frames:  # first: kept twice if the rest fails, they are only counted again

@@ -1,5 +1,6 @@
 """What the journal is told and what it answers: frozen values, as in `relay.model`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -74,6 +75,14 @@ class Settled:
     lane_continues: bool
     receipt_owed: bool = False
     finished: MessageOutcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """How many deliveries were given up, and how many messages of a bot that finished as what."""
+
+    deliveries: int
+    finished: Mapping[tuple[str, MessageOutcome], int]
 
 
 @dataclass(frozen=True, slots=True)

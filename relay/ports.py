@@ -3,12 +3,13 @@
 Whatever these raise is mapped where it comes in: the relay itself sees only the errors named here.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from relay.ledger import (
     Arrival,
     Census,
+    Discarded,
     Due,
     EndpointNote,
     Finished,
@@ -44,6 +45,23 @@ class Journal(Protocol):
         Answers whether the stop before it was clean; after one that was not, every unfinished
         delivery is doubtful. Deliveries to an endpoint that is no longer configured become dead
         letters with the reason `removed`, and are revived when it is configured again.
+        """
+
+    async def reconfigure(
+        self, *, added: Collection[EndpointKey], removed: Collection[EndpointKey], now: float
+    ) -> Mapping[EndpointKey, int]:
+        """Configure endpoints, and others no longer, unless those are still owed anything.
+
+        Answers what they are owed; if there is any, nothing was changed. What `start` made dead
+        letters with the reason `removed` is revived for those that are back.
+        """
+
+    async def discard_owed(
+        self, endpoints: Collection[EndpointKey], now: float, *, limit: int
+    ) -> Discarded:
+        """Give up at most `limit` unfinished deliveries of these endpoints.
+
+        Their messages are not READ by that.
         """
 
     async def stop(self) -> None:

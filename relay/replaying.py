@@ -1,7 +1,7 @@
 """Carries replays out: a little at a time from the journal into the lanes, behind what is new."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from relay.dispatcher import Dispatcher
@@ -29,14 +29,14 @@ class Replays:
         self,
         journal: Journal,
         dispatchers: Mapping[EndpointKey, Dispatcher],
-        picks: Mapping[EndpointKey, Pick],
+        pick: Callable[[EndpointKey], Pick],
         *,
         telemetry: Telemetry,
         clock: Clock,
     ) -> None:
         self._journal = journal
         self._dispatchers = dispatchers
-        self._picks = picks
+        self._pick = pick
         self._telemetry = telemetry
         self._clock = clock
         self._closing = asyncio.Event()
@@ -60,20 +60,21 @@ class Replays:
         """Feed every endpoint that has room; answers whether anything moves."""
         under_way = await self._journal.replays_under_way()
         for each in under_way:
-            if _has_turn(each):
+            if _has_turn(each) and each.endpoint in self._dispatchers:
                 await self._feed(each)
         before, self._last_seen = self._last_seen, under_way
         return before != under_way
 
     async def _feed(self, replay: UnderWay) -> None:
         endpoint, room, fed = replay.endpoint, MOST_WAITING - replay.waiting, Fed(more=True)
-        while fed.more and not self._closing.is_set():
+        while fed.more and endpoint in self._dispatchers and not self._closing.is_set():
             fed = await self._journal.feed_replay(
-                endpoint, self._picks[endpoint], self._clock(), most=room
+                endpoint, self._pick(endpoint), self._clock(), most=room
             )
             room -= fed.queued
-            if fed.queued:
-                self._dispatchers[endpoint].look_again()
+            dispatcher = self._dispatchers.get(endpoint)  # a reload may have taken it out
+            if fed.queued and dispatcher is not None:
+                dispatcher.look_again()
             if fed.ended is not None:
                 self._telemetry(ReplayEnded(fed.ended))
 

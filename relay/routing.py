@@ -55,9 +55,13 @@ class Routing:
         return Arrival(message, owed, self.unwanted_read)
 
     def pick(self, endpoint: EndpointKey) -> Pick:
-        """Say of a message that came before in which lane an endpoint wants it now."""
-        (route,) = (route for route in self.routes if route.endpoint == endpoint)
-        return lambda message: self._lane(message) if route.wants(message) else None
+        """Say of a message that came before in which lane an endpoint wants it now, if it does."""
+        routes = [route for route in self.routes if route.endpoint == endpoint]
+
+        def pick(message: Message) -> str | None:
+            return self._lane(message) if any(each.wants(message) for each in routes) else None
+
+        return pick
 
     def _lane(self, message: Message) -> str:
         lane = message.conversation_id if self.by_conversation else message.message_id

@@ -39,6 +39,10 @@ class Standing:
             said = f"status {verdict.status}" if verdict.status else verdict.detail
             self._last_error = f"{verdict.reason}, {said}" if said else verdict.reason.value
 
+    def forget(self) -> None:
+        """Forget what went wrong last: it was said of another receiver."""
+        self._last_error = None
+
     def tell(self) -> None:
         """Tell the gate's state and limit, if they have changed."""
         gate = self._gate

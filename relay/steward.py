@@ -43,7 +43,7 @@ class Steward:
         journal: Journal,
         dispatchers: Mapping[EndpointKey, Dispatcher],
         *,
-        picks: Mapping[EndpointKey, Pick],
+        pick: Callable[[EndpointKey], Pick],
         receipt_owed: Mapping[str, Callable[[], None]],
         retention: float,
         telemetry: Telemetry,
@@ -58,7 +58,7 @@ class Steward:
         self._clock = clock
         self._noticed = noticed
         self._closing = asyncio.Event()
-        self._replays = Replays(journal, dispatchers, picks, telemetry=telemetry, clock=clock)
+        self._replays = Replays(journal, dispatchers, pick, telemetry=telemetry, clock=clock)
 
     async def run(self) -> None:
         """Do each duty at its interval until closed."""

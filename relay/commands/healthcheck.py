@@ -6,12 +6,13 @@ It needs nothing but the standard library; the settings file is read only if the
 import http.client
 import os
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 import click
 
 from relay.commands.failure import Failure, WrongUsage
 from relay.commands.options import config_option
+from relay.commands.surface import base_of, connection_to
 
 _TIMEOUT = 5.0
 """Seconds; longer than a busy loop's lag, shorter than the patience of an orchestrator."""
@@ -27,7 +28,7 @@ _READY = 200
 def command(config: Path | None, url: str | None) -> None:
     """Exit 0 if /readyz says ready, 1 if not or out of reach."""
     base = (url or f"http://127.0.0.1:{_port(config)}").rstrip("/")
-    target = _target(base)
+    target = base_of(base)
     try:
         status = _get(target)
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -37,21 +38,8 @@ def command(config: Path | None, url: str | None) -> None:
         raise Failure(f"{base}/readyz: {status}; expected {_READY}")
 
 
-def _target(base: str) -> SplitResult:
-    try:
-        target = urlsplit(base)
-        known = target.scheme in {"http", "https"} and bool(target.hostname) and target.port != 0
-    except ValueError:
-        target, known = SplitResult("", "", "", "", ""), False
-    if not known or not base.isprintable() or any(sign in base for sign in "@?# "):
-        raise WrongUsage("--url: expected a base URL such as http://127.0.0.1:8080")
-    return target
-
-
 def _get(target: SplitResult) -> int:
-    secure = target.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(target.hostname or "", target.port, timeout=_TIMEOUT)
+    connection = connection_to(target, timeout=_TIMEOUT)
     try:
         connection.request("GET", f"{target.path}/readyz")
         return connection.getresponse().status

@@ -1,6 +1,8 @@
 """`relay run`: the service."""
 
 import asyncio
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -8,7 +10,7 @@ import click
 from relay.commands.failure import Failure
 from relay.commands.options import config_option
 from relay.commands.settings import read_settings
-from relay.config import Settings
+from relay.config import Settings, load_settings
 from relay.journal import JournalRefused
 from relay.ops.server import ListenFailed
 from relay.ports import JournalUnavailable
@@ -18,14 +20,17 @@ from relay.service import run
 @click.command(name="run")
 @config_option
 def command(config: Path | None) -> int:
-    """Hold the sockets and relay until SIGTERM or SIGINT; a second one stops at once."""
-    return serve(read_settings(config))
+    """Hold the sockets and relay until SIGTERM or SIGINT; SIGHUP reloads the settings."""
+    return serve(read_settings(config), lambda: load_settings(config, os.environ))
 
 
-def serve(settings: Settings) -> int:
-    """Run the service; answers with the exit code. Raises `Failure` if it can't start."""
+def serve(settings: Settings, read: Callable[[], Settings]) -> int:
+    """Run the service, whose reloads call `read`; answers with the exit code.
+
+    Raises `Failure` if it can't start.
+    """
     try:
-        return asyncio.run(run(settings))
+        return asyncio.run(run(settings, read))
     except JournalRefused as refused:
         raise Failure(f"journal {refused}") from None
     except JournalUnavailable as unavailable:

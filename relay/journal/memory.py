@@ -1,7 +1,7 @@
 """The journal in memory, for trials: the contract in plain Python, gone with the process."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
@@ -24,6 +24,7 @@ from relay.ledger import (
     Arrival,
     BotCensus,
     Census,
+    Discarded,
     Due,
     Duplicate,
     EndpointNote,
@@ -71,6 +72,32 @@ class MemoryJournal:
             self.store.endpoints.setdefault(key, EndpointRow())
         self._follow_settings(now)
         return clean
+
+    async def reconfigure(
+        self, *, added: Collection[EndpointKey], removed: Collection[EndpointKey], now: float
+    ) -> Mapping[EndpointKey, int]:
+        """Configure endpoints, and others no longer."""
+        owed = Counter(row.owed.endpoint for row in self.store.owed(removed))
+        if owed:
+            return owed
+        for key in removed:
+            self.store.endpoints[key].configured = False
+        for key in added:
+            self.store.endpoints.setdefault(key, EndpointRow()).configured = True
+        self._follow_settings(now)
+        return {}
+
+    async def discard_owed(
+        self, endpoints: Collection[EndpointKey], now: float, *, limit: int
+    ) -> Discarded:
+        """Give up what is owed to endpoints."""
+        rows = list(islice(self.store.owed(endpoints), limit))
+        for row in rows:
+            row.state, row.ended_at, row.ended_reason = DeliveryState.DISCARDED, now, REMOVED
+            self.store.leave_lane(row, now)
+        messages = {row.message.seq: row.message for row in rows}.values()
+        ends = [(row.message.bot, self.store.finish(row, now)) for row in messages]
+        return Discarded(len(rows), Counter((bot, end) for bot, end in ends if end is not None))
 
     def _mind_the_clock(self, now: float) -> None:
         back = set_back(self.store.last_seen, now)

@@ -58,10 +58,11 @@ class MemoryReplays:
 
     def welcome(self, newcomers: Sequence[Newcomer], now: float) -> list[ReplayRecord]:
         """Take note of addresses; new endpoints get what is retained, if they want it."""
+        names = frozenset(each.endpoint for each in newcomers)
         begun = [
             self._record(self._begin(ReplayOrder(each.endpoint), now))
             for each in newcomers
-            if each.retained and self._is_new(each) and self._last_seq
+            if each.retained and self._is_new(each, names) and self._last_seq
         ]
         for each in newcomers:
             self._store.endpoints[each.endpoint].address = each.address
@@ -203,14 +204,13 @@ class MemoryReplays:
         if row.ended_at is None:
             row.ended_at, row.cancelled = now, cancelled
 
-    def _is_new(self, newcomer: Newcomer) -> bool:
+    def _is_new(self, newcomer: Newcomer, names: frozenset[EndpointKey]) -> bool:
         if self._store.endpoints[newcomer.endpoint].address is not None:
             return False
-        return not any(
-            key.bot == newcomer.endpoint.bot
-            and row.address == newcomer.address
-            and not row.configured
+        return names.issuperset(
+            key
             for key, row in self._store.endpoints.items()
+            if key.bot == newcomer.endpoint.bot and row.address == newcomer.address
         )
 
     def _under_way_at(self, endpoint: EndpointKey) -> ReplayRow | None:

@@ -1,7 +1,7 @@
 """What the journal in memory holds, and the rules that keep it consistent."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from relay.desk import UnreadableRecord
@@ -215,6 +215,12 @@ class Store:
         """Go through the dead letters, oldest first."""
         rows = (row for row in self.deliveries.values() if row.state is DeliveryState.DEAD)
         return iter(sorted(rows, key=lambda row: (row.ended_at or 0.0, row.id)))
+
+    def owed(self, endpoints: Collection[EndpointKey]) -> Iterator[DeliveryRow]:
+        """Go through the unfinished deliveries of some endpoints, oldest first."""
+        rows = self.deliveries.values()
+        pending = (row for row in rows if row.state is DeliveryState.PENDING)
+        return (row for row in pending if row.owed.endpoint in endpoints)
 
     def revive(self, row: DeliveryRow, now: float) -> None:
         """Make a dead letter due again, its patience anew."""

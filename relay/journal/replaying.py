@@ -141,10 +141,11 @@ def welcome(
     connection: Connection, newcomers: Sequence[Newcomer], now: float
 ) -> list[ReplayRecord]:
     """Take note of addresses; new endpoints get what is retained, if they want it."""
+    names = frozenset(each.endpoint for each in newcomers)
     begun = [
         _begin(connection, ReplayOrder(each.endpoint), _number(connection, each.endpoint), now)
         for each in newcomers
-        if each.retained and _is_new(connection, each) and _last_seq(connection)
+        if each.retained and _is_new(connection, each, names) and _last_seq(connection)
     ]
     for each in newcomers:
         named = update(endpoints).where(*_named(each.endpoint))
@@ -152,15 +153,14 @@ def welcome(
     return begun
 
 
-def _is_new(connection: Connection, newcomer: Newcomer) -> bool:
-    """Say whether nobody knows the endpoint, not even by another name."""
+def _is_new(connection: Connection, newcomer: Newcomer, names: frozenset[EndpointKey]) -> bool:
+    """Say whether nobody knows the endpoint, not even by a name that is in use no more."""
     known = select(endpoints.c.address).where(*_named(newcomer.endpoint))
-    renamed = select(endpoints.c.id).where(
-        endpoints.c.bot == newcomer.endpoint.bot,
-        endpoints.c.address == newcomer.address,
-        ~endpoints.c.configured,
+    there = select(*ENDPOINT_KEY).where(
+        endpoints.c.bot == newcomer.endpoint.bot, endpoints.c.address == newcomer.address
     )
-    return connection.scalar(known) is None and connection.scalar(renamed) is None
+    before = {endpoint_of(row) for row in connection.execute(there)}
+    return connection.scalar(known) is None and names.issuperset(before)
 
 
 # --- Carrying out ---------------------------------------------------------------------------------

@@ -4,25 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
-from relay.journal import finishing
-from relay.journal.many import in_parts
+from relay.journal import removing
 from relay.journal.receiving import EndpointIds, Numbers
-from relay.journal.reviving import revive
-from relay.journal.rows import ENDPOINT_KEY, endpoint_of
-from relay.journal.rules import LONGEST_WAIT, REMOVED, set_back
-from relay.journal.schema import (
-    DEAD,
-    PENDING,
-    attempts,
-    deliveries,
-    endpoints,
-    lanes,
-    messages,
-    run,
-)
-from relay.model import DeliveryState, EndpointKey, GateState
+from relay.journal.rules import LONGEST_WAIT, set_back
+from relay.journal.schema import PENDING, attempts, deliveries, endpoints, lanes, messages, run
+from relay.model import EndpointKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +35,11 @@ def start(
         doubt = update(deliveries).where(PENDING, ~deliveries.c.doubtful)
         connection.execute(doubt.values(doubtful=True))
     _mind_the_clock(connection, now)
-    ids = _adopt(connection, configured)
-    _bury_removed(connection, now)
-    _revive_returned(connection, now)
-    return Run(clean is not False, ids, Numbers.read(connection))
+    connection.execute(update(endpoints).values(configured=False))
+    removing.adopt(connection, configured)
+    removing.bury_removed(connection, now)
+    removing.revive_returned(connection, now)
+    return Run(clean is not False, removing.endpoint_ids(connection), Numbers.read(connection))
 
 
 def _mind_the_clock(connection: Connection, now: float) -> None:
@@ -81,37 +69,3 @@ def stop(connection: Connection) -> None:
 def interrupt(connection: Connection) -> None:
     """Make it look as if the last run had not ended cleanly."""
     connection.execute(update(run).values(clean=False))
-
-
-def _adopt(connection: Connection, configured: Collection[EndpointKey]) -> EndpointIds:
-    connection.execute(update(endpoints).values(configured=False))
-    for key in configured:
-        values = {"bot": key.bot, "name": key.name, "state": GateState.CLOSED.value}
-        row = upsert(endpoints).values(**values, configured=True, paused=False)
-        names = [endpoints.c.bot, endpoints.c.name]
-        connection.execute(
-            row.on_conflict_do_update(index_elements=names, set_={"configured": True})
-        )
-    return {endpoint_of(row): row.id for row in connection.execute(select(*ENDPOINT_KEY))}
-
-
-def _bury_removed(connection: Connection, now: float) -> None:
-    """Make dead letters of what is owed to endpoints that are no longer configured."""
-    gone = select(endpoints.c.id).where(~endpoints.c.configured)
-    buried = (
-        update(deliveries)
-        .where(PENDING, deliveries.c.endpoint_id.in_(gone))
-        .values(state=DeliveryState.DEAD.value, ended_at=now, ended_reason=REMOVED)
-        .returning(deliveries.c.seq)
-    )
-    seqs = set(connection.scalars(buried))
-    connection.execute(delete(lanes).where(lanes.c.endpoint_id.in_(gone)))
-    for some in in_parts(seqs):
-        finishing.finish(connection, some, now)
-
-
-def _revive_returned(connection: Connection, now: float) -> None:
-    """Make due again what is owed to endpoints that are configured again."""
-    back = select(endpoints.c.id).where(endpoints.c.configured)
-    removed = (DEAD, deliveries.c.ended_reason == REMOVED, deliveries.c.endpoint_id.in_(back))
-    revive(connection, connection.scalars(select(deliveries.c.id).where(*removed)).all(), now)

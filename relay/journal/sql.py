@@ -1,14 +1,15 @@
 """The journal in a SQL database: each method one transaction of `Database`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from relay.journal import keeping, reading, receiving, replaying, runs, settling
+from relay.journal import keeping, reading, receiving, removing, replaying, runs, settling
 from relay.journal.bodies import Bodies
 from relay.journal.database import Database
 from relay.journal.receiving import EndpointIds, Numbers
 from relay.ledger import (
     Arrival,
     Census,
+    Discarded,
     Due,
     EndpointNote,
     Finished,
@@ -37,6 +38,20 @@ class SqlJournal:
         run = await self._database.write(runs.start, endpoints, now, seals_with)
         self._ids, self._numbers = run.ids, run.numbers
         return run.clean
+
+    async def reconfigure(
+        self, *, added: Collection[EndpointKey], removed: Collection[EndpointKey], now: float
+    ) -> Mapping[EndpointKey, int]:
+        """Configure endpoints, and others no longer."""
+        changed = await self._database.write(removing.reconfigure, added, removed, now)
+        self._ids = changed.ids
+        return changed.owed
+
+    async def discard_owed(
+        self, endpoints: Collection[EndpointKey], now: float, *, limit: int
+    ) -> Discarded:
+        """Give up what is owed to endpoints."""
+        return await self._database.write(removing.discard_owed, endpoints, now, limit)
 
     async def stop(self) -> None:
         """End the run cleanly."""

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
-from relay.desk import Desk
+from relay.desk import Desk, Reload, Reloaded, ReloadRefused
 from relay.facts import AdminRefused, Telemetry
 from relay.ops.admin_document import openapi
 from relay.ops.admin_operations import OPERATIONS, Asked, NotKnown, Office, Operation
@@ -20,17 +20,27 @@ RETRY_AFTER = "5"
 
 
 def admin_app(
-    desk: Desk, token: str, *, tell: Telemetry, clock: Clock, version: str
+    desk: Desk,
+    token: str,
+    *,
+    tell: Telemetry,
+    clock: Clock,
+    version: str,
+    reload: Reload | None = None,
 ) -> web.Application:
     """Make the API that `relay.ops.server.Server` serves under `/api`. An empty token is a bug."""
     if not token:
         raise ValueError("an admin API without a token")
     app = web.Application(middlewares=[_bearer(token, tell)])
-    office = Office(desk, clock)
+    office = Office(desk, clock, reload or _no_reload)
     for operation in OPERATIONS:
         app.router.add_route(operation.method, f"/v1{operation.path}", _serving(operation, office))
     app.router.add_get("/v1/openapi.json", _document(openapi(version)))
     return app
+
+
+async def _no_reload(*, discard_owed: bool) -> Reloaded:  # noqa: ARG001 - a `Reload`
+    raise ReloadRefused("there are no settings to read anew")
 
 
 def _bearer(token: str, tell: Telemetry) -> Middleware:
@@ -69,6 +79,12 @@ def _serving(operation: Operation, office: Office) -> Handler:
             done = await operation.run(office, ask)
         except NotKnown as error:
             return problem(HTTPStatus.NOT_FOUND, str(error))
+        except ReloadRefused as refused:
+            return problem(
+                HTTPStatus.CONFLICT,
+                "the settings are refused, and the old ones stay",
+                mistakes=[_refusal(mistake) for mistake in refused.mistakes],
+            )
         except JournalUnavailable:
             return problem(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -78,6 +94,11 @@ def _serving(operation: Operation, office: Office) -> Handler:
         return web.Response(text=done.model_dump_json(), content_type="application/json")
 
     return answer
+
+
+def _refusal(mistake: str) -> Mistake:
+    where, found, what = mistake.partition(": ")
+    return Mistake(where=where, what=what) if found else Mistake(where="", what=mistake)
 
 
 async def _asked(operation: Operation, request: web.Request) -> BaseModel:

@@ -13,6 +13,7 @@ _PROBLEMS = {
     "400": "The body is no JSON",
     "401": "The bearer token is missing or wrong",
     "404": "The journal does not know it",
+    "409": "The settings are refused, and the old ones stay; `mistakes` says why",
     "413": "The body is too large",
     "422": "A parameter is wrong; `mistakes` says which",
     "503": "The journal takes no reads or writes at the moment",

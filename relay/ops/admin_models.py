@@ -77,6 +77,16 @@ class MessageAsk(_Ask):
     message_id: MessageId
 
 
+class ReloadAsk(_Ask):
+    """What a reload may do."""
+
+    model_config = ConfigDict(strict=True)
+
+    discard_owed: bool = Field(
+        default=False, description="give up what endpoints are owed that are gone"
+    )
+
+
 class _DeadLetterFilter(_Ask):
     bot: Name | None = None
     endpoint: Name | None = None
@@ -309,6 +319,23 @@ class EndpointList(_Answer):
     """Endpoints by bot and name."""
 
     endpoints: list[EndpointAnswer]
+
+
+class EndpointChanged(_Answer):
+    """What changed of an endpoint, by the keys of its settings."""
+
+    endpoint: str
+    keys: list[str]
+
+
+class SettingsRead(_Answer):
+    """What reading the settings anew has changed, by name; endpoints as `bot/name`."""
+
+    added: list[str]
+    removed: list[str]
+    changed: list[EndpointChanged]
+    settings: list[str] = Field(description="keys beside those of endpoints")
+    discarded: int = Field(description="deliveries given up that removed endpoints were owed")
 
 
 class EndpointActed(_Answer):

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from relay.desk import Desk
+from relay.desk import Desk, Reload
 from relay.model import EndpointKey
 from relay.ops.admin_models import (
     DeadLetterList,
@@ -16,15 +16,18 @@ from relay.ops.admin_models import (
     DiscardAsk,
     EndpointActed,
     EndpointAsk,
+    EndpointChanged,
     EndpointList,
     HistoryList,
     MessageAsk,
     MessageList,
     MessagesAsk,
     NothingAsked,
+    ReloadAsk,
     ReplayAsk,
     ReplayAsked,
     RetryAsk,
+    SettingsRead,
 )
 from relay.ports import Clock
 
@@ -67,6 +70,7 @@ class Office:
 
     desk: Desk
     clock: Clock
+    reread: Reload
 
     async def messages(self, ask: MessagesAsk) -> MessageList:
         """List messages."""
@@ -104,6 +108,20 @@ class Office:
     async def resume(self, ask: EndpointAsk) -> EndpointActed:
         """Let an endpoint go on."""
         return _told(ask, "resume", known=await self.desk.resume(EndpointKey(ask.bot, ask.name)))
+
+    async def reload(self, ask: ReloadAsk) -> SettingsRead:
+        """Read the settings anew. Raises `ReloadRefused`."""
+        done = await self.reread(discard_owed=ask.discard_owed)
+        return SettingsRead(
+            added=[str(key) for key in done.fact.added],
+            removed=[str(key) for key in done.fact.removed],
+            changed=[
+                EndpointChanged(endpoint=str(key), keys=list(names))
+                for key, names in done.fact.changed
+            ],
+            settings=list(done.fact.settings),
+            discarded=done.discarded,
+        )
 
     async def replay(self, ask: ReplayAsk) -> ReplayAsked:
         """Ask for a replay."""
@@ -204,5 +222,13 @@ OPERATIONS = (
         ask=EndpointAsk,
         answer=EndpointActed,
         run=Office.resume,
+    ),
+    _post(
+        "reloadSettings",
+        "/reload",
+        "Read the settings anew and apply those of endpoints, all or none; answers what changed",
+        ask=ReloadAsk,
+        answer=SettingsRead,
+        run=Office.reload,
     ),
 )

@@ -62,17 +62,19 @@ def configure_logging(
     stream: TextIO | None = None,
     *,
     secrets: Iterable[str] = (),
+    redactor: Redactor | None = None,
 ) -> FilteringBoundLogger:
     """Route all logging of this process to a stream, standard error by default.
 
     Without a format it is the console's on a terminal, else JSON. `secrets` never come out,
-    wherever they turn up. May be called again, and then replaces what was set up before.
+    wherever they turn up; a `redactor` that learns others later takes their place. May be called
+    again, and then replaces what was set up before.
     """
     stream = stream if stream is not None else sys.stderr
     terminal = _is_terminal(stream)
     log_format = log_format or (LogFormat.CONSOLE if terminal else LogFormat.JSON)
     sink = Sink(stream)
-    processors = _pipeline(log_format, Redactor(secrets), colors=terminal)
+    processors = _pipeline(log_format, redactor or Redactor(secrets), colors=terminal)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -128,6 +128,10 @@ class _Families:
         self.imbalance = gauge(
             "conservation_imbalance", "Received - (finished + pending); always 0.", "bot"
         )
+        self.of_endpoints = (
+            *(self.deliveries, self.attempts, self.failures, self.duration, self.delay),
+            *(self.state, self.in_flight, self.limit, self.dead_letters),
+        )
 
 
 class BotSeries:
@@ -183,7 +187,7 @@ class Metrics:
         self, *, version: str, bots: Iterable[str] = (), endpoints: Iterable[EndpointKey] = ()
     ) -> None:
         self.registry = registry = CollectorRegistry()
-        families = _Families(registry)
+        self._families = families = _Families(registry)
         self.bots = Made(lambda bot: BotSeries(families, bot), bots)
         self.endpoints = Made(lambda key: EndpointSeries(families, key), endpoints)
         self.commit = Histogram(
@@ -210,10 +214,28 @@ class Metrics:
             "How late the event loop was, at worst, in the last half minute.",
             registry=registry,
         )
+        self.reload_successful = Gauge(
+            "relay_config_last_reload_successful",
+            "1 unless the settings were refused when they were last read anew.",
+            registry=registry,
+        )
+        self.reload_successful.set(1)
+        self.reloaded_at = Gauge(
+            "relay_config_last_reload_success_timestamp_seconds",
+            "When settings were last read that hold.",
+            registry=registry,
+        )
+        self.reloaded_at.set_to_current_time()
         build = Info("relay_build", "What runs.", registry=registry)
         build.info({"version": version, "python": platform.python_version()})
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
+
+    def forget(self, key: EndpointKey) -> None:
+        """Drop an endpoint's series: it is gone, and its last values would be taken for news."""
+        self.endpoints.pop(key, None)
+        for family in self._families.of_endpoints:
+            family.remove_by_labels({"bot": key.bot, "endpoint": key.name})
 
     def collect(self) -> Iterator[Metric]:
         """Read every series; without the `_created` twins, of which interface.md knows nothing."""

@@ -72,9 +72,8 @@ class Redactor:
     """
 
     def __init__(self, known: Iterable[str] = ()) -> None:
-        longest_first = sorted({k for k in known if len(k) >= _MIN_KNOWN}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, longest_first)))
-        self._has_known = bool(longest_first)
+        self._secrets: set[str] = set()
+        self.learn(known)
         self._usual: dict[type, Callable[[Any], Any]] = {
             str: self.text,
             bool: lambda value: value,
@@ -84,6 +83,13 @@ class Redactor:
             SecretStr: lambda _: MASK,
             SecretBytes: lambda _: MASK,
         }
+
+    def learn(self, known: Iterable[str]) -> None:
+        """Mask these as well from now on; what was a secret before stays one."""
+        self._secrets.update(secret for secret in known if len(secret) >= _MIN_KNOWN)
+        longest_first = sorted(self._secrets, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, longest_first)))
+        self._has_known = bool(longest_first)
 
     def __call__(self, _logger: Any, _method: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """Redact an event; a structlog processor."""

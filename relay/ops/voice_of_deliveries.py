@@ -13,10 +13,12 @@ from relay.facts import (
     AttemptEnded,
     AttemptStarted,
     DeliverySettled,
+    EndpointLeft,
     GateMoved,
     MessageDamaged,
     MessageFinished,
     MessagesDiscarded,
+    MessagesFinished,
 )
 from relay.model import (
     EndpointKey,
@@ -46,6 +48,7 @@ class DeliveriesVoice:
         self, metrics: Metrics, log: FilteringBoundLogger, clock: Callable[[], float]
     ) -> None:
         self._bots = metrics.bots
+        self._forget_series = metrics.forget
         self._series = metrics.endpoints
         self._log = log
         self._at_length = log.is_enabled_for(logging.DEBUG)
@@ -65,7 +68,9 @@ class DeliveriesVoice:
             DeliverySettled: self._delivery_settled,
             MessageFinished: self._message_finished,
             MessagesDiscarded: self._messages_discarded,
+            MessagesFinished: self._messages_finished,
             GateMoved: self._gate_moved,
+            EndpointLeft: self._endpoint_left,
         }
 
     # --- One attempt ----------------------------------------------------------------------------
@@ -179,6 +184,13 @@ class DeliveriesVoice:
     def _messages_discarded(self, fact: MessagesDiscarded) -> None:
         self._bots[fact.bot].finished[MessageOutcome.DISCARDED].inc(fact.count)
         self._log.info("messages.discarded", bot=fact.bot, count=fact.count)
+
+    def _messages_finished(self, fact: MessagesFinished) -> None:
+        self._bots[fact.bot].finished[fact.outcome].inc(fact.count)
+
+    def _endpoint_left(self, fact: EndpointLeft) -> None:
+        self._told.pop(fact.endpoint, None)
+        self._forget_series(fact.endpoint)
 
     # --- The gate -------------------------------------------------------------------------------
 

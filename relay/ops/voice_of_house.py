@@ -9,6 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from relay.facts import (
     AdminRefused,
     CensusTaken,
+    DeliveriesDiscarded,
     EndpointRemoved,
     JournalCommitted,
     JournalFailed,
@@ -19,8 +20,10 @@ from relay.facts import (
     RelayStarted,
     RelayStopped,
     RelayStopping,
+    ReloadFailed,
     ReplayBegun,
     ReplayEnded,
+    SettingsReloaded,
 )
 from relay.ledger import BotCensus
 from relay.ops.metrics import Made, Metrics
@@ -62,6 +65,9 @@ class HouseVoice:
             EndpointRemoved: self._endpoint_removed,
             ReplayBegun: self._replay_begun,
             ReplayEnded: self._replay_ended,
+            SettingsReloaded: self._settings_reloaded,
+            ReloadFailed: self._reload_failed,
+            DeliveriesDiscarded: self._deliveries_discarded,
             RelayStopping: self._relay_stopping,
             RelayStopped: self._relay_stopped,
         }
@@ -156,6 +162,32 @@ class HouseVoice:
         replay = fact.replay
         counts = {"delivered": replay.delivered, "dead_letters": replay.dead}
         self._log.info("replay.ended", **_names(replay), **counts)
+
+    # --- The settings ---------------------------------------------------------------------------
+
+    def _settings_reloaded(self, fact: SettingsReloaded) -> None:
+        self._metrics.reload_successful.set(1)
+        self._metrics.reloaded_at.set_to_current_time()
+        for key in fact.added:
+            _ = self._metrics.endpoints[key]  # its series exist from now on, at 0
+        self._log.info(
+            "settings.unchanged" if fact.unchanged else "settings.reloaded",
+            added=[str(key) for key in fact.added],
+            removed=[str(key) for key in fact.removed],
+            changed=[f"{key}: {', '.join(names)}" for key, names in fact.changed],
+            settings=list(fact.settings),
+        )
+
+    def _reload_failed(self, fact: ReloadFailed) -> None:
+        self._metrics.reload_successful.set(0)
+        for mistake in fact.mistakes:
+            self._log.error("settings.refused", mistake=mistake)
+
+    def _deliveries_discarded(self, fact: DeliveriesDiscarded) -> None:
+        names = [str(key) for key in fact.endpoints]
+        self._log.warning("deliveries.discarded", endpoints=names, count=fact.deliveries)
+
+    # --- Its end ----------------------------------------------------------------------------------
 
     def _relay_stopping(self, fact: RelayStopping) -> None:
         self._log.info("relay.stopping", signal=fact.signal)

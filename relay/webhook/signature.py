@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
@@ -30,10 +31,20 @@ class SecretError(ValueError):
 
 
 class Signer:
-    """Signs with every secret it holds: the new one and, while rotating, those before it."""
+    """Signs with every secret it holds: the new one and, while rotating, those before it.
 
-    def __init__(self, schemes: Iterable[_Scheme]) -> None:
+    Two with the same secrets are equal; `digest` tells them from others, and nothing about them.
+    """
+
+    def __init__(self, schemes: Iterable[_Scheme], digest: bytes) -> None:
         self._schemes = tuple(schemes)
+        self._digest = digest
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Signer) and self._digest == other._digest
+
+    def __hash__(self) -> int:
+        return hash(self._digest)
 
     @classmethod
     def parse(cls, secrets: str) -> Self:
@@ -41,7 +52,8 @@ class Signer:
         items = secrets.split()
         if not items:
             raise SecretError("there is no secret in it")
-        return cls(_schemes(items))
+        text = " ".join(items).encode(errors="replace")
+        return cls(_schemes(items), hashlib.sha256(text).digest())
 
     def sign(self, msg_id: str, timestamp: int, body: bytes) -> str:
         """Make the `webhook-signature` header for exactly these bytes; `timestamp` in seconds."""

@@ -24,7 +24,10 @@ FAIL_POINT = "RELAY_FAIL_POINT"
 HURTS = "RELAY_HURTS"
 """What tests.prove.fail_points is told by; without them a child has nothing of it."""
 
-_MODULES = (*("run", "endpoints", "messages", "dead_letters", "replay", "replays", "healthcheck"),)
+_MODULES = (
+    *("run", "endpoints", "messages", "dead_letters", "replay", "replays", "healthcheck"),
+    "reload",
+)
 _MOST_BYTES = 1 << 20
 
 

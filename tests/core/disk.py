@@ -1,7 +1,8 @@
 """A journal that takes its time, can be full, and keeps what it has taken through every crash."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from itertools import islice
 from random import Random
 from typing import TypeVar
 
@@ -9,6 +10,7 @@ from relay.journal.memory import MemoryJournal
 from relay.ledger import (
     Arrival,
     Census,
+    Discarded,
     Due,
     EndpointNote,
     Finished,
@@ -49,6 +51,7 @@ class Disk:
         self.poisonous: set[str] = set()
         self.groups: list[int] = []
         self.reads = 0
+        self.arrivals: dict[str, Arrival] = {}
         self._on_recorded = on_recorded
         self._on_buried = on_buried
         self._turn = asyncio.Lock()
@@ -56,6 +59,18 @@ class Disk:
 
     async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
         return await self.journal.start(endpoints, now)
+
+    async def reconfigure(
+        self, *, added: Collection[EndpointKey], removed: Collection[EndpointKey], now: float
+    ) -> Mapping[EndpointKey, int]:
+        return await self._write(
+            lambda: self.journal.reconfigure(added=added, removed=removed, now=now)
+        )
+
+    async def discard_owed(
+        self, endpoints: Collection[EndpointKey], now: float, *, limit: int
+    ) -> Discarded:
+        return await self._write(lambda: self._discard_owed(endpoints, now, limit))
 
     async def stop(self) -> None:
         await self._write(self.journal.stop)
@@ -125,10 +140,19 @@ class Disk:
     async def _record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         answers = await self.journal.record(arrivals)
         self.groups.append(len(arrivals))
+        for arrival in arrivals:
+            self.arrivals.setdefault(arrival.message.message_id, arrival)
         for answer in answers:
             for delivery in answer.deliveries if isinstance(answer, Fresh) else ():
                 self._on_recorded(delivery)
         return answers
+
+    async def _discard_owed(
+        self, endpoints: Collection[EndpointKey], now: float, limit: int
+    ) -> Discarded:
+        for row in islice(self.journal.store.owed(endpoints), limit):
+            self._on_buried(row.delivery())
+        return await self.journal.discard_owed(endpoints, now, limit=limit)
 
     async def _settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
         answers = await self.journal.settle(outcomes, now)

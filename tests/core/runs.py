@@ -1,6 +1,7 @@
 """One run of the relay: its loops, and the order in which they come to rest."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.dispatcher import Dispatcher
@@ -25,6 +26,7 @@ class Run:
     steward: Steward
     records: list[asyncio.Task[None]] = field(default_factory=list)
     workers: list[asyncio.Task[None]] = field(default_factory=list)
+    all: list[Dispatcher] = field(default_factory=list)
     others: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
@@ -36,15 +38,32 @@ class Run:
         """Start every loop."""
         start = asyncio.get_running_loop().create_task
         self.records = [start(self.outcomes.run()), start(self.intake.group.run())]
-        self.workers = [start(dispatcher.run()) for dispatcher in self.dispatchers.values()]
+        for key, dispatcher in self.dispatchers.items():
+            self.hire(key, dispatcher)
         self.others = [start(self.steward.run()), start(self.outbox.run())]
+
+    def hire(self, _key: EndpointKey, dispatcher: Dispatcher) -> None:
+        """Start the loop of a dispatcher that is new."""
+        self.workers.append(asyncio.get_running_loop().create_task(dispatcher.run()))
+        self.all.append(dispatcher)
+
+    def loops_of(self, leaving: Sequence[Dispatcher]) -> dict[asyncio.Task[None], Dispatcher]:
+        """Find the loops of dispatchers."""
+        return {
+            task: each for task, each in zip(self.workers, self.all, strict=True) if each in leaving
+        }
+
+    def left(self, loops: Mapping[asyncio.Task[None], Dispatcher]) -> None:
+        """Forget loops that have ended."""
+        self.workers = [task for task in self.workers if task not in loops]
+        self.all = [each for each in self.all if each not in loops.values()]
 
     async def come_to_rest(self, drain: float) -> int:
         """Stop in the order of design.md 7; answers how many attempts were cut."""
-        for dispatcher in self.dispatchers.values():
+        for dispatcher in self.all:
             dispatcher.stop()
         await asyncio.wait(self.workers, timeout=drain)
-        cut = sum(dispatcher.cut() for dispatcher in self.dispatchers.values())
+        cut = sum(dispatcher.cut() for dispatcher in self.all)
         self.steward.close()
         await asyncio.wait(self.workers, timeout=FLUSH)
         self.outcomes.close()

@@ -248,3 +248,38 @@ async def test_a_new_endpoint_gets_what_is_retained_once() -> None:
         await world.restart()
         await world.pass_time(60.0)
         assert 11 == len(replayed(world, LOG))
+
+
+async def test_a_reload_may_bring_one_that_gets_what_is_retained() -> None:
+    """What came before goes as a replay, what comes after as it is owed: each of it once."""
+    crm, log = Endpoint(CRM), Endpoint(LOG, retained=True)
+    async with World(crm) as world:
+        old = [world.push(n) for n in range(300)]
+        await world.read(*old)
+        for number in range(300, 320):
+            world.push(number)
+        await world.reload(crm, log)
+        new = [world.push(n) for n in range(400, 420)]
+        await world.read(*new)
+        await ended(world)
+        posts = world.courier.posts_of(LOG)
+        assert set(old) <= {post.message_id for post in posts if post.replay}
+        assert set(new) <= {post.message_id for post in posts if post.replay is None}
+        assert len(posts) == len({post.message_id for post in posts})
+
+
+async def test_a_replay_outlives_a_reload_that_takes_its_endpoint_out() -> None:
+    """What was in lanes is given up as was asked; the rest goes when the endpoint is back."""
+    crm, log = Endpoint(CRM), Endpoint(LOG)
+    async with World(crm, log) as world:
+        await world.read(*(world.push(n, f"c{n}") for n in range(600)))
+        world.courier.usually(CRM, Answer(OK, takes=1.0))
+        await ask(world)
+        await world.tell.wait_for(DeliverySettled, lambda fact: fact.replay, count=5)
+        assert 0 < await world.reload(log, discard=True) <= MOST_WAITING
+        sent = len(replayed(world))
+        await world.pass_time(30.0)
+        assert sent == len(replayed(world))
+        await world.reload(crm, log)
+        world.courier.usually(CRM, OK)
+        assert (await ended(world)).replay.delivered == len(replayed(world)) >= 300

@@ -4,29 +4,32 @@ What outlives a crash is the world's: the journal, the receivers, Mixin. The res
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from types import TracebackType
 from typing import Any, Self
 
 from relay.desk import DeadLetterQuery
-from relay.dispatcher import Dispatcher, Neighbours
+from relay.dispatcher import Dispatcher
 from relay.facts import DeliverySettled, ReceiptsConfirmed
+from relay.farewell import Farewell
 from relay.gate import Gate, GatePolicy
 from relay.intake import Intake
 from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryDesk
 from relay.journal.memory_store import MessageRow, Store
 from relay.lanes import MAX_BYTES, MAX_DELIVERIES, Lanes
-from relay.ledger import Arrival
+from relay.ledger import EndpointNote
 from relay.model import Delivery, EndpointKey, GateState, Message, ReceiptState
 from relay.outbox import Outbox
 from relay.outcomes import Outcomes
-from relay.replay import Newcomer
+from relay.replay import Newcomer, Pick
 from relay.retry import RetryPolicy
+from relay.roster import Change, Make, NewTerms, Roster, swap
 from relay.routing import Route, Routing
 from relay.steward import Steward, last_notice
+from relay.terms import Neighbours, Terms
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.couriers import FakeCourier
 from tests.core.disk import Disk
@@ -85,10 +88,10 @@ class World:
         self._jitter = jitter or Random(11).random
         self._ahead = 0.0
         self._run: Run | None = None
-        self._routing = Routing([], by_conversation=by_conversation, unwanted_read=unwanted_read)
-        self.configure(*endpoints)
+        self._by_conversation = by_conversation
+        self._unwanted_read = unwanted_read
+        self._routing = self._route(endpoints)
         self._messages: dict[str, Message] = {}
-        self._arrivals: dict[str, Arrival] = {}
 
     @property
     def run(self) -> Run:
@@ -103,9 +106,7 @@ class World:
 
     def configure(self, *endpoints: Endpoint) -> None:
         """Let the next start have these endpoints."""
-        self.endpoints = endpoints
-        routes = [Route(each.key, each.required, each.categories) for each in endpoints]
-        self._routing = replace(self._routing, routes=routes)
+        self.endpoints, self._routing = endpoints, self._route(endpoints)
 
     def wall(self) -> float:
         """Tell the wall time."""
@@ -152,15 +153,15 @@ class World:
         assert self._run is None
         keys = [endpoint.key for endpoint in self.endpoints]
         self.clean = await self.disk.start(keys, self.wall())
-        await self.disk.welcome(
-            [Newcomer(each.key, str(each.key), each.retained) for each in self.endpoints],
-            self.wall(),
-        )
+        await self._introduce(self.endpoints)
         noticed = await last_notice(self.disk)
         outcomes = Outcomes(self.disk, self.tell, self.wall)
         outbox = self._outbox()
         dispatchers = {
-            each.key: await self._dispatcher(each, outcomes, outbox) for each in self.endpoints
+            each.key: self._dispatcher(
+                each, outcomes, outbox, await self.disk.endpoint_note(each.key)
+            )
+            for each in self.endpoints
         }
         intake = self._intake(dispatchers, outbox)
         steward = self._steward(dispatchers, outbox, noticed)
@@ -190,6 +191,50 @@ class World:
         """Crash, and start again."""
         await self.crash()
         await self.start()
+
+    async def reload(
+        self, *endpoints: Endpoint, discard: bool = False, moved: Collection[EndpointKey] = ()
+    ) -> int:
+        """Go by other endpoints; answers how many deliveries were discarded."""
+        run, before = self.run, {each.key: each for each in self.endpoints}
+        now = {each.key: each for each in endpoints}
+        change = Change(
+            self._route(endpoints),
+            {key: self._maker(now[key]) for key in now if key not in before},
+            {
+                key: NewTerms(
+                    Terms(self.courier.at(key), now[key].retry),
+                    now[key].gate,
+                    elsewhere=key in moved,
+                )
+                for key in now
+                if key in before
+            },
+            [key for key in before if key not in now],
+        )
+        roster = Roster(run.intake, run.dispatchers, run.hire)
+        leaving = await swap(
+            [(roster, change)],
+            self.disk,
+            self.wall,
+            discard=discard,
+            introduce=lambda: self._introduce(endpoints),
+        )
+        self.endpoints, self._routing = endpoints, change.routing
+        farewell = Farewell(self.disk, self.tell, self.wall)
+        loops = run.loops_of(leaving)
+        await farewell.drain(loops, DRAIN)
+        discarded = await farewell.discard(change.removed) if discard and change.removed else 0
+        run.left(loops)
+        farewell.tell(leaving)
+        return discarded
+
+    def _pick(self, key: EndpointKey) -> Pick:
+        return self.run.intake.routing.pick(key)
+
+    async def _introduce(self, endpoints: Sequence[Endpoint]) -> None:
+        came = [Newcomer(each.key, str(each.key), each.retained) for each in endpoints]
+        await self.disk.welcome(came, self.wall())
 
     async def heal(self, seconds: float = 1000.0) -> None:
         """Let everything succeed until all is done, or for so long that it should be."""
@@ -231,7 +276,6 @@ class World:
         pushed = self._messages.setdefault(
             uuid(number), message(number, conversation, at=self.wall(), **more)
         )
-        self._arrivals.setdefault(pushed.message_id, self._routing.arrival(pushed))
         self.run.intake.take(pushed)
         return pushed.message_id
 
@@ -243,7 +287,7 @@ class World:
 
     def may_be_read(self, message_id: str) -> bool:
         """Say whether every endpoint that READ waits for has answered 2xx (interface.md 1)."""
-        arrival = self._arrivals[message_id]
+        arrival = self.disk.arrivals[message_id]  # as it was routed, whatever was reloaded since
         if not arrival.owed:
             return arrival.unwanted_read
         required = [(owed.endpoint, message_id) for owed in arrival.owed if owed.required]
@@ -263,10 +307,20 @@ class World:
 
     # --- Putting it together --------------------------------------------------------------------
 
-    async def _dispatcher(
-        self, endpoint: Endpoint, outcomes: Outcomes, outbox: Outbox
+    def _route(self, endpoints: Sequence[Endpoint]) -> Routing:
+        return Routing(
+            [Route(each.key, each.required, each.categories) for each in endpoints],
+            by_conversation=self._by_conversation,
+            unwanted_read=self._unwanted_read,
+        )
+
+    def _maker(self, endpoint: Endpoint) -> Make:
+        run = self.run
+        return lambda note: self._dispatcher(endpoint, run.outcomes, run.outbox, note)
+
+    def _dispatcher(
+        self, endpoint: Endpoint, outcomes: Outcomes, outbox: Outbox, note: EndpointNote
     ) -> Dispatcher:
-        note = await self.disk.endpoint_note(endpoint.key)
         neighbours = Neighbours(
             self.disk,
             outcomes,
@@ -317,7 +371,7 @@ class World:
         return Steward(
             self.disk,
             dispatchers,
-            picks={key: self._routing.pick(key) for key in dispatchers},
+            pick=self._pick,
             receipt_owed={BOT: outbox.receipt_owed},
             retention=RETENTION,
             telemetry=self.tell,

@@ -1,5 +1,7 @@
 """What every journal promises of runs, and of what it holds."""
 
+from collections import Counter
+
 import pytest
 
 from relay.desk import UnreadableRecord
@@ -9,7 +11,15 @@ from relay.ledger import (
     EndpointNote,
     UnreadableFrame,
 )
-from relay.model import GateState, Postponed, PriorOutcome, Reason, Transient
+from relay.model import (
+    EndpointKey,
+    GateState,
+    MessageOutcome,
+    Postponed,
+    PriorOutcome,
+    Reason,
+    Transient,
+)
 from relay.ports import Journal
 from tests.journal.samples import (
     CRM,
@@ -22,6 +32,7 @@ from tests.journal.samples import (
     delivered,
     due,
     ids,
+    imbalance,
     postponed,
     receive,
     uuid,
@@ -48,6 +59,45 @@ async def test_a_clean_stop_leaves_none(journal: Journal) -> None:
     assert [PriorOutcome.NONE] * 2 == [
         delivery.prior_outcome for delivery in (await due(journal)).deliveries
     ]
+
+
+async def test_an_endpoint_that_is_owed_something_is_not_removed(journal: Journal) -> None:
+    """Nothing changes, neither what is owed nor who is configured; the answer says how much."""
+    await receive(journal, arrival(1, CRM, LOG), arrival(2, CRM))
+    new = EndpointKey("bot", "new")
+    assert {CRM: 2} == await journal.reconfigure(added=[new], removed=[CRM], now=NOW)
+    assert [uuid(1), uuid(2)] == ids(await due(journal))
+    assert {CRM, LOG} == set((await journal.census()).dead_letters)
+
+
+async def test_an_endpoint_that_is_owed_nothing_is_removed(opened: OpenJournal) -> None:
+    """Others come in the same moment; what a start buried for them is due again."""
+    journal = opened.journal
+    await journal.start([CRM, LOG], NOW)
+    (crm, log) = await receive(journal, arrival(1, CRM, LOG))
+    await journal.settle([delivered(crm)], NOW)
+    await journal.stop()
+    await journal.start([CRM], NOW)
+    assert {} == await journal.reconfigure(added=[LOG], removed=[CRM], now=LATER)
+    configured = {each.endpoint: each.configured for each in await opened.desk.endpoints()}
+    assert {CRM: False, LOG: True} == configured
+    assert [log.id] == [each.id for each in (await due(journal, LOG)).deliveries]
+    assert 0 == await imbalance(journal)
+
+
+async def test_what_is_owed_is_given_up_in_groups(journal: Journal) -> None:
+    """A message is discarded with its last delivery, is not READ, and the lane is closed."""
+    await receive(journal, *(arrival(number, CRM) for number in range(1, 6)), arrival(6, CRM, LOG))
+    some = await journal.discard_owed([CRM], NOW, limit=4)
+    rest = await journal.discard_owed([CRM], NOW, limit=4)
+    assert (4, 2) == (some.deliveries, rest.deliveries)
+    finished = Counter(some.finished) + Counter(rest.finished)
+    assert {("bot", MessageOutcome.DISCARDED): 5} == finished
+    assert 0 == (await journal.discard_owed([CRM], NOW, limit=4)).deliveries
+    assert {} == await journal.reconfigure(added=(), removed=[CRM], now=NOW)
+    assert ([], None) == (ids(await due(journal)), (await due(journal)).next_due_at)
+    assert [] == await journal.owed_receipts("bot", after=0, limit=10)
+    assert 0 == await imbalance(journal)
 
 
 async def test_a_removed_endpoint_leaves_dead_letters(journal: Journal) -> None:

@@ -80,6 +80,7 @@ class Engines(RuleBasedStateMachine):
             self.settle_receipts: 4,
             self.read_window: 2,
             self.restart: 2,
+            self.reload: 2,
             self.prune: 2,
             self.note_endpoint: 1,
             self.retry: 3,
@@ -154,6 +155,21 @@ class Engines(RuleBasedStateMachine):
             self._both(lambda each, engine: each.journal.defer(cut[engine]))
             self._both(lambda each, _: each.journal.stop())
         self._start({key for key in ENDPOINTS if dice.random() < 0.7})
+
+    def reload(self, dice: Random) -> None:
+        """Add endpoints and remove others, which may be owed something, that may be given up."""
+        self._now += dice.randrange(20)
+        wanted = {key for key in ENDPOINTS if dice.random() < 0.7}
+        removed = sorted(self._configured - wanted)
+        added = sorted(wanted - self._configured)
+        if dice.random() < 0.5:
+            self._both(lambda each, _: each.journal.discard_owed(removed, self._now, limit=1000))
+        owed, _ = self._both(
+            lambda each, _: each.journal.reconfigure(added=added, removed=removed, now=self._now)
+        )
+        if not owed:
+            self._configured = wanted
+            self._known |= wanted
 
     def record(self, dice: Random) -> None:
         """Receive messages, new ones and known ones, from a clock that is set back at times."""

@@ -4,6 +4,7 @@ from tests.mutants import (
     of_both_ends,
     of_judging,
     of_lanes,
+    of_reloading,
     of_replays,
     of_sealing,
     of_the_dispatcher,
@@ -17,5 +18,6 @@ MUTANTS = (
     *of_both_ends.MUTANTS,
     *of_the_journal.MUTANTS,
     *of_sealing.MUTANTS,
+    *of_reloading.MUTANTS,
     *of_replays.MUTANTS,
 )

@@ -206,8 +206,8 @@ MUTANTS = (
     Mutant(
         "2xx-does-not-clear-the-failures",
         _GATE,
-        "self._failures = self._failed_probes = 0\n",
-        "self._failed_probes = 0\n",
+        "self._open = False\n        self._failures = self._failed_probes = 0\n",
+        "self._open = False\n        self._failed_probes = 0\n",
         "five failures in a year would open the gate",
         _OF_GATE,
     ),

@@ -73,8 +73,8 @@ MUTANTS = (
     Mutant(
         "attempt-number-repeats",
         _FILE,
-        "self._with.clock, delivery.attempts + 1",
-        "self._with.clock, delivery.attempts or 1",
+        "number, message_id = delivery.attempts + 1,",
+        "number, message_id = delivery.attempts or 1,",
         "the timeline would count wrong",
         _TESTS,
     ),
@@ -137,8 +137,8 @@ MUTANTS = (
     Mutant(
         "resume-pokes-nothing",
         _FILE,
-        "self._poked = True",
-        "self._poked = False",
+        "self.gate.resume()\n                self._poked = True",
+        "self.gate.resume()\n                self._poked = False",
         "an operator who has mended a receiver would wait for its backoff",
         _TESTS,
     ),

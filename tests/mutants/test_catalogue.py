@@ -19,6 +19,8 @@ PARTS = (
     "outcomes",
     "groups",
     "steward",
+    "roster",
+    "farewell",
 )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.desk import DeadLetterQuery, MessageQuery
-from relay.facts import AdminRefused, Fact
-from relay.model import MessageOutcome
+from relay.desk import DeadLetterQuery, MessageQuery, Reloaded, ReloadRefused
+from relay.facts import AdminRefused, Fact, SettingsReloaded
+from relay.model import EndpointKey, MessageOutcome
 from relay.ops.admin import admin_app
 from relay.ops.admin_models import MOST
 from tests.ops.fake_desk import CRM, MESSAGE_ID, FakeDesk
@@ -443,3 +443,65 @@ async def test_answers_have_no_banner() -> None:
     """The API's answers tell nothing of what serves them, either."""
     async with calling(FakeDesk()) as client, client.get(f"{API}/endpoints") as answer:
         assert "Server" not in answer.headers
+
+
+# --- Reloading ------------------------------------------------------------------------------------
+
+
+async def ask_to_reload(answer: Reloaded | ReloadRefused, body: Any) -> tuple[int, Any, list[bool]]:
+    """Ask a relay that answers so; tells what it was asked as well."""
+    asked: list[bool] = []
+
+    async def reload(*, discard_owed: bool) -> Reloaded:
+        asked.append(discard_owed)
+        if isinstance(answer, ReloadRefused):
+            raise answer
+        return answer
+
+    app = admin_app(
+        FakeDesk(), TOKEN, tell=print, clock=lambda: NOW, version="1.2.3", reload=reload
+    )
+    async with serving(admin=app, headers=BEARER) as client:
+        async with client.get(f"{API}/openapi.json") as described:
+            document = await described.json()
+        async with client.post(f"{API}/reload", json=body) as answered:
+            said = await answered.json()
+            responses = _operation(document, "POST", "/reload")["responses"]
+            schema = responses[str(answered.status)]["content"][answered.content_type]["schema"]
+            check(said, schema, document)
+            return answered.status, said, asked
+
+
+async def test_a_reload_answers_what_changed() -> None:
+    """By name; nothing is discarded unless that is asked for."""
+    log = EndpointKey("support", "log")
+    fact = SettingsReloaded((log,), (), ((CRM, ("url",)),), ("drain_timeout",))
+    for body, discard in (({}, False), ({"discard_owed": True}, True)):
+        status, said, asked = await ask_to_reload(Reloaded(fact, 7), body)
+        assert (200, [discard]) == (status, asked)
+        assert {
+            "added": ["support/log"],
+            "removed": [],
+            "changed": [{"endpoint": "support/crm", "keys": ["url"]}],
+            "settings": ["drain_timeout"],
+            "discarded": 7,
+        } == said
+
+
+async def test_a_refused_reload_is_a_conflict() -> None:
+    """With a mistake for each reason; a value that is no boolean is none at all."""
+    refused = ReloadRefused("support/log: is owed 3 deliveries", "the journal takes no writes")
+    status, said, _ = await ask_to_reload(refused, {})
+    assert 409 == status
+    assert [
+        {"where": "support/log", "what": "is owed 3 deliveries"},
+        {"where": "", "what": "the journal takes no writes"},
+    ] == said["mistakes"]
+    status, _, asked = await ask_to_reload(refused, {"discard_owed": "yes"})
+    assert (422, []) == (status, asked)
+
+
+async def test_without_settings_to_read_a_reload_is_refused() -> None:
+    """As for a relay that was not started from settings."""
+    status, _ = await ask(FakeDesk(), "POST", "/reload", json={})
+    assert 409 == status

@@ -46,6 +46,8 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_ready": ("gauge", set()),
     "relay_conservation_imbalance": ("gauge", BOT),
     "relay_event_loop_lag_seconds": ("gauge", set()),
+    "relay_config_last_reload_successful": ("gauge", set()),
+    "relay_config_last_reload_success_timestamp_seconds": ("gauge", set()),
     "relay_build_info": ("info", {"version", "python"}),
 }
 EXPECTED = {Series(name, kind, frozenset(labels)) for name, (kind, labels) in TABLE.items()}

@@ -240,3 +240,11 @@ def test_a_short_secret_masks_nothing() -> None:
 def test_the_longer_of_two_secrets_goes_first() -> None:
     """A secret that begins another does not leave the rest of it standing."""
     assert MASK == Redactor(["secret-one", "secret-one-two"]).text("secret-one-two")
+
+
+def test_a_secret_that_is_learnt_is_masked_from_then_on() -> None:
+    """And one that was known before stays one: attempts under way may still hold it."""
+    redactor = Redactor(["correct-horse"])
+    redactor.learn(["battery-staple"])
+
+    assert "*** and ***" == redactor.text("correct-horse and battery-staple")

@@ -3,21 +3,27 @@
 from relay.facts import (
     AdminRefused,
     CensusTaken,
+    DeliveriesDiscarded,
+    EndpointLeft,
     EndpointRemoved,
+    GateMoved,
     JournalCommitted,
     JournalFailed,
     JournalPruned,
     JournalRecovered,
     LoopLagged,
+    MessagesFinished,
     OperatorNoticed,
     RelayStarted,
     RelayStopped,
     RelayStopping,
+    ReloadFailed,
     ReplayBegun,
     ReplayEnded,
+    SettingsReloaded,
 )
 from relay.ledger import BotCensus, Census
-from relay.model import EndpointKey
+from relay.model import EndpointKey, GateState, MessageOutcome
 from relay.ops.told import BURST
 from relay.ops.voice_of_house import LAGS_KEPT
 from relay.replay import ReplayRecord
@@ -195,3 +201,68 @@ def test_guessing_tokens_does_not_fill_the_log(listening: Listening) -> None:
     assert BURST + 1 == len(lines)
     assert 5001 == sum(line["times"] for line in lines)
     assert ("error", "journal.failed") in listening.loud
+
+
+# --- The settings ---------------------------------------------------------------------------------
+
+LOG = EndpointKey(BOT, "log")
+
+
+def test_a_reload_says_what_changed(listening: Listening) -> None:
+    """Names and keys, and nothing else; one that changed nothing says so."""
+    listening.tell(
+        SettingsReloaded((LOG,), (), ((CRM, ("url", "secret")),), ("drain_timeout",)),
+        SettingsReloaded(),
+    )
+
+    (line,) = listening.lines("settings.reloaded")
+    assert {
+        "added": [f"{BOT}/log"],
+        "removed": [],
+        "changed": [f"{BOT}/crm: url, secret"],
+        "settings": ["drain_timeout"],
+    }.items() <= line.items()
+    assert ("info", "settings.unchanged") == listening.loud[1]
+    labels = {"bot": BOT, "endpoint": "log", "outcome": "delivered"}
+    assert 0.0 == listening.series("relay_deliveries_total", **labels)
+
+
+def test_a_refused_reload_shows_until_one_succeeds(listening: Listening) -> None:
+    """Every mistake is a line; the gauge is 0, and the time of the last success stays."""
+    gauge = "relay_config_last_reload_successful"
+    since = "relay_config_last_reload_success_timestamp_seconds"
+    assert 1.0 == listening.series(gauge)
+    started = listening.series(since)
+    assert started
+    listening.tell(ReloadFailed(("listen: needs a restart", "bots: needs a restart")))
+
+    assert (0.0, started) == (listening.series(gauge), listening.series(since))
+    assert [("error", "settings.refused")] * 2 == listening.loud
+    listening.tell(SettingsReloaded())
+    assert 1.0 == listening.series(gauge)
+    assert started < (listening.series(since) or 0.0)
+
+
+def test_an_endpoint_that_left_leaves_no_series(listening: Listening) -> None:
+    """Its last values would be taken for news; under the same name it begins anew."""
+    listening.tell(GateMoved(CRM, GateState.OPEN, 1, None, ""), EndpointLeft(CRM))
+
+    assert listening.of_crm("relay_endpoint_state") is None
+    families = listening.metrics.registry.collect()
+    assert [] == [s for family in families for s in family.samples if "endpoint" in s.labels]
+    listening.tell(SettingsReloaded((CRM,)), GateMoved(CRM, GateState.CLOSED, 16, None, ""))
+    assert 0.0 == listening.of_crm("relay_endpoint_state")
+    assert [] == listening.lines("gate.closed")
+
+
+def test_what_was_discarded_is_told_and_counted(listening: Listening) -> None:
+    """A warning says how much it was, and each message counts as it finished."""
+    listening.tell(
+        MessagesFinished(BOT, MessageOutcome.DISCARDED, 3),
+        MessagesFinished(BOT, MessageOutcome.READ, 2),
+        DeliveriesDiscarded((CRM,), 5),
+    )
+
+    assert 3.0 == listening.of_bot("relay_messages_finished_total", outcome="discarded")
+    assert 2.0 == listening.of_bot("relay_messages_finished_total", outcome="read")
+    assert [("warning", "deliveries.discarded")] == listening.loud

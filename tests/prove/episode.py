@@ -5,6 +5,7 @@ import random
 import ssl
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -45,8 +46,14 @@ class Episode:
 
 def play_alone(seed: int, messages: int) -> Episode:
     """Play one episode in a process of its own."""
-    with opened_nursery() as nursery:
-        return asyncio.run(play(seed, messages, nursery))
+    began = time.monotonic()
+    try:
+        with opened_nursery() as nursery:
+            return asyncio.run(play(seed, messages, nursery))
+    except Exception as error:  # noqa: BLE001 - an episode that breaks must not hide the others
+        story = "".join(traceback.format_exception(error)[-3:])
+        tally = Tally(complaints=[f"the episode itself broke: {story}"])
+        return Episode(seed, messages, time.monotonic() - began, tally)
 
 
 async def play(seed: int, messages: int, starter: Starter, *, calm: bool = False) -> Episode:

@@ -179,7 +179,12 @@ async def receiver_away(scene: Scene, closing: AsyncExitStack) -> None:
     """Let nobody listen at its port."""
     receiver = scene.chance.choice(scene.receivers)
     await receiver.stop()
-    closing.push_async_callback(receiver.start)
+
+    async def end() -> None:
+        await receiver.stop()  # a stranger may have taken its place meanwhile
+        await receiver.start()
+
+    closing.push_async_callback(end)
 
 
 @_front

@@ -386,3 +386,76 @@ def test_resuming_does_not_send_a_second_probe() -> None:
 
 
 # --- Of whom a verdict tells --------------------------------------------------------------------
+
+
+# --- Other settings ------------------------------------------------------------------------------
+
+
+def test_another_policy_keeps_what_was_learnt() -> None:
+    """An open gate stays open, with its next probe at its time, and its count of failures."""
+    gate = opened()
+    before = (gate.state, gate.admits_at)
+    gate.adopt(GatePolicy(concurrency=2))
+    assert before == (gate.state, gate.admits_at)
+    gate = Gate(POLICY)
+    attempt(gate, BROKEN)
+    gate.adopt(GatePolicy(open_after=2))
+    attempt(gate, BROKEN)
+    assert OPEN is gate.state
+
+
+def test_another_limit_holds_at_once() -> None:
+    """A lower one for those in flight as well; a higher one unless the receiver was in a jam."""
+    gate = Gate(POLICY)
+    permits = [gate.enter(NOW) for _ in range(4)]
+    gate.adopt(GatePolicy(concurrency=2))
+    for permit in permits[:2]:
+        assert not gate.admits(NOW)
+        gate.leave(permit, None, NOW)
+    assert not gate.admits(NOW)
+    gate.leave(permits[2], None, NOW)
+    assert gate.admits(NOW)
+    gate.adopt(GatePolicy(concurrency=8))
+    assert 8 == gate.limit
+    gate = with_limit(4)
+    gate.adopt(GatePolicy(concurrency=32))
+    assert 4 == gate.limit
+    gate.adopt(GatePolicy(concurrency=3))
+    assert 3 == gate.limit
+
+
+def test_another_receiver_is_unknown() -> None:
+    """Nothing that the old one did is held against the new one: trouble, Retry-After, a 410."""
+    gate = opened(policy=GatePolicy(open_after=1, gone_confirm=0.0))
+    attempt(gate, BUSY, NOW + 10)
+    gate.resume()
+    attempt(gate, GONE, NOW + 20)
+    gate.resume()
+    attempt(gate, GONE, NOW + 30)
+    gate.renew(POLICY)
+    assert (CLOSED, 16, None) == (gate.state, gate.limit, gate.gone_since)
+    assert gate.admits(NOW)
+    for _ in range(4):
+        attempt(gate, BROKEN)
+    assert CLOSED is gate.state
+
+
+def test_a_pause_is_not_the_receivers() -> None:
+    """Another receiver gets nothing either while an operator has paused the endpoint."""
+    gate = Gate(POLICY, paused=True)
+    gate.renew(POLICY)
+    assert PAUSED is gate.state
+
+
+def test_what_the_old_receiver_still_answers_counts_only_as_in_flight() -> None:
+    """Its verdict moves nothing, not even as the probe that it was; its place is free again."""
+    policy = GatePolicy(concurrency=1, open_after=1, gone_confirm=0.0)
+    for verdict in (BROKEN, BUSY, GONE, OK, None):
+        gate = opened(policy=policy)
+        probe = gate.enter(NOW + 10)
+        gate.renew(policy)
+        assert (1, False) == (gate.in_flight, gate.admits(NOW + 10))
+        assert not gate.knows(probe)
+        gate.leave(probe, verdict, NOW + 11)
+        assert (CLOSED, 0, True) == (gate.state, gate.in_flight, gate.admits(NOW + 11))
+        assert gate.gone_since is None

@@ -138,3 +138,13 @@ def test_no_error_repeats_a_secret(text: str) -> None:
     except SecretError as error:
         shown = "".join(traceback.format_exception(error))
     assert hidden not in shown
+
+
+def test_signers_with_the_same_secrets_are_equal() -> None:
+    """White space is nothing; order is something, since the first signature comes first."""
+    one, two = new_secret(b"1" * 32), new_secret(b"2" * 32)
+    assert Signer.parse(f"{one} {two}") == Signer.parse(f" {one}\n{two} ")
+    assert 1 == len({Signer.parse(one), Signer.parse(one)})
+    others = (f"{two} {one}", one, two)
+    assert [] == [text for text in others if Signer.parse(text) == Signer.parse(f"{one} {two}")]
+    assert one not in repr(Signer.parse(one))
