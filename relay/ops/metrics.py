@@ -129,7 +129,14 @@ class _Families:
             "conservation_imbalance", "Received - (finished + pending); always 0.", "bot"
         )
         self.of_endpoints = (
-            *(self.deliveries, self.attempts, self.failures, self.duration, self.delay),
+            *(
+                self.deliveries,
+                self.replayed,
+                self.attempts,
+                self.failures,
+                self.duration,
+                self.delay,
+            ),
             *(self.state, self.in_flight, self.limit, self.dead_letters),
         )
 
