@@ -19,6 +19,8 @@ _PROBLEMS = {
     "503": "The journal takes no reads or writes at the moment",
 }
 
+_TOO_SOON = {"429": "It was asked a moment ago"}
+
 Schema = dict[str, Any]
 
 
@@ -65,12 +67,13 @@ def _described(
     ask = references[operation.ask, "validation"]
     answer = references[operation.answer, "serialization"]
     refusal = {"content": {PROBLEM_JSON: {"schema": references[Problem, "serialization"]}}}
+    problems = _PROBLEMS | _TOO_SOON if operation.by_receiver else _PROBLEMS
     described: Schema = {
         "operationId": operation.name,
         "summary": operation.summary,
         "responses": {
             "200": {"description": "Done", "content": {"application/json": {"schema": answer}}},
-            **{status: {"description": why, **refusal} for status, why in _PROBLEMS.items()},
+            **{status: {"description": why, **refusal} for status, why in problems.items()},
         },
     }
     match operation.asked:

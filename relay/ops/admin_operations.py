@@ -1,39 +1,54 @@
 """The admin API's operations: one table, of which both the routes and the document are made."""
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from relay.desk import Desk, Reload
+from relay.bulk import Act, in_batches
+from relay.desk import DeadLetter, DeadLetterQuery, Desk, Reload
+from relay.explanation import unknown
 from relay.model import EndpointKey
-from relay.ops.admin_models import (
+from relay.ops.admin_answers import (
     DeadLetterList,
-    DeadLettersAsk,
-    DiscardAsk,
+    DeadLettersActed,
     EndpointActed,
-    EndpointAsk,
     EndpointChanged,
     EndpointList,
+    ExplanationList,
     HistoryList,
-    MessageAsk,
     MessageList,
+    SettingsRead,
+)
+from relay.ops.admin_asks import (
+    DeadLettersAsk,
+    DiscardAsk,
+    EndpointAsk,
+    MessageAsk,
     MessagesAsk,
     NothingAsked,
     ReloadAsk,
     RetryAsk,
-    SettingsRead,
 )
-from relay.ports import Clock
+from relay.ops.inquiry import Inquiry
+from relay.ports import Clock, JournalUnavailable
+
+BACK_EVERY = 1.0
+"""Seconds; whoever is back need not say so more often."""
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
 class NotKnown(Exception):  # noqa: N818 - an answer, not a fault
     """What was asked about is not in the journal; the text says what."""
+
+
+class TooSoon(Exception):  # noqa: N818 - an answer, not a fault
+    """The same was asked a moment ago."""
 
 
 class Asked(StrEnum):
@@ -45,7 +60,10 @@ class Asked(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that the admin API does. `run` raises `NotKnown` and `JournalUnavailable`."""
+    """One thing that the admin API does. `run` raises `NotKnown` and `JournalUnavailable`.
+
+    `by_receiver` says that an endpoint's own token opens it too, and that it raises `TooSoon`.
+    """
 
     name: str
     method: str
@@ -55,6 +73,7 @@ class Operation:
     ask: type[BaseModel]
     answer: type[BaseModel]
     run: Callable[["Office", Any], Awaitable[BaseModel]]
+    by_receiver: bool = False
 
     @property
     def in_path(self) -> frozenset[str]:
@@ -68,36 +87,51 @@ class Office:
 
     desk: Desk
     clock: Clock
+    inquiry: Inquiry
     reread: Reload
+    backs: dict[EndpointKey, float] = field(default_factory=dict)
 
     async def messages(self, ask: MessagesAsk) -> MessageList:
         """List messages."""
-        return _listed(MessageList, messages=await self.desk.messages(ask.query()))
+        query = ask.query(self.clock())
+        rows = await self.desk.messages(query)
+        cursor = str(rows[-1].number) if len(rows) == query.limit else None
+        return _answer(MessageList, messages=rows, next_cursor=cursor)
 
     async def message(self, ask: MessageAsk) -> HistoryList:
         """Tell all of one message."""
         histories = await self.desk.history(ask.message_id)
         if not histories:
             raise NotKnown(f"no message {ask.message_id}")
-        return _listed(HistoryList, histories=histories)
+        return _answer(HistoryList, histories=histories)
+
+    async def explanation(self, ask: MessageAsk) -> ExplanationList:
+        """Explain one message."""
+        found = await self.inquiry.explain(self.desk, ask.message_id, self.clock())
+        if not found:
+            raise NotKnown(unknown(ask.message_id, self.inquiry.retention))
+        return _answer(ExplanationList, explanations=found)
 
     async def dead_letters(self, ask: DeadLettersAsk) -> DeadLetterList:
         """List dead letters."""
-        return _listed(DeadLetterList, dead_letters=await self.desk.dead_letters(ask.query()))
+        query = ask.query(self.clock())
+        rows = await self.desk.dead_letters(query)
+        return _answer(DeadLetterList, dead_letters=rows, next_cursor=_rest(rows, query))
 
-    async def retry(self, ask: RetryAsk) -> DeadLetterList:
+    async def retry(self, ask: RetryAsk) -> DeadLettersActed:
         """Make dead letters due again."""
-        revived = await self.desk.retry(ask.query(), self.clock())
-        return _listed(DeadLetterList, dead_letters=revived)
+        now = self.clock()
+        return await _acted(lambda query: self.desk.retry(query, now), ask.query(now))
 
-    async def discard(self, ask: DiscardAsk) -> DeadLetterList:
+    async def discard(self, ask: DiscardAsk) -> DeadLettersActed:
         """Give dead letters up."""
-        given_up = await self.desk.discard(ask.query(), self.clock(), mark_read=ask.mark_read)
-        return _listed(DeadLetterList, dead_letters=given_up)
+        now, mark_read = self.clock(), ask.mark_read
+        act: Act = lambda query: self.desk.discard(query, now, mark_read=mark_read)  # noqa: E731 - a name for the type
+        return await _acted(act, ask.query(now))
 
     async def endpoints(self, _: NothingAsked) -> EndpointList:
         """List endpoints."""
-        return _listed(EndpointList, endpoints=await self.desk.endpoints())
+        return _answer(EndpointList, endpoints=await self.desk.endpoints())
 
     async def pause(self, ask: EndpointAsk) -> EndpointActed:
         """Pause an endpoint."""
@@ -121,9 +155,37 @@ class Office:
             discarded=done.discarded,
         )
 
+    async def back(self, ask: EndpointAsk) -> EndpointActed:
+        """Take a receiver's word that it is back; each second once."""
+        endpoint, now = EndpointKey(ask.bot, ask.name), self.clock()
+        if 0 <= now - self.backs.get(endpoint, -math.inf) < BACK_EVERY:
+            raise TooSoon
+        done = _told(ask, "back", known=await self.desk.back(endpoint))
+        self.backs[endpoint] = now
+        return done
 
-def _listed(answer: type[_Answer], **rows: Sequence[object]) -> _Answer:
-    return answer.model_validate(rows, from_attributes=True)
+
+def _answer(answer: type[_Answer], **parts: object) -> _Answer:
+    return answer.model_validate(parts, from_attributes=True)
+
+
+async def _acted(act: Act, query: DeadLetterQuery) -> DeadLettersActed:
+    """Act in short transactions; a journal that fails half-way leaves the rest to the next ask."""
+    done: list[DeadLetter] = []
+    try:
+        async for letters in in_batches(act, query):
+            done += letters
+    except JournalUnavailable:
+        if not done:
+            raise
+        cursor: str | None = done[-1].place.text
+    else:
+        cursor = _rest(done, query)
+    return _answer(DeadLettersActed, dead_letters=done, count=len(done), next_cursor=cursor)
+
+
+def _rest(rows: Sequence[DeadLetter], query: DeadLetterQuery) -> str | None:
+    return rows[-1].place.text if rows and len(rows) == query.limit else None
 
 
 def _told(ask: EndpointAsk, action: str, *, known: bool) -> EndpointActed:
@@ -159,6 +221,14 @@ OPERATIONS = (
         run=Office.message,
     ),
     _get(
+        "explainMessage",
+        "/messages/{message_id}/explanation",
+        "Say in plain words what happened, what is waited for and what comes next",
+        ask=MessageAsk,
+        answer=ExplanationList,
+        run=Office.explanation,
+    ),
+    _get(
         "listDeadLetters",
         "/dead-letters",
         "List dead letters, oldest first",
@@ -171,7 +241,7 @@ OPERATIONS = (
         "/dead-letters/retry",
         "Make dead letters due again at once; answers with those revived",
         ask=RetryAsk,
-        answer=DeadLetterList,
+        answer=DeadLettersActed,
         run=Office.retry,
     ),
     _post(
@@ -179,7 +249,7 @@ OPERATIONS = (
         "/dead-letters/discard",
         "Give dead letters up; answers with those given up",
         ask=DiscardAsk,
-        answer=DeadLetterList,
+        answer=DeadLettersActed,
         run=Office.discard,
     ),
     _get(
@@ -213,5 +283,14 @@ OPERATIONS = (
         ask=ReloadAsk,
         answer=SettingsRead,
         run=Office.reload,
+    ),
+    _post(
+        "endpointIsBack",
+        "/endpoints/{bot}/{name}/back",
+        "Let an endpoint that is gone or in trouble be tried again; lifts no operator's pause",
+        ask=EndpointAsk,
+        answer=EndpointActed,
+        run=Office.back,
+        by_receiver=True,
     ),
 )

@@ -4,6 +4,7 @@ from tests.mutants import (
     of_both_ends,
     of_judging,
     of_lanes,
+    of_operators,
     of_reloading,
     of_sealing,
     of_the_dispatcher,
@@ -13,6 +14,7 @@ from tests.mutants import (
 MUTANTS = (
     *of_the_dispatcher.MUTANTS,
     *of_lanes.MUTANTS,
+    *of_operators.MUTANTS,
     *of_judging.MUTANTS,
     *of_both_ends.MUTANTS,
     *of_the_journal.MUTANTS,
