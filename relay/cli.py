@@ -26,6 +26,7 @@ COMMANDS = {
     "reload": "Let a running relay go by changed settings of endpoints.",
     "check": "Validate the settings; with --connect log in and send test events.",
     "messages": "Look at messages: list, show.",
+    "explain": "Say in plain words what became of a message, and what comes next.",
     "dead-letters": "Look at dead letters, retry or discard them.",
     "endpoints": "Look at endpoints, pause or resume one.",
     "replay": "Send an endpoint again what the journal still holds.",

@@ -4,9 +4,11 @@ Whatever changes something also leaves a `relay.model.Notice`, of which a runnin
 within seconds.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import NamedTuple, Protocol
 
 from relay.facts import SettingsReloaded
 from relay.ledger import EndpointNote
@@ -20,14 +22,29 @@ from relay.model import (
     ReceiptState,
     Source,
 )
+from relay.moments import rfc3339
 from relay.replay import Asked, Pick, ReplayOrder, ReplayRecord, Survey
+
+
+class MessageState(StrEnum):
+    """Where a message stands, as operators list it; `failing` ones are pending, too."""
+
+    PENDING = "pending"
+    FAILING = "failing"
+    READ = "read"
+    UNWANTED = "unwanted"
+    DEAD = "dead"
+    DISCARDED = "discarded"
 
 
 @dataclass(frozen=True, slots=True)
 class MessageQuery:
     """Which messages to list, newest first; None asks for any.
 
-    `pending` True asks for unfinished ones, False for finished ones.
+    `pending` True asks for unfinished ones, False for finished ones; `failing` for those of which a
+    delivery waits that has failed before. `endpoint` asks for those that are owed to an endpoint of
+    this name; what is pending or failing is so there, then. They came at `since` or later, before
+    `until` (Unix seconds). `after` is the number of the last one of the page before.
     """
 
     bot: str | None = None
@@ -36,11 +53,28 @@ class MessageQuery:
     pending: bool | None = None
     outcome: MessageOutcome | None = None
     limit: int = 50
+    endpoint: str | None = None
+    failing: bool = False
+    since: float | None = None
+    until: float | None = None
+    after: int | None = None
+
+    def narrowed(self, state: MessageState | None) -> "MessageQuery":
+        """Ask for those in one state only."""
+        match state:
+            case None:
+                return self
+            case MessageState.PENDING:
+                return replace(self, pending=True)
+            case MessageState.FAILING:
+                return replace(self, failing=True)
+            case _:
+                return replace(self, outcome=MessageOutcome(state))
 
 
 @dataclass(frozen=True, slots=True)
 class MessageSummary:
-    """One line of `relay messages list`."""
+    """One line of `relay messages list`; `number` is where it stands in the list, for pages."""
 
     bot: str
     message_id: str
@@ -52,6 +86,7 @@ class MessageSummary:
     outcome: MessageOutcome | None
     finished_at: float | None
     receipt: ReceiptState
+    number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +103,20 @@ class AttemptRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """What goes before a delivery in its lane: the message that is next there, and how many."""
+
+    message_id: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryRecord:
     """One delivery with its attempts; `due_at` is when the next attempt may be, None if none is.
 
-    `waits` says that an earlier message of its lane goes first, `gate` what a relay last wrote of
-    the endpoint: nothing is attempted while it is paused or gone, and only probes while it is open.
-    `replay` is the number of the replay that sends it again.
+    `waits` says that an earlier message of its lane goes first, and `ahead` which one; `gate` is
+    what a relay last wrote of the endpoint: nothing is attempted while it is paused or gone, and
+    only probes while it is open. `replay` is the number of the replay that sends it again.
     """
 
     endpoint: EndpointKey
@@ -87,6 +130,7 @@ class DeliveryRecord:
     ended_reason: str | None
     gate: GateState = GateState.CLOSED
     replay: int | None = None
+    ahead: Ahead | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +144,39 @@ class MessageHistory:
     damage: str = ""
 
 
+SHOWN = 10
+"""Ids in a line of the log."""
+
+PLACE = r"^[0-9]{1,12}(\.[0-9]{1,12})?_[0-9]{1,18}$"
+"""How a place is written."""
+
+
+class Place(NamedTuple):
+    """Where a dead letter stands among the others, which are in the order of their deaths."""
+
+    ended_at: float
+    number: int
+
+    @property
+    def text(self) -> str:
+        """Write it, for whoever asks for the page behind it."""
+        return f"{self.ended_at!r}_{self.number}"
+
+    @classmethod
+    def read(cls, text: str) -> "Place":
+        """Read what `text` wrote. Raises `ValueError`."""
+        if re.fullmatch(PLACE, text) is None:
+            raise ValueError(text)
+        ended_at, _, number = text.partition("_")
+        return cls(float(ended_at), int(number))
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetterQuery:
     """Which dead letters; all conditions hold at once, None asks for any.
 
-    `ended_before` in Unix seconds; `reason` as in `DeadLetter.reason`.
+    `ended_before` and `ended_since` in Unix seconds; `reason` as in `DeadLetter.reason`; `after` is
+    the place of the last one of the page before.
     """
 
     message_ids: tuple[str, ...] | None = None
@@ -113,6 +185,25 @@ class DeadLetterQuery:
     reason: str | None = None
     ended_before: float | None = None
     limit: int | None = None
+    conversation_id: str | None = None
+    ended_since: float | None = None
+    after: Place | None = None
+
+    @property
+    def words(self) -> str:
+        """Say in a line for the log what is asked for, and a long list of ids by its length."""
+        ids = self.message_ids
+        shown = None if ids is None else ",".join(ids) if len(ids) <= SHOWN else f"{len(ids)} ids"
+        asked = {
+            "ids": shown,
+            "bot": self.bot,
+            "endpoint": self.endpoint,
+            "reason": self.reason,
+            "conversation": self.conversation_id,
+            "since": rfc3339(self.ended_since),
+            "until": rfc3339(self.ended_before),
+        }
+        return " ".join(f"{name}={text}" for name, text in asked.items() if text) or "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +224,12 @@ class DeadLetter:
     received_at: float
     ended_at: float
     replay: int | None = None
+    number: int = field(default=0, compare=False)
+
+    @property
+    def place(self) -> Place:
+        """Say where it stands in the list."""
+        return Place(self.ended_at, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +303,9 @@ class Desk(Protocol):
     async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
         """List dead letters, oldest first."""
 
+    async def count_dead_letters(self, query: DeadLetterQuery) -> int:
+        """Count dead letters, whatever the query's `limit`."""
+
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
         """Make dead letters due again at once, their counts anew; answers with those revived.
 
@@ -240,3 +340,9 @@ class Desk(Protocol):
 
     async def resume(self, endpoint: EndpointKey) -> bool:
         """Let an endpoint go on, paused or gone; False if the journal does not know it."""
+
+    async def back(self, endpoint: EndpointKey) -> bool:
+        """Let an endpoint that is gone or in trouble be tried again, but lift no operator's pause.
+
+        False if the journal does not know it.
+        """

@@ -108,8 +108,10 @@ class Dispatcher:
                 self.gate.pause()
             case NoticeKind.RESUMED:
                 self.gate.resume()
-                self._poked = True
-                self.lanes.reread()
+                self._poke()
+            case NoticeKind.BACK:
+                self.gate.back()
+                self._poke()
             case NoticeKind.REVIVED | NoticeKind.REPLAY_CANCELLED:
                 self.lanes.reread()
             case NoticeKind.DISCARDED | NoticeKind.WAIVED | NoticeKind.REPLAY_ASKED:
@@ -125,8 +127,7 @@ class Dispatcher:
         if elsewhere:
             self.gate.renew(policy)
             self._standing.forget()
-            self._poked = True
-            self.lanes.reread()
+            self._poke()
         else:
             self.gate.adopt(policy)
         self._hire()
@@ -140,6 +141,11 @@ class Dispatcher:
     def stopping(self) -> bool:
         """Whether no new attempt is started."""
         return self._stopping
+
+    def _poke(self) -> None:
+        """Let what waits for its retry be due at once."""
+        self._poked = True
+        self.lanes.reread()
 
     def stop(self) -> None:
         """Start no new attempt; those in flight go on."""

@@ -296,10 +296,32 @@ class LoopLagged:
 
 @dataclass(frozen=True, slots=True)
 class OperatorNoticed:
-    """An operator's action reached the running relay."""
+    """An operator's action reached the running relay.
+
+    `actor` says by which way it was done, `asked` to what, `count` to how many dead letters.
+    """
 
     kind: str
     endpoint: EndpointKey
+    actor: str = ""
+    asked: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorActed:
+    """Somebody at `peer` asked the admin API to change something, and `result` is what came of it.
+
+    `actor` is `api` or, with an endpoint's own token, `receiver`; `asked` says what to act on;
+    `count` how many were acted on.
+    """
+
+    actor: str
+    peer: str
+    action: str
+    asked: str
+    count: int
+    result: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,6 +449,7 @@ Fact = (
     | CensusTaken
     | LoopLagged
     | OperatorNoticed
+    | OperatorActed
     | AdminRefused
     | RelayStarted
     | EndpointRemoved

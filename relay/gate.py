@@ -95,6 +95,11 @@ class Gate:
         return self._gone_since
 
     @property
+    def held_until(self) -> float:
+        """Until when the receiver asked to be left alone; long past if it did not."""
+        return self._held_until
+
+    @property
     def admits_at(self) -> float | None:
         """The time from which a request may pass; None while only an event can bring that about."""
         if self._gone or self._paused:
@@ -164,7 +169,12 @@ class Gate:
 
     def resume(self) -> None:
         """Let requests pass again, paused or gone or open: an open gate probes at once."""
-        self._paused = self._gone = False
+        self._paused = False
+        self.back()
+
+    def back(self) -> None:
+        """Let requests pass as `resume` does, but for an operator's pause."""
+        self._gone = False
         self._gone_since = None
         self._probe_at = self._held_until = 0.0
 

@@ -1,7 +1,7 @@
 """What the journal is told and what it answers: frozen values, as in `relay.model`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from relay.model import Delivery, EndpointKey, GateState, Message, MessageOutcome
@@ -112,7 +112,11 @@ class UnreadableFrame:
 
 @dataclass(frozen=True, slots=True)
 class EndpointNote:
-    """What a running relay writes down of an endpoint, for the next start and for operators."""
+    """What a running relay writes down of an endpoint, for the next start and for operators.
+
+    `next_probe_at` is when an open gate is probed, or until when a closed one keeps still because
+    its receiver asked for that (Retry-After).
+    """
 
     state: GateState
     last_error: str | None = None
@@ -121,10 +125,11 @@ class EndpointNote:
 
 
 class NoticeKind(StrEnum):
-    """What an operator did behind a running relay's back."""
+    """What an operator did behind a running relay's back, or a receiver that says it is back."""
 
     PAUSED = "paused"
     RESUMED = "resumed"
+    BACK = "back"
     REVIVED = "revived"
     DISCARDED = "discarded"
     WAIVED = "waived"
@@ -133,16 +138,31 @@ class NoticeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Deed:
+    """Who did something to the journal behind the relay, for its log.
+
+    `actor` is `command` or `api`, `asked` what to act on, in words, and `acted` the number of dead
+    letters that it was done to.
+    """
+
+    actor: str = ""
+    asked: str = ""
+    acted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """One operator's action for a running relay to take notice of.
 
-    `count` says how many dead letters were revived, discarded or waived.
+    `count` says how many dead letters were revived, or how many messages finished by the others'
+    being given up.
     """
 
     id: int
     kind: NoticeKind
     endpoint: EndpointKey
     count: int = 0
+    deed: Deed = field(default=Deed(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relay.model import DeliveryState, EndpointKey, Message
+from relay.moments import rfc3339
 
 Pick = Callable[[Message], str | None]
 """Says in which lane an endpoint wants a message, by today's settings; None if it doesn't."""
@@ -31,6 +32,12 @@ class ReplayOrder:
     endpoint: EndpointKey
     since: float = 0.0
     until: float | None = None
+
+    @property
+    def words(self) -> str:
+        """Say in a line for the log what is asked for."""
+        ends = {"since": rfc3339(self.since), "until": rfc3339(self.until)}
+        return " ".join(f"{name}={text}" for name, text in ends.items() if text)
 
     def covers(self, received_at: float, made: Sequence[Made]) -> bool:
         """Say whether a message is to go again, whose deliveries to the endpoint are these.

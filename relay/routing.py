@@ -22,12 +22,21 @@ class Route:
     def wants(self, message: Message) -> bool:
         """Say whether the endpoint is owed the message: all of its filters must agree."""
         return (
-            (not self.conversations or message.conversation_id in self.conversations)
-            and (not self.users or message.user_id in self.users)
-            and self._wants_category(message.category)
+            self.wants_conversation(message.conversation_id)
+            and self.wants_user(message.user_id)
+            and self.wants_category(message.category)
         )
 
-    def _wants_category(self, category: str) -> bool:
+    def wants_conversation(self, conversation_id: str) -> bool:
+        """Say whether this filter alone lets a message through."""
+        return not self.conversations or conversation_id in self.conversations
+
+    def wants_user(self, user_id: str) -> bool:
+        """Say whether this filter alone lets a message through."""
+        return not self.users or user_id in self.users
+
+    def wants_category(self, category: str) -> bool:
+        """Say whether this filter alone lets a message through."""
         return not self.categories or any(
             fnmatchcase(category, pattern) for pattern in self.categories
         )

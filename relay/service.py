@@ -7,12 +7,14 @@ import signal
 import sys
 import time
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager, suppress
 
+from aiohttp import web
+
 from relay import __version__
-from relay.branch import Branch, House, grow, newcomers
+from relay.branch import Branch, House, grow, newcomers, routing
 from relay.clock import SteadyClock
 from relay.config import Settings
 from relay.crew import FLUSH_TIMEOUT, Crew
@@ -29,9 +31,11 @@ from relay.journal import OpenJournal, open_journal
 from relay.model import EndpointKey
 from relay.ops.admin import admin_app
 from relay.ops.health import Health, loop_turns, tasks_live
+from relay.ops.inquiry import Inquiry
 from relay.ops.lag import LoopWatch
 from relay.ops.logs import LogFormat, configure_logging
 from relay.ops.metrics import Metrics
+from relay.ops.receipts import ReceiptTrouble
 from relay.ops.redaction import Redactor
 from relay.ops.server import Address, Server
 from relay.ops.service_manager import ServiceManager
@@ -40,6 +44,7 @@ from relay.ops.volume import free_bytes
 from relay.outcomes import Outcomes
 from relay.ports import Clock, JournalUnavailable
 from relay.reloader import STOPPING, Reloader
+from relay.routing import Route
 from relay.steward import Steward, last_notice
 from relay.webhook.address_guard import AddressGuard
 
@@ -78,7 +83,8 @@ class Service:
         self._clock = clock or SteadyClock(wall=wall)
         self._wall = wall
         self._health = Health(bots, ready_grace=settings.ready_grace)
-        self._tell = broadcast(self._health.note, voice, *follow)
+        self._receipts = ReceiptTrouble()
+        self._tell = broadcast(self._health.note, self._receipts.note, voice, *follow)
         self._stop_asked = asyncio.Event()
         self._read = read or (lambda: settings)
         self._prepare = prepare
@@ -205,17 +211,41 @@ class Service:
         )
 
     def _server(self, opened: OpenJournal) -> Server:
-        listen, token = self._settings.listen, self._settings.admin_token
-        admin = token and admin_app(
+        listen = self._settings.listen
+        address = Address(listen.host, listen.port)
+        admin = self._admin(opened)
+        return Server(address, health=self._health, metrics=self._metrics, admin=admin)
+
+    def _admin(self, opened: OpenJournal) -> web.Application:
+        """Make the admin API: all of it with its token, what receivers may do with theirs."""
+        token = self._settings.admin_token
+        return admin_app(
             opened.desk,
-            token.get_secret_value(),
+            "" if token is None else token.get_secret_value(),
+            inquiry=Inquiry(self._routes, self._settings.retention, self._receipts.trouble),
             tell=self._tell,
             clock=self._clock,
             version=__version__,
             reload=self.reload,
+            back_tokens=self._back_tokens,
         )
-        address = Address(listen.host, listen.port)
-        return Server(address, health=self._health, metrics=self._metrics, admin=admin or None)
+
+    @property
+    def _holding(self) -> Settings:
+        """The settings that hold now."""
+        return self._settings if self._reloader is None else self._reloader.settings
+
+    def _back_tokens(self) -> Mapping[EndpointKey, str]:
+        return {
+            EndpointKey(bot.name, endpoint.name): endpoint.back_token.get_secret_value()
+            for bot in self._holding.bots
+            for endpoint in bot.endpoints
+            if endpoint.back_token is not None
+        }
+
+    def _routes(self, name: str) -> Sequence[Route] | None:
+        found = (bot for bot in self._holding.bots if bot.name == name)
+        return next((routing(bot).routes for bot in found), None)
 
 
 async def run(settings: Settings, read: Callable[[], Settings]) -> int:
@@ -284,3 +314,5 @@ def _secrets(settings: Settings) -> Iterator[str]:
         yield from (value for name, value in headers if _SECRET_HEADER.search(name))
         if endpoint.target.authorization is not None:
             yield endpoint.target.authorization
+        if endpoint.back_token is not None:
+            yield endpoint.back_token.get_secret_value()

@@ -72,4 +72,7 @@ class Standing:
         return EndpointNote(state, self._last_error, self._probe_at(), self._gate.gone_since)
 
     def _probe_at(self) -> float | None:
+        """Say when the endpoint is attempted next, if that is not now: a probe, or Retry-After."""
+        if self._gate.state is GateState.CLOSED and self._gate.held_until > self._clock():
+            return self._gate.held_until
         return self._gate.admits_at if self._gate.state is GateState.OPEN else None

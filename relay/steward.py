@@ -1,8 +1,9 @@
 """What has to be done from time to time: take notice of operators, replay, count, prune."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from relay.dispatcher import Dispatcher
 from relay.facts import (
@@ -86,10 +87,14 @@ class Steward:
                     await self._closing.wait()
 
     async def _take_notice(self) -> None:
-        for notice in await self._journal.notices(self._noticed):
-            self._noticed = notice.id
-            self._telemetry(OperatorNoticed(notice.kind, notice.endpoint))
+        notices = await self._journal.notices(self._noticed)
+        for notice in _in_short(notices):
+            deed = notice.deed
+            told = OperatorNoticed(notice.kind, notice.endpoint, deed.actor, deed.asked, deed.acted)
+            self._telemetry(told)
             self._follow(notice)
+        if notices:
+            self._noticed = notices[-1].id
 
     def _follow(self, notice: Notice) -> None:
         if (dispatcher := self._dispatchers.get(notice.endpoint)) is not None:
@@ -109,3 +114,23 @@ class Steward:
                 break
         if pruned:
             self._telemetry(JournalPruned(pruned))
+
+
+def _in_short(notices: Sequence[Notice]) -> Iterator[Notice]:
+    """Take together what came of one action in many short transactions."""
+    together: dict[tuple[NoticeKind, EndpointKey, str, str], Notice] = {}
+    for notice in notices:
+        if not notice.deed.acted:  # a pause and a resume are followed in their order
+            yield from together.values()
+            together.clear()
+            yield notice
+            continue
+        key = notice.kind, notice.endpoint, notice.deed.actor, notice.deed.asked
+        before = together.get(key)
+        together[key] = notice if before is None else _sum(before, notice)
+    yield from together.values()
+
+
+def _sum(one: Notice, other: Notice) -> Notice:
+    deed = replace(other.deed, acted=one.deed.acted + other.deed.acted)
+    return replace(other, count=one.count + other.count, deed=deed)

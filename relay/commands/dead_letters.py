@@ -1,30 +1,32 @@
 """`relay dead-letters`: what was given up, and what an operator decides about it."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+from relay.bulk import in_batches
+from relay.commands.acting import Acting
 from relay.commands.contents import require_whole, with_bodies
 from relay.commands.desk import at_desk
 from relay.commands.failure import Failure, require_none
 from relay.commands.family import Family
+from relay.commands.filters import PAGE
 from relay.commands.kinds import MESSAGE_ID
 from relay.commands.options import config_option, json_option
-from relay.commands.printing import moment, print_note, print_table
 from relay.commands.selection import Selection, selecting
 from relay.commands.settings import read_settings
+from relay.commands.sheet import Sheet
 from relay.commands.timeline import print_history
-from relay.desk import DeadLetter, DeadLetterQuery, Desk, MessageHistory
-from relay.ops.admin_models import DeadLetterList
+from relay.desk import DeadLetter, DeadLetterQuery, Desk, MessageHistory, Place
 
 _LISTED = 100
 """What `list` shows unless told otherwise: a dead receiver leaves thousands."""
 
-_COLUMNS = ("died", "message", "endpoint", "category", "attempts", "reason", "status", "detail")
+_AT_ONCE = 1000
+"""Rows that are read at a time."""
 
 
 @click.group(name="dead-letters", cls=Family)
@@ -34,18 +36,30 @@ def command() -> None:
 
 @command.command("list")
 @selecting
+@click.option("--cursor", type=PAGE, metavar="CURSOR", help="Go on behind another page.")
 @config_option
 @json_option
-def list_letters(config: Path | None, *, as_json: bool, **chosen: Any) -> None:
+def list_letters(
+    config: Path | None, *, cursor: Place | None, as_json: bool, **chosen: Any
+) -> None:
     """List dead letters, the oldest first: the first 100, unless --all or --limit is given."""
     selection = Selection(**chosen)
     if selection.limit is None and not selection.everything:
         selection = replace(selection, limit=_LISTED)
+    settings, sheet = read_settings(config), Sheet(as_json=as_json)
 
-    async def work(desk: Desk) -> Sequence[DeadLetter]:
-        return await desk.dead_letters(await selection.query(desk, time.time()))
+    async def work(desk: Desk) -> None:
+        query = await selection.query(desk, settings, time.time())
+        last: DeadLetter | None = None
+        async for letters in in_batches(
+            desk.dead_letters, replace(query, after=cursor), size=_AT_ONCE
+        ):
+            sheet.add(letters)
+            last = letters[-1]
+        full = last is not None and sheet.count == query.limit
+        sheet.end(last.place.text if last and full else None)
 
-    _print(at_desk(read_settings(config), work), as_json=as_json)
+    at_desk(settings, work)
 
 
 @command.command()
@@ -82,15 +96,19 @@ def retry(config: Path | None, *, as_json: bool, **chosen: Any) -> None:
     """Make dead letters due again at once, as if they were new."""
     selection = Selection(**chosen)
     require_none(selection.mistakes())
+    settings = read_settings(config)
 
-    async def work(desk: Desk) -> tuple[Sequence[DeadLetter], Sequence[DeadLetter]]:
+    async def work(desk: Desk) -> tuple[set[str], list[DeadLetter]]:
         now = time.time()
-        query = await selection.query(desk, now)
-        letters = await desk.retry(query, now)
-        return letters, await desk.dead_letters(query) if query.limit is None else ()
+        query = await selection.query(desk, settings, now)
+        acting = Acting(desk, "due again", as_json=as_json)
+        acted = await acting.on(query, lambda part: desk.retry(part, now))
+        return acted, await _not_revived(desk, query) if query.limit is None else []
 
-    letters, left = at_desk(read_settings(config), work)
-    _conclude(letters, selection, "due again", as_json=as_json, left=left)
+    acted, left = at_desk(settings, work)
+    if left:
+        raise Failure(*(_not_configured(letter) for letter in left))
+    _require_all(selection, acted)
 
 
 @command.command()
@@ -106,29 +124,32 @@ def discard(
     selection = Selection(**chosen)
     need = None if yes else "--yes: missing; expected, since what is discarded never comes back"
     require_none([*selection.mistakes(), need])
+    settings = read_settings(config)
 
-    async def work(desk: Desk) -> Sequence[DeadLetter]:
+    async def work(desk: Desk) -> set[str]:
         now = time.time()
-        return await desk.discard(await selection.query(desk, now), now, mark_read=mark_read)
+        query = await selection.query(desk, settings, now)
+        acting = Acting(desk, "discarded", as_json=as_json)
+        return await acting.on(query, lambda part: desk.discard(part, now, mark_read=mark_read))
 
-    _conclude(at_desk(read_settings(config), work), selection, "discarded", as_json=as_json)
+    _require_all(selection, at_desk(settings, work))
 
 
-def _conclude(
-    letters: Sequence[DeadLetter],
-    selection: Selection,
-    done: str,
-    *,
-    as_json: bool,
-    left: Sequence[DeadLetter] = (),
-) -> None:
-    """Print what was acted on; what could not be is a failure after that."""
-    _print(letters, as_json=as_json)
-    if not as_json:
-        print_note(f"{len(letters)} {done}; a running relay takes notice within 5 seconds")
-    if left:
-        raise Failure(*(_not_configured(letter) for letter in left[:_LISTED]))
-    missing = {*selection.message_ids} - {letter.message_id for letter in letters}
+async def _not_revived(desk: Desk, query: DeadLetterQuery) -> list[DeadLetter]:
+    """Find some of those that stay dead, since nobody would attempt them."""
+    left: list[DeadLetter] = []
+    for record in await desk.endpoints():
+        key = record.endpoint
+        asked = query.bot in (None, key.bot) and query.endpoint in (None, key.name)
+        if asked and not record.configured:
+            theirs = replace(query, bot=key.bot, endpoint=key.name, limit=_LISTED - len(left))
+            left += await desk.dead_letters(theirs)
+    return left
+
+
+def _require_all(selection: Selection, acted: set[str]) -> None:
+    """Raise `Failure` for ids that are no dead letter's."""
+    missing = {*selection.message_ids} - acted
     if missing and selection.limit is None:
         raise _unknown(*sorted(missing))
 
@@ -140,25 +161,3 @@ def _not_configured(letter: DeadLetter) -> str:
 
 def _unknown(*message_ids: str) -> Failure:
     return Failure(*(f"ID: {each!r}: expected the id of a dead letter" for each in message_ids))
-
-
-def _print(letters: Sequence[DeadLetter], *, as_json: bool) -> None:
-    if as_json:
-        answer = DeadLetterList.model_validate({"dead_letters": letters}, from_attributes=True)
-        click.echo(answer.model_dump_json(indent=2))
-    else:
-        now = time.time()
-        print_table(_COLUMNS, [_row(letter, now) for letter in letters])
-
-
-def _row(letter: DeadLetter, now: float) -> tuple[str, ...]:
-    return (
-        moment(letter.ended_at, now),
-        letter.message_id,
-        str(letter.endpoint),
-        letter.category,
-        str(letter.attempts),
-        letter.reason if letter.replay is None else f"{letter.reason}, replay {letter.replay}",
-        "-" if letter.status is None else str(letter.status),
-        letter.detail or "-",
-    )

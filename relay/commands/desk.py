@@ -51,3 +51,13 @@ async def find_endpoint(
     candidates = ", ".join(str(key) for key in found or known) or "none yet: no relay has run"
     which = "is the name of several; expected one of" if found else "expected one of"
     raise WrongUsage(f"{parameter}: {name!r}: {which} {candidates}")
+
+
+async def require_bot(desk: Desk, settings: Settings, name: str | None) -> None:
+    """Refuse a bot that neither the settings nor the journal know. Raises `WrongUsage`."""
+    configured = {bot.name for bot in settings.bots}
+    if name is None or name in configured:
+        return
+    known = configured | {record.endpoint.bot for record in await desk.endpoints()}
+    if name not in known:
+        raise WrongUsage(f"--bot: {name!r}: expected one of {', '.join(sorted(known))}")

@@ -8,11 +8,12 @@ import click
 from relay.commands.desk import at_desk, find_endpoint
 from relay.commands.family import Family
 from relay.commands.options import config_option, json_option
-from relay.commands.printing import moment, print_table
+from relay.commands.printing import print_table
 from relay.commands.settings import read_settings
 from relay.desk import Desk, EndpointRecord
 from relay.model import EndpointKey
-from relay.ops.admin_models import EndpointActed, EndpointList
+from relay.moments import moment
+from relay.ops.admin_answers import EndpointActed, EndpointList
 
 _COLUMNS = (
     "endpoint",

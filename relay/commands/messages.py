@@ -3,23 +3,28 @@
 import json
 import sys
 import time
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from relay.commands.contents import require_whole, with_bodies
-from relay.commands.desk import at_desk
-from relay.commands.failure import Failure, WrongUsage
+from relay.commands.desk import at_desk, find_endpoint, require_bot
+from relay.commands.failure import Failure, require_none
 from relay.commands.family import Family
+from relay.commands.filters import AGE, TIME, earliest
 from relay.commands.kinds import COUNT, MESSAGE_ID, one_of_enum
 from relay.commands.options import config_option, json_option
-from relay.commands.printing import moment, print_table
+from relay.commands.printing import print_note, print_table
 from relay.commands.settings import read_settings
 from relay.commands.timeline import print_history
-from relay.desk import MessageQuery, MessageSummary, UnreadableRecord
+from relay.config import Settings
+from relay.desk import Desk, MessageQuery, MessageState, MessageSummary, UnreadableRecord
 from relay.model import MessageOutcome
-from relay.ops.admin_models import MessageList
+from relay.moments import moment
+from relay.ops.admin_answers import MessageList
 
 _LISTED = 50
 """What fits on a screen or two."""
@@ -33,48 +38,90 @@ def command() -> None:
     """Look at messages: which came, and what happened to one of them."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """The choice as it was typed."""
+
+    bot: str | None
+    endpoint: str | None
+    conversation: str | None
+    category: str | None
+    state: MessageState | None
+    outcome: MessageOutcome | None
+    since: float | None
+    until: float | None
+    older_than: float | None
+    cursor: int | None
+    pending: bool
+    finished: bool
+
+    def mistakes(self) -> Iterator[str]:
+        """Refuse what contradicts itself."""
+        if self.pending and (self.finished or self.outcome):
+            yield "--pending: expected alone, without --finished and --outcome"
+        if self.state and (self.pending or self.finished or self.outcome):
+            yield "--state: expected alone, without --pending, --finished and --outcome"
+
+    async def query(self, desk: Desk, settings: Settings, limit: int) -> MessageQuery:
+        """Put it as the journal understands it; names must be those of a bot and an endpoint."""
+        await require_bot(desk, settings, self.bot)
+        bot, endpoint = self.bot, self.endpoint
+        if endpoint is not None:
+            bot, endpoint = await find_endpoint(desk, endpoint, bot=bot, parameter="--endpoint")
+        return MessageQuery(
+            bot=bot,
+            conversation_id=self.conversation and self.conversation.lower(),
+            category=self.category,
+            pending=True if self.pending else (False if self.finished else None),
+            outcome=self.outcome,
+            limit=limit,
+            endpoint=endpoint,
+            since=self.since,
+            until=earliest(self.until, self.older_than, time.time()),
+            after=self.cursor,
+        ).narrowed(self.state)
+
+
 @command.command("list")
 @config_option
 @json_option
 @click.option("--bot", metavar="NAME", help="Only this bot's.")
+@click.option("--endpoint", metavar="NAME", help="Only those owed to it: NAME or BOT/NAME.")
 @click.option("--conversation", metavar="ID", help="Only those of this conversation.")
 @click.option("--category", metavar="CATEGORY", help="Only those of this category.")
+@click.option("--state", type=one_of_enum(MessageState), help=f"One of {', '.join(MessageState)}.")
 @click.option("--outcome", type=one_of_enum(MessageOutcome), help="Only those that ended so.")
 @click.option("--pending", is_flag=True, help="Only unfinished ones.")
 @click.option("--finished", is_flag=True, help="Only finished ones.")
+@click.option("--since", type=TIME, metavar="TIME", help="Came then or later; or an age, as in 2h.")
+@click.option("--until", type=TIME, metavar="TIME", help="Came before then.")
+@click.option("--older-than", type=AGE, metavar="AGE", help="Came longer ago, as in 2d.")
 @click.option("--limit", type=COUNT, metavar="N", help=f"At most so many; default {_LISTED}.")
+@click.option("--cursor", type=COUNT, metavar="CURSOR", help="Go on behind the page before.")
 @click.option("--all", "everything", is_flag=True, help="However many there are.")
 def list_messages(
-    *,
-    config: Path | None,
-    bot: str | None,
-    conversation: str | None,
-    category: str | None,
-    outcome: MessageOutcome | None,
-    limit: int | None,
-    pending: bool,
-    finished: bool,
-    everything: bool,
-    as_json: bool,
+    config: Path | None, *, limit: int | None, everything: bool, as_json: bool, **chosen: Any
 ) -> None:
     """List messages, the newest first."""
-    if pending and (finished or outcome):
-        raise WrongUsage("--pending: expected alone, without --finished and --outcome")
-    query = MessageQuery(
-        bot=bot,
-        conversation_id=conversation and conversation.lower(),
-        category=category,
-        pending=True if pending else (False if finished else None),
-        outcome=outcome,
-        limit=limit or (sys.maxsize if everything else _LISTED),
-    )
-    found = at_desk(read_settings(config), lambda desk: desk.messages(query))
+    chosen_filter = _Filter(**chosen)
+    require_none(chosen_filter.mistakes())
+    settings = read_settings(config)
+    most = limit or (sys.maxsize if everything else _LISTED)
+
+    async def work(desk: Desk) -> Sequence[MessageSummary]:
+        return await desk.messages(await chosen_filter.query(desk, settings, most))
+
+    found = at_desk(settings, work)
+    cursor = str(found[-1].number) if len(found) == most else None
     if as_json:
-        answer = MessageList.model_validate({"messages": found}, from_attributes=True)
+        parts = {"messages": found, "next_cursor": cursor}
+        answer = MessageList.model_validate(parts, from_attributes=True)
         click.echo(answer.model_dump_json(indent=2))
-    else:
-        now = time.time()
-        print_table(_COLUMNS, [_row(message, now) for message in found])
+        return
+    now = time.time()
+    print_table(_COLUMNS, [_row(message, now) for message in found])
+    if cursor is not None:
+        print_note(f"there may be more: --cursor {cursor}")
 
 
 @command.command()
@@ -104,7 +151,13 @@ def unreadable(
     config: Path | None, bot: str | None, limit: int, *, content: bool, as_json: bool
 ) -> None:
     """List frames from Mixin that were no message and no answer, the last seen first."""
-    found = at_desk(read_settings(config), lambda desk: desk.unreadable(bot, limit))
+    settings = read_settings(config)
+
+    async def work(desk: Desk) -> Sequence[UnreadableRecord]:
+        await require_bot(desk, settings, bot)
+        return await desk.unreadable(bot, limit)
+
+    found = at_desk(settings, work)
     now = time.time()
     if as_json:
         frames = [asdict(each) | {"sample": _text(each) if content else None} for each in found]

@@ -21,7 +21,7 @@ from relay.commands.times import MOMENT
 from relay.config import Settings
 from relay.desk import Desk
 from relay.model import EndpointKey
-from relay.ops.admin_models import ReplayAnswer
+from relay.ops.admin_answers import ReplayAnswer
 from relay.replay import Asked, Pick, ReplayOrder, Survey
 
 

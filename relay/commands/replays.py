@@ -10,9 +10,10 @@ from relay.commands.failure import Failure
 from relay.commands.family import Family
 from relay.commands.kinds import COUNT
 from relay.commands.options import config_option, json_option
-from relay.commands.printing import moment, print_table
+from relay.commands.printing import print_table
 from relay.commands.settings import read_settings
-from relay.ops.admin_models import ReplayAnswer, ReplayList
+from relay.moments import moment
+from relay.ops.admin_answers import ReplayAnswer, ReplayList
 from relay.replay import ReplayRecord
 
 _COLUMNS = (

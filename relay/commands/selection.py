@@ -6,40 +6,52 @@ from typing import Any, TypeVar
 
 import click
 
-from relay.commands.desk import find_endpoint
-from relay.commands.kinds import COUNT, MESSAGE_ID, Kind, one_of
-from relay.config.durations import DURATION, parse_duration
+from relay.commands.desk import find_endpoint, require_bot
+from relay.commands.filters import AGE, TIME, earliest
+from relay.commands.kinds import COUNT, MESSAGE_ID, one_of
+from relay.config import Settings
 from relay.desk import DeadLetterQuery, Desk
 from relay.model import Reason
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_AGE = Kind(DURATION, parse_duration)
 _REASON = one_of(*Reason, "removed")
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The choice as it was typed; `older_than` in seconds."""
+    """The choice as it was typed; `older_than` in seconds, `since` and `until` in Unix seconds."""
 
     message_ids: tuple[str, ...]
     everything: bool
     bot: str | None
     endpoint: str | None
     reason: str | None
+    conversation: str | None
+    since: float | None
+    until: float | None
     older_than: float | None
     limit: int | None
 
     def mistakes(self) -> Iterator[str]:
         """Refuse what names nothing, and what contradicts itself."""
-        narrowed = (self.bot, self.endpoint, self.reason, self.older_than)
+        narrowed = (
+            self.bot,
+            self.endpoint,
+            self.reason,
+            self.conversation,
+            self.since,
+            self.until,
+            self.older_than,
+        )
         if self.message_ids and self.everything:
             yield "--all: expected alone or with filters, since IDs are given"
         if not self.message_ids and not self.everything and all(f is None for f in narrowed):
             yield "ID: missing; expected IDs, a filter such as --endpoint NAME, or --all"
 
-    async def query(self, desk: Desk, now: float) -> DeadLetterQuery:
-        """Put it as the journal understands it; an endpoint's name must be that of one endpoint."""
+    async def query(self, desk: Desk, settings: Settings, now: float) -> DeadLetterQuery:
+        """Put it as the journal understands it; names must be those of a bot and an endpoint."""
+        await require_bot(desk, settings, self.bot)
         bot, endpoint = self.bot, self.endpoint
         if endpoint is not None:
             bot, endpoint = await find_endpoint(desk, endpoint, bot=bot, parameter="--endpoint")
@@ -48,8 +60,10 @@ class Selection:
             bot=bot,
             endpoint=endpoint,
             reason=self.reason,
-            ended_before=None if self.older_than is None else now - self.older_than,
+            ended_before=earliest(self.until, self.older_than, now),
             limit=self.limit,
+            conversation_id=self.conversation and self.conversation.lower(),
+            ended_since=self.since,
         )
 
 
@@ -57,7 +71,10 @@ def selecting(function: F) -> F:
     """Add the arguments and options that make a `Selection`, which the function gets by keyword."""
     for add in (
         click.option("--limit", type=COUNT, metavar="N", help="At most so many, the oldest."),
-        click.option("--older-than", type=_AGE, metavar="AGE", help="Dead for longer, as in 2d."),
+        click.option("--older-than", type=AGE, metavar="AGE", help="Dead for longer, as in 2d."),
+        click.option("--until", type=TIME, metavar="TIME", help="Died before then."),
+        click.option("--since", type=TIME, metavar="TIME", help="Died then or later."),
+        click.option("--conversation", metavar="ID", help="Only those of this conversation."),
         click.option("--reason", type=_REASON, metavar="REASON", help="Of the last attempt."),
         click.option("--endpoint", metavar="NAME", help="Only this endpoint's: NAME or BOT/NAME."),
         click.option("--bot", metavar="NAME", help="Only this bot's."),

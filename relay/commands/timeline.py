@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import click
 
-from relay.commands.printing import moment, print_table, took
+from relay.commands.printing import print_table, took
 from relay.desk import AttemptRecord, DeliveryRecord, MessageHistory
 from relay.model import DeliveryState, GateState, ReceiptState
-from relay.ops.admin_models import HistoryList
+from relay.moments import moment
+from relay.ops.admin_answers import HistoryList
 
 
 class Event(NamedTuple):

@@ -14,7 +14,14 @@ _FOLLOWED_OF_BOT = frozenset({"unwanted"})
 """What a running relay can follow beside the endpoints: it is looked up when it is needed."""
 
 _READ_FROM = frozenset(
-    {"keystore_file", "admin_token_file", "secret_file", "bearer_token_file", "allow_plaintext"}
+    {
+        "keystore_file",
+        "admin_token_file",
+        "secret_file",
+        "bearer_token_file",
+        "back_token_file",
+        "allow_plaintext",
+    }
 )
 """Only what is read from a file matters, and not where the file is."""
 

@@ -169,6 +169,8 @@ class Endpoint(Section):
     ] = frozenset()
     bearer_token_file: SecretFile = None
     bearer_token: Token = None
+    back_token_file: SecretFile = None
+    back_token: Token = None
     headers: Annotated[dict[HeaderName, HeaderValue], Field(description="a mapping of headers")] = (
         Field(default_factory=dict)
     )
@@ -247,6 +249,20 @@ class Settings(Section):
 
     @field_validator("bots")
     @classmethod
+    def _no_admin_among_receivers(
+        cls, bots: tuple[Bot, ...], info: ValidationInfo
+    ) -> tuple[Bot, ...]:
+        """Keep apart what opens one endpoint and what opens everything."""
+        admin = info.data.get("admin_token")
+        for bot in bots:
+            for endpoint in bot.endpoints:
+                if admin is not None and endpoint.back_token == admin:
+                    text = "has the admin_token as its back_token; expected one of its own"
+                    raise ValueError(f"{bot.name}/{endpoint.name} {text}")
+        return bots
+
+    @field_validator("bots")
+    @classmethod
     def _keystores_of_their_own(cls, bots: tuple[Bot, ...]) -> tuple[Bot, ...]:
         """Two bots of one app would each mark READ what the other still has to deliver."""
         first: dict[str, str] = {}
@@ -274,9 +290,14 @@ class Settings(Section):
 
     @property
     def _guessable(self) -> Iterator[str]:
-        token = self.admin_token
-        if token is not None and len(token.get_secret_value()) < SHORTEST_ADMIN_TOKEN:
-            yield f"admin_token can be guessed; expected {SHORTEST_ADMIN_TOKEN} characters or more"
+        tokens = {"admin_token": self.admin_token} | {
+            f"back_token of {bot.name}/{endpoint.name}": endpoint.back_token
+            for bot in self.bots
+            for endpoint in bot.endpoints
+        }
+        for name, token in tokens.items():
+            if token is not None and len(token.get_secret_value()) < SHORTEST_ADMIN_TOKEN:
+                yield f"{name} can be guessed; expected {SHORTEST_ADMIN_TOKEN} characters or more"
 
     @property
     def _idle(self) -> Iterator[str]:

@@ -18,6 +18,7 @@ def read_secret_files(draft: Draft) -> None:
         for position, _ in mappings(bot.get("endpoints")):
             _read(draft, (*path, "endpoints", position), "secret")
             _read(draft, (*path, "endpoints", position), "bearer_token")
+            _read(draft, (*path, "endpoints", position), "back_token")
 
 
 def _read(draft: Draft, section_path: KeyPath, key: str) -> None:

@@ -1,5 +1,7 @@
 """The journal's transactions beside the messages' way: notes, notices, samples, pruning."""
 
+from dataclasses import asdict
+
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
@@ -18,7 +20,7 @@ from relay.journal.schema import (
     replays,
     unreadable,
 )
-from relay.ledger import EndpointNote, NoticeKind, UnreadableFrame
+from relay.ledger import Deed, EndpointNote, NoticeKind, UnreadableFrame
 from relay.model import EndpointKey, GateState, ReceiptState
 from relay.sealing import Kind
 
@@ -80,10 +82,17 @@ def keep_unreadable(
     connection.execute(_FORGET_SAMPLES, {"of": bot, "kept": MAX_UNREADABLE})
 
 
-def notify(connection: Connection, kind: NoticeKind, endpoint: EndpointKey, count: int = 0) -> None:
+def notify(
+    connection: Connection,
+    kind: NoticeKind,
+    endpoint: EndpointKey,
+    count: int = 0,
+    *,
+    deed: Deed = Deed(),  # noqa: B008 - frozen
+) -> None:
     """Leave a notice for the running relay."""
-    values = {"kind": kind.value, "bot": endpoint.bot, "endpoint": endpoint.name}
-    connection.execute(insert(notices).values(**values, count=count))
+    values = {"kind": kind.value, "bot": endpoint.bot, "endpoint": endpoint.name, "count": count}
+    connection.execute(insert(notices).values(**values, **asdict(deed)))
 
 
 _OLD = (

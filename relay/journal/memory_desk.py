@@ -8,6 +8,7 @@ from itertools import islice
 from operator import attrgetter
 
 from relay.desk import (
+    Ahead,
     AttemptRecord,
     DeadLetter,
     DeadLetterQuery,
@@ -16,21 +17,23 @@ from relay.desk import (
     MessageHistory,
     MessageQuery,
     MessageSummary,
+    Place,
     UnreadableRecord,
 )
 from relay.journal.memory import MemoryJournal, endpoint_note
-from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow
-from relay.ledger import NoticeKind
+from relay.journal.memory_store import DeliveryRow, EndpointRow, LaneRow, MessageRow
+from relay.ledger import Deed, NoticeKind
 from relay.model import Attempt, DeliveryState, EndpointKey, GateState, MessageOutcome
 from relay.replay import Asked, Pick, ReplayOrder, ReplayRecord, Survey
 
 
 class MemoryDesk:
-    """Implements `relay.desk.Desk`."""
+    """Implements `relay.desk.Desk`; `actor` is by which way operators come to it."""
 
-    def __init__(self, journal: MemoryJournal) -> None:
+    def __init__(self, journal: MemoryJournal, *, actor: str = "api") -> None:
         self._store = journal.store
         self._replays = journal.replays
+        self._actor = actor
 
     async def messages(self, query: MessageQuery) -> Sequence[MessageSummary]:
         """List messages."""
@@ -53,13 +56,17 @@ class MemoryDesk:
         """List dead letters."""
         return [_dead_letter(row) for row in self._select(query)]
 
+    async def count_dead_letters(self, query: DeadLetterQuery) -> int:
+        """Count dead letters."""
+        return sum(1 for _ in self._select(replace(query, limit=None)))
+
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
         """Revive dead letters."""
         rows = list(self._select(query, configured=True))
         letters = [_dead_letter(row) for row in rows]
         for row in rows:
             self._store.revive(row, now)
-        self._notify(NoticeKind.REVIVED, Counter(row.owed.endpoint for row in rows))
+        self._notify(NoticeKind.REVIVED, Counter(row.owed.endpoint for row in rows), rows, query)
         return letters
 
     async def discard(
@@ -74,7 +81,7 @@ class MemoryDesk:
         for last in {row.message.seq: row for row in rows if row.replay is None}.values():
             became[last.owed.endpoint] += self._judge(last.message, now)
         kind = NoticeKind.WAIVED if mark_read else NoticeKind.DISCARDED
-        self._notify(kind, became)
+        self._notify(kind, became, rows, query)
         return letters
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
@@ -91,7 +98,7 @@ class MemoryDesk:
 
     async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
         """Ask for a replay."""
-        return self._replays.ask(order, now)
+        return self._replays.ask(order, now, self._actor)
 
     async def replays(self) -> Sequence[ReplayRecord]:
         """List replays."""
@@ -99,7 +106,7 @@ class MemoryDesk:
 
     async def cancel_replay(self, number: int, now: float) -> ReplayRecord | None:
         """Send no more of a replay."""
-        return self._replays.cancel(number, now)
+        return self._replays.cancel(number, now, self._actor)
 
     async def pause(self, endpoint: EndpointKey) -> bool:
         """Pause an endpoint."""
@@ -107,18 +114,26 @@ class MemoryDesk:
         if row is None:
             return False
         row.paused = True
-        self._store.notify(NoticeKind.PAUSED, endpoint)
+        self._store.notify(NoticeKind.PAUSED, endpoint, deed=Deed(self._actor))
         return True
 
     async def resume(self, endpoint: EndpointKey) -> bool:
         """Resume an endpoint."""
         row = self._store.endpoints.get(endpoint)
+        if row is not None:
+            row.paused = False
+        return self._revive(row, NoticeKind.RESUMED, endpoint)
+
+    async def back(self, endpoint: EndpointKey) -> bool:
+        """Let an endpoint be tried again."""
+        return self._revive(self._store.endpoints.get(endpoint), NoticeKind.BACK, endpoint)
+
+    def _revive(self, row: EndpointRow | None, kind: NoticeKind, endpoint: EndpointKey) -> bool:
         if row is None:
             return False
-        row.paused = False
         state = GateState.CLOSED if row.note.state is GateState.GONE else row.note.state
         row.note = replace(row.note, state=state, gone_since=None)
-        self._store.notify(NoticeKind.RESUMED, endpoint)
+        self._store.notify(kind, endpoint, deed=Deed(self._actor))
         return True
 
     def _select(self, query: DeadLetterQuery, *, configured: bool = False) -> Iterator[DeliveryRow]:
@@ -134,9 +149,17 @@ class MemoryDesk:
         row.owe_receipt()
         return before != self._store.finish(row, now) == MessageOutcome.DISCARDED
 
-    def _notify(self, kind: NoticeKind, counts: Counter[EndpointKey]) -> None:
+    def _notify(
+        self,
+        kind: NoticeKind,
+        counts: Counter[EndpointKey],
+        rows: Sequence[DeliveryRow],
+        query: DeadLetterQuery,
+    ) -> None:
+        acted = Counter(row.owed.endpoint for row in rows)
         for endpoint, count in counts.items():
-            self._store.notify(kind, endpoint, count)
+            deed = Deed(self._actor, query.words, acted[endpoint])
+            self._store.notify(kind, endpoint, count, deed=deed)
 
     def _history(self, row: MessageRow) -> MessageHistory:
         deliveries = tuple(self._delivery(delivery) for delivery in row.deliveries)
@@ -158,6 +181,7 @@ class MemoryDesk:
             ended_reason=row.ended_reason,
             gate=endpoint_note(self._store.endpoints.get(row.owed.endpoint)).state,
             replay=row.replay,
+            ahead=_ahead(row, lane),
         )
 
     def _endpoint(self, key: EndpointKey, row: EndpointRow, dead: int) -> EndpointRecord:
@@ -188,7 +212,32 @@ def _matches(row: MessageRow, query: MessageQuery) -> bool:
         and query.category in (None, message.category)
         and query.outcome in (None, row.outcome)
         and query.pending in (None, row.outcome is None)
+        and (query.since is None or message.received_at >= query.since)
+        and (query.until is None or message.received_at < query.until)
+        and (query.after is None or row.seq < query.after)
+        and (not query.failing or row.outcome is None)
+        and _owed(row, query)
     )
+
+
+def _owed(row: MessageRow, query: MessageQuery) -> bool:
+    """Say that a message has a delivery as the query wants it."""
+    if query.endpoint is None and not query.failing:
+        return True
+    waits = query.pending or query.failing
+    return any(
+        query.endpoint in (None, delivery.owed.endpoint.name)
+        and (not waits or delivery.state is DeliveryState.PENDING)
+        and (not query.failing or delivery.failures > 0)
+        for delivery in row.deliveries
+    )
+
+
+def _ahead(row: DeliveryRow, lane: LaneRow | None) -> Ahead | None:
+    before = [each for each in lane.waiting.values() if each.id < row.id] if lane else []
+    if row.state is not DeliveryState.PENDING or not before:
+        return None
+    return Ahead(before[0].message.message.message_id, len(before))
 
 
 def _selected(row: DeliveryRow, query: DeadLetterQuery) -> bool:
@@ -198,7 +247,10 @@ def _selected(row: DeliveryRow, query: DeadLetterQuery) -> bool:
         and query.bot in (None, message.bot)
         and query.endpoint in (None, row.owed.endpoint.name)
         and query.reason in (None, row.ended_reason)
+        and query.conversation_id in (None, message.conversation_id)
         and (query.ended_before is None or (row.ended_at or 0.0) < query.ended_before)
+        and (query.ended_since is None or (row.ended_at or 0.0) >= query.ended_since)
+        and (query.after is None or Place(row.ended_at or 0.0, row.id) > query.after)
     )
 
 
@@ -215,6 +267,7 @@ def _summary(row: MessageRow) -> MessageSummary:
         row.outcome,
         row.finished_at,
         row.receipt,
+        row.seq,
     )
 
 
@@ -246,4 +299,5 @@ def _dead_letter(row: DeliveryRow) -> DeadLetter:
         message.received_at,
         row.ended_at or 0.0,
         row.replay,
+        row.id,
     )

@@ -14,7 +14,7 @@ from relay.journal.rules import (
     looked_through,
     replay_lane,
 )
-from relay.ledger import NoticeKind, Owed
+from relay.ledger import Deed, NoticeKind, Owed
 from relay.model import DeliveryState, EndpointKey
 from relay.replay import (
     Asked,
@@ -74,21 +74,22 @@ class MemoryReplays:
         chosen, position, _ = self._front(order, pick, after=sofar.position, upto=upto)
         return Survey(sofar.messages + len(chosen), position, upto)
 
-    def ask(self, order: ReplayOrder, now: float) -> Asked | None:
+    def ask(self, order: ReplayOrder, now: float, actor: str) -> Asked | None:
         """Write a replay down, unless another one to the same endpoint is under way."""
         endpoint = self._store.endpoints.get(order.endpoint)
         if endpoint is None or not endpoint.configured:
             return None
         if (busy := self._under_way_at(order.endpoint)) is not None:
             return Asked(self._record(busy), accepted=False)
-        self._store.notify(NoticeKind.REPLAY_ASKED, order.endpoint)
+        deed = Deed(actor, order.words)
+        self._store.notify(NoticeKind.REPLAY_ASKED, order.endpoint, deed=deed)
         return Asked(self._record(self._begin(order, now)), accepted=True)
 
     def records(self) -> list[ReplayRecord]:
         """List replays, the newest first."""
         return [self._record(row) for row in reversed(self._rows.values())]
 
-    def cancel(self, number: int, now: float) -> ReplayRecord | None:
+    def cancel(self, number: int, now: float, actor: str) -> ReplayRecord | None:
         """Send no more of a replay."""
         row = self._rows.get(number)
         if row is None:
@@ -101,7 +102,8 @@ class MemoryReplays:
                 delivery.state = DeliveryState.DISCARDED
                 delivery.ended_at, delivery.ended_reason = now, CANCELLED
         self._end(row, now, cancelled=True)
-        self._store.notify(NoticeKind.REPLAY_CANCELLED, row.order.endpoint)
+        deed = Deed(actor, f"replay={number}")
+        self._store.notify(NoticeKind.REPLAY_CANCELLED, row.order.endpoint, deed=deed)
         return self._record(row)
 
     def under_way(self) -> list[UnderWay]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from relay.desk import UnreadableRecord
 from relay.journal.rules import finished, read_owed
-from relay.ledger import EndpointNote, Notice, NoticeKind, Owed
+from relay.ledger import Deed, EndpointNote, Notice, NoticeKind, Owed
 from relay.model import (
     Attempt,
     Delivery,
@@ -206,10 +206,17 @@ class Store:
         for delivery in row.deliveries:
             del self.deliveries[delivery.id]
 
-    def notify(self, kind: NoticeKind, endpoint: EndpointKey, count: int = 0) -> None:
+    def notify(
+        self,
+        kind: NoticeKind,
+        endpoint: EndpointKey,
+        count: int = 0,
+        *,
+        deed: Deed = Deed(),  # noqa: B008 - frozen
+    ) -> None:
         """Leave a notice for the running relay."""
         last = self.notices[-1].id if self.notices else 0
-        self.notices.append(Notice(last + 1, kind, endpoint, count))
+        self.notices.append(Notice(last + 1, kind, endpoint, count, deed))
 
     def dead(self) -> Iterator[DeliveryRow]:
         """Go through the dead letters, oldest first."""

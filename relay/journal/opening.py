@@ -52,7 +52,7 @@ async def open_journal(
                 await database.write(upgrade)
                 await database.read(require_keys, keys)
             bodies = Bodies(keys)
-            yield OpenJournal(SqlJournal(database, bodies), SqlDesk(database, bodies))
+            yield OpenJournal(SqlJournal(database, bodies), SqlDesk(database, bodies, actor="api"))
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ from relay.journal.schema import (
 )
 from relay.journal.window import fit
 from relay.lanes import LANE_DEPTH
-from relay.ledger import BotCensus, Census, Due, EndpointNote, Notice, NoticeKind, OwedReceipt
+from relay.ledger import BotCensus, Census, Deed, Due, EndpointNote, Notice, NoticeKind, OwedReceipt
 from relay.model import Delivery, DeliveryState, EndpointKey, GateState, ReceiptState
 
 _AT_ENDPOINT = lanes.c.endpoint_id == bindparam("at")
@@ -126,7 +126,13 @@ def read_notices(connection: Connection, after: int) -> list[Notice]:
         .limit(NOTICES_AT_ONCE)
     )
     return [
-        Notice(row.id, NoticeKind(row.kind), EndpointKey(row.bot, row.endpoint), row.many)
+        Notice(
+            row.id,
+            NoticeKind(row.kind),
+            EndpointKey(row.bot, row.endpoint),
+            row.many,
+            Deed(row.actor or "", row.asked or "", row.acted or 0),
+        )
         for row in rows
     ]
 

@@ -147,6 +147,9 @@ notices = Table(
     Column("bot", String, nullable=False),
     Column("endpoint", String, nullable=False),
     Column("count", Integer, nullable=False),
+    Column("actor", String),
+    Column("asked", String),
+    Column("acted", Integer),
     sqlite_autoincrement=True,
 )
 

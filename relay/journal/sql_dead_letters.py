@@ -1,21 +1,27 @@
 """Dead letters in a SQL database, and what an operator may do with them."""
 
+import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
 
-from relay.desk import DeadLetter, DeadLetterQuery
+from relay.desk import DeadLetter, DeadLetterQuery, Place
 from relay.journal import finishing, keeping
 from relay.journal.bodies import Bodies
 from relay.journal.many import among, in_parts
 from relay.journal.reviving import revive
 from relay.journal.rows import as_bytes, detail_names, endpoint_of
 from relay.journal.schema import DEAD, attempts, deliveries, endpoints, messages
-from relay.ledger import NoticeKind
+from relay.ledger import Deed, NoticeKind
 from relay.model import DeliveryState, EndpointKey, MessageOutcome
 from relay.sealing import Kind
+
+_PART = 10_000
+"""So many rows are read at a time, in the order of the list."""
 
 _LAST_ATTEMPT = (
     select(func.max(attempts.c.id))
@@ -46,9 +52,15 @@ _DEAD_LETTERS: Select[Any] = (
     .join_from(deliveries, endpoints)
     .join(messages, messages.c.seq == deliveries.c.seq)
     .join(attempts, attempts.c.id == _LAST_ATTEMPT, isouter=True)
+    .where(DEAD, among(deliveries.c.id, "ids"))
+    .order_by(deliveries.c.ended_at, deliveries.c.id)
+)
+_PLACES: Select[Any] = (
+    select(deliveries.c.ended_at, deliveries.c.id)
     .where(DEAD)
     .order_by(deliveries.c.ended_at, deliveries.c.id)
 )
+_COUNT = select(func.count()).select_from(deliveries).where(DEAD)
 _GIVE_UP = update(deliveries).where(among(deliveries.c.id, "ids"))
 
 
@@ -57,13 +69,23 @@ def find(connection: Connection, query: DeadLetterQuery, bodies: Bodies) -> list
     return [_dead_letter(row, bodies) for row in _select(connection, query)]
 
 
+def count(connection: Connection, query: DeadLetterQuery) -> int:
+    """Count dead letters."""
+    return sum(
+        connection.scalar(_COUNT.where(deliveries.c.endpoint_id == endpoint, *more)) or 0
+        for endpoint in _endpoints(connection, query)
+        for more in _after(query.after, _conditions(query))
+    )
+
+
 def retry(
-    connection: Connection, query: DeadLetterQuery, now: float, bodies: Bodies
+    connection: Connection, query: DeadLetterQuery, now: float, bodies: Bodies, *, actor: str
 ) -> list[DeadLetter]:
     """Revive dead letters."""
     rows = _select(connection, query, endpoints.c.configured)
     revive(connection, [row.id for row in rows], now)
-    _notify(connection, NoticeKind.REVIVED, Counter(endpoint_of(row) for row in rows))
+    counts = Counter(endpoint_of(row) for row in rows)
+    _notify(connection, NoticeKind.REVIVED, counts, rows, Deed(actor, query.words))
     return [_dead_letter(row, bodies) for row in rows]
 
 
@@ -74,6 +96,7 @@ def discard(
     bodies: Bodies,
     *,
     mark_read: bool,
+    actor: str,
 ) -> list[DeadLetter]:
     """Give dead letters up."""
     rows = _select(connection, query)
@@ -82,7 +105,8 @@ def discard(
     for ids in in_parts([row.id for row in rows]):
         connection.execute(given_up, {"ids": ids})
     kind = NoticeKind.WAIVED if mark_read else NoticeKind.DISCARDED
-    _notify(connection, kind, _finish(connection, rows, now))
+    deed = Deed(actor, query.words)
+    _notify(connection, kind, _finish(connection, rows, now), rows, deed)
     return [_dead_letter(row, bodies) for row in rows]
 
 
@@ -100,23 +124,62 @@ def _finish(connection: Connection, rows: Sequence[Row[Any]], now: float) -> Cou
 
 
 def _select(
-    connection: Connection, query: DeadLetterQuery, *more: ColumnElement[bool]
+    connection: Connection, query: DeadLetterQuery, *of_endpoint: ColumnElement[bool]
 ) -> Sequence[Row[Any]]:
-    wanted = _DEAD_LETTERS.where(*_conditions(query), *more).limit(query.limit)
-    return connection.execute(wanted).all()
+    places = [
+        _places(connection, endpoint, query)
+        for endpoint in _endpoints(connection, query, *of_endpoint)
+    ]
+    ids = [number for _, number in islice(heapq.merge(*places), query.limit)]
+    return [
+        row
+        for part in (ids[start : start + _PART] for start in range(0, len(ids), _PART))
+        for row in connection.execute(_DEAD_LETTERS, {"ids": part})
+    ]
+
+
+def _places(connection: Connection, endpoint: int, query: DeadLetterQuery) -> Iterator[Place]:
+    """Go through one endpoint's, which are in order in an index, and read no more than asked."""
+    for more in _after(query.after, _conditions(query)):
+        wanted = _PLACES.where(deliveries.c.endpoint_id == endpoint, *more).limit(query.limit)
+        yield from (Place(*row) for row in connection.execute(wanted))
+
+
+def _after(
+    place: Place | None, conditions: Sequence[ColumnElement[bool]]
+) -> Iterator[list[ColumnElement[bool]]]:
+    """Go on behind a place: first among those that died at the same time, of which any may have."""
+    if place is None:
+        yield [*conditions]
+    else:
+        same = (deliveries.c.ended_at == place.ended_at, deliveries.c.id > place.number)
+        yield [*same, *conditions]
+        yield [deliveries.c.ended_at > place.ended_at, *conditions]
+
+
+def _endpoints(
+    connection: Connection, query: DeadLetterQuery, *more: ColumnElement[bool]
+) -> Sequence[int]:
+    equal = {endpoints.c.bot: query.bot, endpoints.c.name: query.endpoint}
+    named = [column == value for column, value in equal.items() if value is not None]
+    return connection.scalars(select(endpoints.c.id).where(*named, *more)).all()
 
 
 def _conditions(query: DeadLetterQuery) -> list[ColumnElement[bool]]:
-    equal = {
-        endpoints.c.bot: query.bot,
-        endpoints.c.name: query.endpoint,
-        deliveries.c.ended_reason: query.reason,
-    }
-    conditions = [column == value for column, value in equal.items() if value is not None]
-    if query.message_ids is not None:
-        conditions.append(messages.c.message_id.in_(query.message_ids))
+    conditions: list[ColumnElement[bool]] = []
+    if query.reason is not None:
+        conditions.append(deliveries.c.ended_reason == query.reason)
     if query.ended_before is not None:
         conditions.append(deliveries.c.ended_at < query.ended_before)
+    if query.ended_since is not None:
+        conditions.append(deliveries.c.ended_at >= query.ended_since)
+    if query.message_ids is not None:
+        ids = messages.c.message_id.in_(query.message_ids)
+        conditions.append(deliveries.c.seq.in_(select(messages.c.seq).where(ids)))
+    if query.conversation_id is not None:
+        conversation = messages.c.conversation_id == query.conversation_id
+        of_message = select(messages.c.seq).where(messages.c.seq == deliveries.c.seq, conversation)
+        conditions.append(of_message.correlate(deliveries).exists())
     return conditions
 
 
@@ -134,9 +197,18 @@ def _dead_letter(row: Row[Any], bodies: Bodies) -> DeadLetter:
         row.received_at,
         row.ended_at,
         row.replay,
+        row.id,
     )
 
 
-def _notify(connection: Connection, kind: NoticeKind, counts: Counter[EndpointKey]) -> None:
+def _notify(
+    connection: Connection,
+    kind: NoticeKind,
+    counts: Counter[EndpointKey],
+    rows: Sequence[Row[Any]],
+    deed: Deed,
+) -> None:
+    acted = Counter(endpoint_of(row) for row in rows)
     for endpoint, count in counts.items():
-        keeping.notify(connection, kind, endpoint, count)
+        done = replace(deed, acted=acted[endpoint])
+        keeping.notify(connection, kind, endpoint, count, deed=done)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, select, update
 
 from relay.desk import (
+    Ahead,
     AttemptRecord,
     DeadLetter,
     DeadLetterQuery,
@@ -42,7 +43,7 @@ from relay.journal.schema import (
     replays,
     unreadable,
 )
-from relay.ledger import NoticeKind
+from relay.ledger import Deed, NoticeKind
 from relay.model import (
     AttemptOutcome,
     DeliveryState,
@@ -75,11 +76,12 @@ _REPLAYING = select(deliveries.c.id).where(
 
 
 class SqlDesk:
-    """Implements `relay.desk.Desk`."""
+    """Implements `relay.desk.Desk`; `actor` is by which way operators come to it."""
 
-    def __init__(self, database: Database, bodies: Bodies) -> None:
+    def __init__(self, database: Database, bodies: Bodies, *, actor: str = "command") -> None:
         self._database = database
         self._bodies = bodies
+        self._actor = actor
 
     async def messages(self, query: MessageQuery) -> Sequence[MessageSummary]:
         """List messages."""
@@ -97,16 +99,27 @@ class SqlDesk:
         """List dead letters."""
         return await self._database.read(sql_dead_letters.find, query, self._bodies)
 
+    async def count_dead_letters(self, query: DeadLetterQuery) -> int:
+        """Count dead letters."""
+        return await self._database.read(sql_dead_letters.count, query)
+
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
         """Revive dead letters."""
-        return await self._database.write(sql_dead_letters.retry, query, now, self._bodies)
+        return await self._database.write(
+            sql_dead_letters.retry, query, now, self._bodies, actor=self._actor
+        )
 
     async def discard(
         self, query: DeadLetterQuery, now: float, *, mark_read: bool
     ) -> Sequence[DeadLetter]:
         """Give dead letters up."""
         return await self._database.write(
-            sql_dead_letters.discard, query, now, self._bodies, mark_read=mark_read
+            sql_dead_letters.discard,
+            query,
+            now,
+            self._bodies,
+            mark_read=mark_read,
+            actor=self._actor,
         )
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
@@ -119,7 +132,7 @@ class SqlDesk:
 
     async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
         """Ask for a replay."""
-        return await self._database.write(_ask_replay, order, now)
+        return await self._database.write(_ask_replay, order, now, self._actor)
 
     async def replays(self) -> Sequence[ReplayRecord]:
         """List replays."""
@@ -127,15 +140,19 @@ class SqlDesk:
 
     async def cancel_replay(self, number: int, now: float) -> ReplayRecord | None:
         """Send no more of a replay."""
-        return await self._database.write(_cancel_replay, number, now)
+        return await self._database.write(_cancel_replay, number, now, self._actor)
 
     async def pause(self, endpoint: EndpointKey) -> bool:
         """Pause an endpoint."""
-        return await self._database.write(_pause, endpoint)
+        return await self._database.write(_pause, endpoint, self._actor)
 
     async def resume(self, endpoint: EndpointKey) -> bool:
         """Resume an endpoint."""
-        return await self._database.write(_resume, endpoint)
+        return await self._database.write(_resume, endpoint, self._actor)
+
+    async def back(self, endpoint: EndpointKey) -> bool:
+        """Let an endpoint be tried again."""
+        return await self._database.write(_back, endpoint, self._actor)
 
 
 # --- Messages -----------------------------------------------------------------------------------
@@ -150,12 +167,41 @@ def _messages(connection: Connection, query: MessageQuery) -> list[MessageSummar
         messages.c.outcome: query.outcome,
     }
     wanted = wanted.where(
-        *(column == value for column, value in equal.items() if value is not None)
+        *(column == value for column, value in equal.items() if value is not None),
+        *_message_conditions(query),
     )
-    if query.pending is not None:
-        unfinished = messages.c.outcome.is_(None)
-        wanted = wanted.where(unfinished if query.pending else ~unfinished)
     return [_summary(row) for row in connection.execute(wanted)]
+
+
+def _message_conditions(query: MessageQuery) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    unfinished = messages.c.outcome.is_(None)
+    if query.pending is not None:
+        conditions.append(unfinished if query.pending else ~unfinished)
+    if query.failing:
+        conditions.append(unfinished)
+    if query.endpoint is not None or query.failing:
+        conditions.append(_owed(query))
+    if query.since is not None:
+        conditions.append(messages.c.received_at >= query.since)
+    if query.until is not None:
+        conditions.append(messages.c.received_at < query.until)
+    if query.after is not None:
+        conditions.append(messages.c.seq < query.after)
+    return conditions
+
+
+def _owed(query: MessageQuery) -> ColumnElement[bool]:
+    """Say that a message has a delivery as the query wants it."""
+    owed = select(deliveries.c.id).where(deliveries.c.seq == messages.c.seq)
+    if query.endpoint is not None:
+        named = select(endpoints.c.id).where(endpoints.c.name == query.endpoint)
+        owed = owed.where(deliveries.c.endpoint_id.in_(named))
+    if query.pending or query.failing:
+        owed = owed.where(deliveries.c.state == DeliveryState.PENDING.value)
+    if query.failing:
+        owed = owed.where(deliveries.c.failures > 0)
+    return owed.correlate(messages).exists()
 
 
 def _unreadable(
@@ -225,7 +271,17 @@ def _delivery(
         ended_reason=row.ended_reason,
         gate=GateState.PAUSED if row.paused else GateState(row.gate),
         replay=row.replay,
+        ahead=None if leads or state is not DeliveryState.PENDING else _ahead(connection, row),
     )
+
+
+def _ahead(connection: Connection, row: Row[Any]) -> Ahead | None:
+    if row.first is None:
+        return None
+    lane = (deliveries.c.endpoint_id == row.endpoint_id, deliveries.c.lane == row.lane)
+    count = select(func.count()).where(*lane, PENDING, deliveries.c.id < row.id)
+    first = select(messages.c.message_id).join(deliveries).where(deliveries.c.id == row.first)
+    return Ahead(connection.execute(first).scalar_one(), connection.scalar(count) or 0)
 
 
 def _attempt(row: Row[Any], names: Names, bodies: Bodies) -> AttemptRecord:
@@ -252,25 +308,30 @@ def _summary(row: Row[Any]) -> MessageSummary:
         MessageOutcome(row.outcome) if row.outcome else None,
         row.finished_at,
         ReceiptState(row.receipt),
+        row.seq,
     )
 
 
 # --- Replays ------------------------------------------------------------------------------------
 
 
-def _ask_replay(connection: Connection, order: ReplayOrder, now: float) -> Asked | None:
+def _ask_replay(connection: Connection, order: ReplayOrder, now: float, actor: str) -> Asked | None:
     asked = replaying.ask(connection, order, now)
     if asked is None:
         return None
     if asked.accepted:
-        keeping.notify(connection, NoticeKind.REPLAY_ASKED, order.endpoint)
+        deed = Deed(actor, order.words)
+        keeping.notify(connection, NoticeKind.REPLAY_ASKED, order.endpoint, deed=deed)
     return asked
 
 
-def _cancel_replay(connection: Connection, number: int, now: float) -> ReplayRecord | None:
+def _cancel_replay(
+    connection: Connection, number: int, now: float, actor: str
+) -> ReplayRecord | None:
     record = replaying.cancel(connection, number, now)
     if record is not None:
-        keeping.notify(connection, NoticeKind.REPLAY_CANCELLED, record.endpoint)
+        deed = Deed(actor, f"replay={number}")
+        keeping.notify(connection, NoticeKind.REPLAY_CANCELLED, record.endpoint, deed=deed)
     return record
 
 
@@ -301,23 +362,35 @@ def _endpoint(connection: Connection, row: Row[Any], bodies: Bodies) -> Endpoint
     )
 
 
-def _pause(connection: Connection, endpoint: EndpointKey) -> bool:
-    return _change(connection, endpoint, NoticeKind.PAUSED, paused=True)
+def _pause(connection: Connection, endpoint: EndpointKey, actor: str) -> bool:
+    return _change(connection, endpoint, Deed(actor), NoticeKind.PAUSED, paused=True)
 
 
-def _resume(connection: Connection, endpoint: EndpointKey) -> bool:
-    gone = endpoints.c.state == GateState.GONE.value
-    state = case((gone, GateState.CLOSED.value), else_=endpoints.c.state)
-    values = {"paused": False, "gone_since": None, "state": state}
-    return _change(connection, endpoint, NoticeKind.RESUMED, **values)
+_REVIVED = case(
+    (endpoints.c.state == GateState.GONE.value, GateState.CLOSED.value), else_=endpoints.c.state
+)
+
+
+def _resume(connection: Connection, endpoint: EndpointKey, actor: str) -> bool:
+    values = {"paused": False, "gone_since": None, "state": _REVIVED}
+    return _change(connection, endpoint, Deed(actor), NoticeKind.RESUMED, **values)
+
+
+def _back(connection: Connection, endpoint: EndpointKey, actor: str) -> bool:
+    values = {"gone_since": None, "state": _REVIVED}
+    return _change(connection, endpoint, Deed(actor), NoticeKind.BACK, **values)
 
 
 def _change(
-    connection: Connection, endpoint: EndpointKey, kind: NoticeKind, **values: object
+    connection: Connection,
+    endpoint: EndpointKey,
+    deed: Deed,
+    kind: NoticeKind,
+    **values: object,
 ) -> bool:
     changed = connection.execute(update(endpoints).where(*_named(endpoint)).values(**values))
     if changed.rowcount:
-        keeping.notify(connection, kind, endpoint)
+        keeping.notify(connection, kind, endpoint, deed=deed)
     return bool(changed.rowcount)
 
 

@@ -1,6 +1,5 @@
 """The admin API over HTTP: who may ask, what is asked, and how mistakes are answered."""
 
-import hmac
 from http import HTTPStatus
 from typing import Any
 
@@ -9,9 +8,21 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from relay.desk import Desk, Reload, Reloaded, ReloadRefused
-from relay.facts import AdminRefused, Telemetry
+from relay.facts import AdminRefused, OperatorActed, Telemetry
+from relay.ops.admin_asks import said
 from relay.ops.admin_document import openapi
-from relay.ops.admin_operations import OPERATIONS, Asked, NotKnown, Office, Operation
+from relay.ops.admin_keys import ACTOR, RECEIVERS, BackTokens, Keys
+from relay.ops.admin_operations import (
+    BACK_EVERY,
+    OPERATIONS,
+    Asked,
+    Contradiction,
+    NotKnown,
+    Office,
+    Operation,
+    TooSoon,
+)
+from relay.ops.inquiry import Inquiry
 from relay.ops.problem import Mistake, problem
 from relay.ports import Clock, JournalUnavailable
 
@@ -23,18 +34,27 @@ def admin_app(
     desk: Desk,
     token: str,
     *,
+    inquiry: Inquiry,
     tell: Telemetry,
     clock: Clock,
     version: str,
     reload: Reload | None = None,
+    back_tokens: BackTokens | None = None,
 ) -> web.Application:
-    """Make the API that `relay.ops.server.Server` serves under `/api`. An empty token is a bug."""
-    if not token:
+    """Make the API that `relay.ops.server.Server` serves under `/api`.
+
+    `token` opens all of it, and each of `back_tokens` what the receiver of that endpoint may do;
+    with an empty `token` the rest is off. Neither of them is a bug.
+    """
+    if not token and back_tokens is None:
         raise ValueError("an admin API without a token")
-    app = web.Application(middlewares=[_bearer(token, tell)])
-    office = Office(desk, clock, reload or _no_reload)
+    keys = Keys(token, back_tokens or dict)
+    app = web.Application(middlewares=[_bearer(keys, tell)])
+    office = Office(desk, clock, inquiry, reload or _no_reload)
     for operation in OPERATIONS:
-        app.router.add_route(operation.method, f"/v1{operation.path}", _serving(operation, office))
+        handler = _serving(operation, office, tell)
+        name = RECEIVERS if operation.by_receiver else None
+        app.router.add_route(operation.method, f"/v1{operation.path}", handler, name=name)
     app.router.add_get("/v1/openapi.json", _document(openapi(version)))
     return app
 
@@ -43,15 +63,15 @@ async def _no_reload(*, discard_owed: bool) -> Reloaded:  # noqa: ARG001 - a `Re
     raise ReloadRefused("there are no settings to read anew")
 
 
-def _bearer(token: str, tell: Telemetry) -> Middleware:
-    expected = f"bearer {token}".encode()
-
+def _bearer(keys: Keys, tell: Telemetry) -> Middleware:
     @web.middleware
     async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
-        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        said = f"{scheme.lower()} {given.strip()}".encode(errors="surrogateescape")
-        if hmac.compare_digest(said, expected):
+        who = keys.who(request)
+        if who is not None:
+            request[ACTOR] = who
             return await handler(request)
+        if keys.is_off_for(request):
+            return problem(HTTPStatus.NOT_FOUND, "the admin API is off: no admin token is set")
         tell(AdminRefused(request.remote or "", given=hdrs.AUTHORIZATION in request.headers))
         return problem(
             HTTPStatus.UNAUTHORIZED,
@@ -69,31 +89,48 @@ def _document(document: dict[str, Any]) -> Handler:
     return answer
 
 
-def _serving(operation: Operation, office: Office) -> Handler:
+def _serving(operation: Operation, office: Office, tell: Telemetry) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         try:
             ask = await _asked(operation, request)
         except ValidationError as error:
             return _mistaken(error)
-        try:
-            done = await operation.run(office, ask)
-        except NotKnown as error:
-            return problem(HTTPStatus.NOT_FOUND, str(error))
-        except ReloadRefused as refused:
-            return problem(
-                HTTPStatus.CONFLICT,
-                "the settings are refused, and the old ones stay",
-                mistakes=[_refusal(mistake) for mistake in refused.mistakes],
+        answered, done = await _run(operation, office, ask)
+        if operation.method != hdrs.METH_GET:
+            count = getattr(done, "count", 1) if done is not None else 0
+            result = HTTPStatus(answered.status).phrase.lower()
+            fact = OperatorActed(
+                request[ACTOR], request.remote or "", operation.name, said(ask), count, result
             )
-        except JournalUnavailable:
-            return problem(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "the journal takes no reads or writes at the moment",
-                headers={hdrs.RETRY_AFTER: RETRY_AFTER},
-            )
-        return web.Response(text=done.model_dump_json(), content_type="application/json")
+            tell(fact)
+        return answered
 
     return answer
+
+
+async def _run(
+    operation: Operation, office: Office, ask: BaseModel
+) -> tuple[web.Response, BaseModel | None]:
+    try:
+        done = await operation.run(office, ask)
+    except NotKnown as error:
+        return problem(HTTPStatus.NOT_FOUND, str(error)), None
+    except Contradiction as error:
+        return problem(HTTPStatus.CONFLICT, str(error)), None
+    except ReloadRefused as refused:
+        why = "the settings are refused, and the old ones stay"
+        mistakes = [_refusal(mistake) for mistake in refused.mistakes]
+        return problem(HTTPStatus.CONFLICT, why, mistakes=mistakes), None
+    except TooSoon:
+        return _later(HTTPStatus.TOO_MANY_REQUESTS, "asked a moment ago", f"{BACK_EVERY:.0f}"), None
+    except JournalUnavailable:
+        why = "the journal takes no reads or writes at the moment"
+        return _later(HTTPStatus.SERVICE_UNAVAILABLE, why, RETRY_AFTER), None
+    return web.Response(text=done.model_dump_json(), content_type="application/json"), done
+
+
+def _later(status: HTTPStatus, why: str, seconds: str) -> web.Response:
+    return problem(status, why, headers={hdrs.RETRY_AFTER: seconds})
 
 
 def _refusal(mistake: str) -> Mistake:

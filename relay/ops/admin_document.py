@@ -13,11 +13,13 @@ _PROBLEMS = {
     "400": "The body is no JSON",
     "401": "The bearer token is missing or wrong",
     "404": "The journal does not know it",
-    "409": "The settings are refused, and the old ones stay; `mistakes` says why",
+    "409": "What is asked can't be, or the settings are refused: `mistakes` says why",
     "413": "The body is too large",
     "422": "A parameter is wrong; `mistakes` says which",
     "503": "The journal takes no reads or writes at the moment",
 }
+
+_TOO_SOON = {"429": "It was asked a moment ago"}
 
 Schema = dict[str, Any]
 
@@ -65,12 +67,13 @@ def _described(
     ask = references[operation.ask, "validation"]
     answer = references[operation.answer, "serialization"]
     refusal = {"content": {PROBLEM_JSON: {"schema": references[Problem, "serialization"]}}}
+    problems = _PROBLEMS | _TOO_SOON if operation.by_receiver else _PROBLEMS
     described: Schema = {
         "operationId": operation.name,
         "summary": operation.summary,
         "responses": {
             "200": {"description": "Done", "content": {"application/json": {"schema": answer}}},
-            **{status: {"description": why, **refusal} for status, why in _PROBLEMS.items()},
+            **{status: {"description": why, **refusal} for status, why in problems.items()},
         },
     }
     match operation.asked:

@@ -1,41 +1,63 @@
 """The admin API's operations: one table, of which both the routes and the document are made."""
 
+import math
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from relay.desk import Desk, Reload
+from relay.bulk import Act, in_batches
+from relay.desk import DeadLetter, DeadLetterQuery, Desk, Reload
+from relay.explanation import unknown
 from relay.model import EndpointKey
-from relay.ops.admin_models import (
+from relay.ops.admin_answers import (
     DeadLetterList,
-    DeadLettersAsk,
-    DiscardAsk,
+    DeadLettersActed,
     EndpointActed,
-    EndpointAsk,
     EndpointChanged,
     EndpointList,
+    ExplanationList,
     HistoryList,
-    MessageAsk,
     MessageList,
+    ReplayAnswer,
+    ReplayAsked,
+    ReplayList,
+    SettingsRead,
+)
+from relay.ops.admin_asks import (
+    DeadLettersAsk,
+    DiscardAsk,
+    EndpointAsk,
+    MessageAsk,
     MessagesAsk,
     NothingAsked,
     ReloadAsk,
     ReplayAsk,
-    ReplayAsked,
+    ReplayNumber,
     RetryAsk,
-    SettingsRead,
 )
-from relay.ports import Clock
+from relay.ops.inquiry import Inquiry
+from relay.ports import Clock, JournalUnavailable
+
+BACK_EVERY = 1.0
+"""Seconds; whoever is back need not say so more often."""
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
 
 class NotKnown(Exception):  # noqa: N818 - an answer, not a fault
     """What was asked about is not in the journal; the text says what."""
+
+
+class Contradiction(Exception):  # noqa: N818 - an answer, not a fault
+    """What is asked can't be, which no schema can say; the text says why."""
+
+
+class TooSoon(Exception):  # noqa: N818 - an answer, not a fault
+    """The same was asked a moment ago."""
 
 
 class Asked(StrEnum):
@@ -47,7 +69,10 @@ class Asked(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that the admin API does. `run` raises `NotKnown` and `JournalUnavailable`."""
+    """One thing that the admin API does. `run` raises `NotKnown` and `JournalUnavailable`.
+
+    `by_receiver` says that an endpoint's own token opens it too, and that it raises `TooSoon`.
+    """
 
     name: str
     method: str
@@ -57,6 +82,7 @@ class Operation:
     ask: type[BaseModel]
     answer: type[BaseModel]
     run: Callable[["Office", Any], Awaitable[BaseModel]]
+    by_receiver: bool = False
 
     @property
     def in_path(self) -> frozenset[str]:
@@ -70,36 +96,51 @@ class Office:
 
     desk: Desk
     clock: Clock
+    inquiry: Inquiry
     reread: Reload
+    backs: dict[EndpointKey, float] = field(default_factory=dict)
 
     async def messages(self, ask: MessagesAsk) -> MessageList:
         """List messages."""
-        return _listed(MessageList, messages=await self.desk.messages(ask.query()))
+        query = ask.query(self.clock())
+        rows = await self.desk.messages(query)
+        cursor = str(rows[-1].number) if len(rows) == query.limit else None
+        return _answer(MessageList, messages=rows, next_cursor=cursor)
 
     async def message(self, ask: MessageAsk) -> HistoryList:
         """Tell all of one message."""
         histories = await self.desk.history(ask.message_id)
         if not histories:
             raise NotKnown(f"no message {ask.message_id}")
-        return _listed(HistoryList, histories=histories)
+        return _answer(HistoryList, histories=histories)
+
+    async def explanation(self, ask: MessageAsk) -> ExplanationList:
+        """Explain one message."""
+        found = await self.inquiry.explain(self.desk, ask.message_id, self.clock())
+        if not found:
+            raise NotKnown(unknown(ask.message_id, self.inquiry.retention))
+        return _answer(ExplanationList, explanations=found)
 
     async def dead_letters(self, ask: DeadLettersAsk) -> DeadLetterList:
         """List dead letters."""
-        return _listed(DeadLetterList, dead_letters=await self.desk.dead_letters(ask.query()))
+        query = ask.query(self.clock())
+        rows = await self.desk.dead_letters(query)
+        return _answer(DeadLetterList, dead_letters=rows, next_cursor=_rest(rows, query))
 
-    async def retry(self, ask: RetryAsk) -> DeadLetterList:
+    async def retry(self, ask: RetryAsk) -> DeadLettersActed:
         """Make dead letters due again."""
-        revived = await self.desk.retry(ask.query(), self.clock())
-        return _listed(DeadLetterList, dead_letters=revived)
+        now = self.clock()
+        return await _acted(lambda query: self.desk.retry(query, now), ask.query(now))
 
-    async def discard(self, ask: DiscardAsk) -> DeadLetterList:
+    async def discard(self, ask: DiscardAsk) -> DeadLettersActed:
         """Give dead letters up."""
-        given_up = await self.desk.discard(ask.query(), self.clock(), mark_read=ask.mark_read)
-        return _listed(DeadLetterList, dead_letters=given_up)
+        now, mark_read = self.clock(), ask.mark_read
+        act: Act = lambda query: self.desk.discard(query, now, mark_read=mark_read)  # noqa: E731 - a name for the type
+        return await _acted(act, ask.query(now))
 
     async def endpoints(self, _: NothingAsked) -> EndpointList:
         """List endpoints."""
-        return _listed(EndpointList, endpoints=await self.desk.endpoints())
+        return _answer(EndpointList, endpoints=await self.desk.endpoints())
 
     async def pause(self, ask: EndpointAsk) -> EndpointActed:
         """Pause an endpoint."""
@@ -125,14 +166,55 @@ class Office:
 
     async def replay(self, ask: ReplayAsk) -> ReplayAsked:
         """Ask for a replay."""
+        if ask.until is not None and ask.until <= ask.since:
+            raise Contradiction("until must be later than since")
         asked = await self.desk.ask_replay(ask.order(), self.clock())
         if asked is None:
             raise NotKnown(f"no endpoint {ask.bot}/{ask.endpoint} is configured")
         return ReplayAsked.model_validate(asked)
 
+    async def replays(self, _: NothingAsked) -> ReplayList:
+        """List replays."""
+        return _answer(ReplayList, replays=await self.desk.replays())
 
-def _listed(answer: type[_Answer], **rows: Sequence[object]) -> _Answer:
-    return answer.model_validate(rows, from_attributes=True)
+    async def cancel_replay(self, ask: ReplayNumber) -> ReplayAnswer:
+        """Send no more of a replay."""
+        record = await self.desk.cancel_replay(ask.number, self.clock())
+        if record is None:
+            raise NotKnown(f"no replay {ask.number}")
+        return ReplayAnswer.model_validate(record)
+
+    async def back(self, ask: EndpointAsk) -> EndpointActed:
+        """Take a receiver's word that it is back; each second once."""
+        endpoint, now = EndpointKey(ask.bot, ask.name), self.clock()
+        if 0 <= now - self.backs.get(endpoint, -math.inf) < BACK_EVERY:
+            raise TooSoon
+        done = _told(ask, "back", known=await self.desk.back(endpoint))
+        self.backs[endpoint] = now
+        return done
+
+
+def _answer(answer: type[_Answer], **parts: object) -> _Answer:
+    return answer.model_validate(parts, from_attributes=True)
+
+
+async def _acted(act: Act, query: DeadLetterQuery) -> DeadLettersActed:
+    """Act in short transactions; a journal that fails half-way leaves the rest to the next ask."""
+    done: list[DeadLetter] = []
+    try:
+        async for letters in in_batches(act, query):
+            done += letters
+    except JournalUnavailable:
+        if not done:
+            raise
+        cursor: str | None = done[-1].place.text
+    else:
+        cursor = _rest(done, query)
+    return _answer(DeadLettersActed, dead_letters=done, count=len(done), next_cursor=cursor)
+
+
+def _rest(rows: Sequence[DeadLetter], query: DeadLetterQuery) -> str | None:
+    return rows[-1].place.text if rows and len(rows) == query.limit else None
 
 
 def _told(ask: EndpointAsk, action: str, *, known: bool) -> EndpointActed:
@@ -168,6 +250,14 @@ OPERATIONS = (
         run=Office.message,
     ),
     _get(
+        "explainMessage",
+        "/messages/{message_id}/explanation",
+        "Say in plain words what happened, what is waited for and what comes next",
+        ask=MessageAsk,
+        answer=ExplanationList,
+        run=Office.explanation,
+    ),
+    _get(
         "listDeadLetters",
         "/dead-letters",
         "List dead letters, oldest first",
@@ -180,7 +270,7 @@ OPERATIONS = (
         "/dead-letters/retry",
         "Make dead letters due again at once; answers with those revived",
         ask=RetryAsk,
-        answer=DeadLetterList,
+        answer=DeadLettersActed,
         run=Office.retry,
     ),
     _post(
@@ -188,7 +278,7 @@ OPERATIONS = (
         "/dead-letters/discard",
         "Give dead letters up; answers with those given up",
         ask=DiscardAsk,
-        answer=DeadLetterList,
+        answer=DeadLettersActed,
         run=Office.discard,
     ),
     _post(
@@ -198,6 +288,22 @@ OPERATIONS = (
         ask=ReplayAsk,
         answer=ReplayAsked,
         run=Office.replay,
+    ),
+    _get(
+        "listReplays",
+        "/replays",
+        "List replays, newest first",
+        ask=NothingAsked,
+        answer=ReplayList,
+        run=Office.replays,
+    ),
+    _post(
+        "cancelReplay",
+        "/replays/{number}/cancel",
+        "Send no more of a replay; `cancelled` is false if it had ended before",
+        ask=ReplayNumber,
+        answer=ReplayAnswer,
+        run=Office.cancel_replay,
     ),
     _get(
         "listEndpoints",
@@ -230,5 +336,14 @@ OPERATIONS = (
         ask=ReloadAsk,
         answer=SettingsRead,
         run=Office.reload,
+    ),
+    _post(
+        "endpointIsBack",
+        "/endpoints/{bot}/{name}/back",
+        "Let an endpoint that is gone or in trouble be tried again; lifts no operator's pause",
+        ask=EndpointAsk,
+        answer=EndpointActed,
+        run=Office.back,
+        by_receiver=True,
     ),
 )

@@ -29,6 +29,7 @@ from relay.model import (
     Success,
     Transient,
 )
+from relay.moments import rfc3339
 from relay.ops.metrics import Made, Metrics
 from relay.ops.told import EndpointTold
 
@@ -207,7 +208,7 @@ class DeliveriesVoice:
             **_names(fact.endpoint),
             state=fact.state,
             limit=fact.limit,
-            until=fact.until,
+            until=rfc3339(fact.until),
             detail=fact.detail,
         )
 
@@ -233,5 +234,5 @@ def _of(fact: AttemptEnded) -> dict[str, Any]:
         # A receiver's own words may quote the message: they are for `relay messages show`.
         "detail": "" if attempt.verdict.status else attempt.verdict.detail,
         "duration": round(attempt.duration, 3),
-        "due_at": fact.due_at,
+        "due_at": rfc3339(fact.due_at),
     }

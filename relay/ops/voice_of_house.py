@@ -16,6 +16,7 @@ from relay.facts import (
     JournalPruned,
     JournalRecovered,
     LoopLagged,
+    OperatorActed,
     OperatorNoticed,
     RelayStarted,
     RelayStopped,
@@ -60,6 +61,7 @@ class HouseVoice:
             CensusTaken: self._census_taken,
             LoopLagged: self._loop_lagged,
             OperatorNoticed: self._operator_noticed,
+            OperatorActed: self._operator_acted,
             AdminRefused: self._admin_refused,
             RelayStarted: self._relay_started,
             EndpointRemoved: self._endpoint_removed,
@@ -126,7 +128,24 @@ class HouseVoice:
 
     def _operator_noticed(self, fact: OperatorNoticed) -> None:
         self._log.info(
-            "operator.noticed", kind=fact.kind, bot=fact.endpoint.bot, endpoint=fact.endpoint.name
+            "operator.noticed",
+            kind=fact.kind,
+            bot=fact.endpoint.bot,
+            endpoint=fact.endpoint.name,
+            actor=fact.actor,
+            asked=fact.asked,
+            count=fact.count,
+        )
+
+    def _operator_acted(self, fact: OperatorActed) -> None:
+        self._log.info(
+            "operator.acted",
+            actor=fact.actor,
+            peer=fact.peer,
+            action=fact.action,
+            asked=fact.asked,
+            count=fact.count,
+            result=fact.result,
         )
 
     def _admin_refused(self, fact: AdminRefused) -> None:

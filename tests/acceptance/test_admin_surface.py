@@ -16,7 +16,7 @@ from tests.acceptance.house import House
 from tests.acceptance.process import RelayProcess
 
 PATHS = ["/api", "/api/", "/api/v1/openapi.json", "/api/v1/nothing"] + [
-    f"/api/v1{operation.path}".format(message_id="x", bot="support", name="crm")
+    f"/api/v1{operation.path}".format(message_id="x", bot="support", name="crm", number=1)
     for operation in OPERATIONS
 ]
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]

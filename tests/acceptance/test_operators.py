@@ -1,6 +1,10 @@
 """What an operator does on the command line, a running relay notices within 5 seconds."""
 
+import asyncio
 import time
+from typing import Any
+
+import aiohttp
 
 from tests.acceptance.house import BOT, House
 from tests.acceptance.process import RelayProcess
@@ -16,7 +20,14 @@ async def noticed(house: House, relay: RelayProcess, kind: str, *command: str) -
     done = time.monotonic()
     await relay.said("operator.noticed", times=before + 1)
     assert time.monotonic() - done < SOON
-    assert kind == relay.events("operator.noticed")[before]["kind"]
+    event = relay.events("operator.noticed")[before]
+    assert (kind, "command") == (event["kind"], event["actor"])
+
+
+async def explained(house: House, message_id: str) -> dict[str, Any]:
+    """Ask what becomes of a message."""
+    (told,) = (await house.command("explain", message_id))["explanations"]
+    return dict(told)
 
 
 async def dead_letter(house: House, relay: RelayProcess, receiver: Receiver) -> str:
@@ -140,3 +151,49 @@ async def test_a_message_tells_its_story(house: House) -> None:
         listed["outcome"],
         listed["receipt"],
     )
+
+
+async def test_a_receiver_says_that_it_is_back(house: House) -> None:
+    """With its own token, over HTTP, while the admin API is off."""
+    gate = {"open_after": 1, "probe_max": "1h"}
+    retry = {"first": "1h", "max": "1h"}
+    token = "a-token-for-nothing-else"
+    house.secrets.append(token)
+    receiver = await house.receiver(gate=gate, retry=retry, back_token=token)
+    receiver.next(Answer(500))
+    relay = await house.relay()
+    ids = house.push(3)
+    await relay.said("gate.opened")
+    async with aiohttp.ClientSession(relay.base) as http:
+        back = f"/api/v1/endpoints/{BOT}/crm/back"
+        for given, status in (("wrong", 401), (token, 200)):
+            async with http.post(back, headers={"Authorization": f"Bearer {given}"}) as answer:
+                assert status == answer.status
+        own = {"Authorization": f"Bearer {token}"}
+        async with http.get("/api/v1/messages", headers=own) as answer:
+            assert 404 == answer.status
+    acted = await relay.said("operator.acted", actor="receiver")
+    assert ("endpointIsBack", 1, "ok") == (acted["action"], acted["count"], acted["result"])
+    await relay.said("admin.refused")
+    await house.read(ids)
+
+
+async def test_an_outage_is_explained(house: House) -> None:
+    """Amid an outage `explain` says what a message waits for, and afterwards how it ended."""
+    receiver = await house.receiver(retry={"first": "1h", "max": "1h"})
+    receiver.next(Answer(500))
+    relay = await house.relay()
+    (message_id,) = house.push()
+    await relay.said("endpoint.failed")
+    waits = ["support/crm: the wait before its next attempt."]
+    async with asyncio.timeout(20.0):  # the log is ahead of the journal
+        told = await explained(house, message_id)
+        while waits != told["waits_for"]:
+            told = await explained(house, message_id)
+    assert told["next"][0].startswith("support/crm: attempt 2 is due ")
+    await noticed(house, relay, "resumed", "endpoints", "resume", "crm")
+    await house.read([message_id])
+    await relay.said("message.finished", outcome="read")
+    told = await explained(house, message_id)
+    assert [] == told["waits_for"]
+    assert told["next"][0].startswith("Nothing: it is finished, and the journal forgets it ")

@@ -2,12 +2,18 @@
 
 import sys
 import time
+from typing import Any
 
 import pytest
 
-from relay.desk import DeadLetterQuery
+from relay.bulk import in_batches
+from relay.commands.sheet import Sheet
+from relay.desk import DeadLetter, DeadLetterQuery
+from relay.journal import OpenJournal
+from relay.journal.sql_desk import SqlDesk
 from relay.model import DeliveryState, ReceiptState
-from tests.commands.stage import CRM, LOG, NOW, SALES, Stage, uuid
+from relay.ports import JournalUnavailable
+from tests.commands.stage import CONVERSATION, CRM, LOG, NOW, SALES, Stage, uuid
 
 
 @pytest.fixture
@@ -45,6 +51,9 @@ def test_the_oldest_is_listed_first(burials: Stage) -> None:
         (["--reason", "http_4xx"], [1, 2, 3]),
         (["--reason", "timeout"], []),
         (["--older-than", "2d"], [1, 2]),
+        (["--since", "1h"], [3]),
+        (["--until", "2023-11-15T00:00:00Z"], [1, 2]),
+        (["--conversation", CONVERSATION.upper(), "--bot", "sales"], [2]),
         (["--all"], [1, 2, 3]),
         ([uuid(3), uuid(1).upper()], [1, 3]),
         ([uuid(3), "--bot", "sales"], []),
@@ -167,3 +176,86 @@ def test_ages_count_from_the_death(burials: Stage) -> None:
     """--older-than looks at when it died, not at when it came."""
     age = f"{int(time.time() - NOW) // 86_400 + 2}d"
     assert [] == burials.relay("dead-letters", "list", "--older-than", age).rows
+
+
+def test_pages(burials: Stage) -> None:
+    """A full page has a cursor for the next; the last has none."""
+    list_two = ("dead-letters", "list", "--json", "--limit", "2")
+    page = burials.relay(*list_two).document
+    assert (2, 2) == (len(page["dead_letters"]), page["count"])
+    rest = burials.relay(*list_two, "--cursor", page["next_cursor"]).document
+    assert [uuid(3)] == [letter["message_id"] for letter in rest["dead_letters"]]
+    assert rest["next_cursor"] is None
+    nothing = burials.relay("dead-letters", "list", "--json", "--reason", "dns").document
+    assert {"dead_letters": [], "count": 0, "next_cursor": None} == nothing
+
+
+def test_many_go_in_short_steps(burials: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, each transaction takes a few, and all of them are told."""
+    notices = _steps(burials, monkeypatch, "retry", "--all")
+    assert [("command", "all", 1)] * 3 == notices
+    assert [] == _left(burials)
+
+
+def test_many_are_discarded_in_short_steps(burials: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Discarding is as short, and takes no more than --limit."""
+    arguments = ("discard", "--reason", "http_4xx", "--limit", "2", "--yes")
+    assert [("command", "reason=http_4xx", 1)] * 2 == _steps(burials, monkeypatch, *arguments)
+    assert 1 == len(_left(burials))
+
+
+def _steps(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, *arguments: str
+) -> list[tuple[str, str, int]]:
+    """Act in steps of one; gives what a running relay hears of it."""
+    monkeypatch.setattr(in_batches, "__kwdefaults__", {"size": 1})
+    assert 0 == stage.relay("dead-letters", *arguments).code
+
+    async def heard(opened: OpenJournal) -> list[tuple[str, str, int]]:
+        deeds = [notice.deed for notice in await opened.journal.notices(0)]
+        return [(deed.actor, deed.asked, deed.acted) for deed in deeds]
+
+    return stage.at_journal(heard)
+
+
+def test_a_bar_for_a_person(burials: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal a bar on standard error shows how far it is, and leaves the output alone."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")
+    said = burials.relay("dead-letters", "retry", "--all")
+    assert 3 == len(said.rows)
+    assert "3/3" in said.err
+
+
+def test_a_journal_that_fails_half_way(burials: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done is told, with what is to do; the document is whole."""
+    monkeypatch.setattr(in_batches, "__kwdefaults__", {"size": 2})
+    retry, calls = SqlDesk.retry, iter((True, False))
+
+    async def failing(desk: SqlDesk, query: DeadLetterQuery, now: float) -> Any:
+        if next(calls):
+            return await retry(desk, query, now)
+        raise JournalUnavailable("disk full")
+
+    monkeypatch.setattr(SqlDesk, "retry", failing)
+    said = burials.relay("dead-letters", "retry", "--all", "--json")
+    assert 1 == said.code
+    came = "2 due again before that; the same again goes on from there"
+    assert f"relay: journal disk full; {came}\n" == said.err
+    assert 2 == said.document["count"]
+
+
+def test_a_table_for_a_person_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person is shown the first hundred of those that were acted on, and told how many more."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "300")
+    letter = DeadLetter(CRM, uuid(1), "c", "PLAIN_TEXT", 1, "dns", None, "", NOW, NOW)
+    sheet = Sheet(as_json=False, holds=True)
+    sheet.add([letter] * 60)
+    sheet.add([letter] * 60)
+    with pytest.MonkeyPatch.context() as patched:
+        printed: list[str] = []
+        patched.setattr("relay.commands.sheet.print_note", printed.append)
+        sheet.end()
+    assert ["and 20 more"] == printed

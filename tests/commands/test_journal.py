@@ -6,12 +6,14 @@ import stat
 
 import pytest
 
-from relay.journal import OpenJournal
+from relay.journal import OpenJournal, versions
 from tests.commands.stage import CRM, NOW, SALES, Stage, frame, uuid
 from tests.journal.raw import change, on_disk, sealed_by
 from tests.journal.samples import NEW_KEY, OLD_KEY, OTHER_KEY
 
 PATH = "journal.db"
+
+NEWEST, *EARLIER = versions._known()
 
 
 def use(stage: Stage) -> list[list[str]]:
@@ -240,7 +242,7 @@ def test_the_way_back_to_the_first_release(stage: Stage) -> None:
     said = stage.relay("journal", "downgrade", "0001")
     told = "the journal's schema is 0001: start the relay that had it\n"
     assert (0, told, "") == (said.code, said.out, said.err)
-    assert "its schema is 0001 and not 0003" in stage.relay("messages", "list").err
+    assert f"its schema is 0001 and not {NEWEST}" in stage.relay("messages", "list").err
     stage.at_journal(_nothing)
     assert uuid(1) in stage.relay("messages", "list").out
 
@@ -251,7 +253,7 @@ def test_a_backup_before_an_upgrade(stage: Stage) -> None:
     assert 0 == stage.relay("journal", "downgrade", "0001").code
     assert 0 == stage.relay("journal", "backup", str(stage.folder / "copy.db")).code
     stage.write_settings(journal=f"sqlite:///{stage.folder}/copy.db")
-    assert "its schema is 0001 and not 0003" in stage.relay("journal", "keys").err
+    assert f"its schema is 0001 and not {NEWEST}" in stage.relay("journal", "keys").err
 
 
 def test_what_the_first_release_cannot_hold(stage: Stage) -> None:
@@ -274,7 +276,8 @@ def test_no_way_back_while_a_relay_runs(stage: Stage) -> None:
 
     assert "another relay runs on this journal" in stage.at_journal(downgrade)
     said = stage.relay("journal", "downgrade", "0007")
-    assert (1, True) == (said.code, said.err.endswith("can't go to '0007'; expected 0002, 0001\n"))
+    earlier = ", ".join(EARLIER)
+    assert (1, True) == (said.code, said.err.endswith(f"'0007'; expected {earlier}\n"))
 
 
 async def _nothing(_: OpenJournal) -> None:

@@ -35,6 +35,15 @@ def test_the_newest_is_listed_first(stage: Stage) -> None:
         ("--category PLAIN_TEXT --bot support", [3, 2, 1]),
         ("--category PLAIN_POST", []),
         (f"--conversation {CONVERSATION.upper()}", [4, 3, 2, 1]),
+        ("--state pending", [4, 3, 2]),
+        ("--state failing", [2]),
+        ("--state dead", [1]),
+        ("--endpoint support/crm", [3, 2, 1]),
+        ("--endpoint crm --bot sales", [4]),
+        ("--since 2023-11-14T22:13:23Z", [4, 3]),
+        ("--until 2023-11-14T23:13:23+01:00", [2, 1]),
+        ("--since 2h", []),
+        ("--older-than 2h --state failing", [2]),
     ],
 )
 def test_filters(stage: Stage, filters: str, numbers: list[int]) -> None:
@@ -52,7 +61,47 @@ def test_a_list_for_programs(stage: Stage) -> None:
     stage.receive(1, CRM)
     (message,) = stage.relay("messages", "list", "--json").document["messages"]
     assert (uuid(1), "2023-11-14T22:13:21Z") == (message["message_id"], message["received_at"])
-    assert {"messages": []} == stage.relay("messages", "list", "--json", "--finished").document
+    nothing: dict[str, object] = {"messages": [], "next_cursor": None}
+    assert nothing == stage.relay("messages", "list", "--json", "--finished").document
+
+
+def test_pages(stage: Stage) -> None:
+    """A full page says how to go on; --json has it as `next_cursor`."""
+    for number in range(1, 4):
+        stage.receive(number, CRM)
+    page = stage.relay("messages", "list", "--limit", "2", "--json").document
+    assert [uuid(3), uuid(2)] == [message["message_id"] for message in page["messages"]]
+    said = stage.relay("messages", "list", "--limit", "2", "--cursor", page["next_cursor"])
+    assert [uuid(1)] == [row[1] for row in said.rows]
+
+
+@pytest.mark.parametrize(
+    "command", ["messages list", "messages unreadable", "dead-letters list", "dead-letters retry"]
+)
+def test_a_bot_that_is_none(stage: Stage, command: str) -> None:
+    """A name that no bot has is a mistake that lists the bots."""
+    stage.receive(1, CRM)
+    said = stage.relay(*command.split(), "--bot", "nope")
+    line = "relay: --bot: 'nope': expected one of sales, support\n"
+    assert (2, "", line) == (said.code, said.out, said.err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("--state lost", "--state: 'lost': expected one of pending, failing, read, unwanted,"),
+        ("--since yesterday", "--since: 'yesterday': expected a time such as 2026-11-22T08:00:00Z"),
+        ("--until 2023-11-14T22:13:23", "--until: '2023-11-14T22:13:23': expected a time such as"),
+        ("--state dead --pending", "--state: expected alone, without --pending, --finished and"),
+        ("--endpoint nope", "--endpoint: 'nope': expected one of sales/crm, support/crm,"),
+    ],
+)
+def test_a_filter_that_is_none(stage: Stage, arguments: str, line: str) -> None:
+    """Wrong usage is told with what is expected."""
+    stage.receive(1, CRM)
+    said = stage.relay("messages", "list", *arguments.split())
+    assert (2, "") == (said.code, said.out)
+    assert said.err.startswith(f"relay: {line}")
 
 
 def test_a_timeline_tells_what_happened_and_what_comes(stage: Stage) -> None:

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from relay.commands.printing import age, moment, print_note, print_table, took
+from relay.commands.printing import print_note, print_table, took
+from relay.moments import age, moment
 
 
 @pytest.mark.parametrize(

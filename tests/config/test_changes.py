@@ -24,6 +24,7 @@ OF_ENDPOINTS: dict[str, Any] = {
     "conversations": [UUID],
     "users": [UUID],
     "bearer_token": "t0ken",
+    "back_token": "a-token-of-its-own",
     "headers": {"X-Tenant": "acme"},
     "timeout": "9s",
     "connect_timeout": "2s",
@@ -47,7 +48,7 @@ def test_endpoints_change_while_the_relay_runs(tmp_path: Path, key: str) -> None
 def test_every_key_of_an_endpoint_is_tried_here() -> None:
     """A key that is new is thought of."""
     keys = {field.alias or name for name, field in Endpoint.model_fields.items()}
-    files = {"secret_file", "bearer_token_file", "allow_plaintext"}
+    files = {"secret_file", "bearer_token_file", "back_token_file", "allow_plaintext"}
     assert {*OF_ENDPOINTS, *files, "name", "tls"} == keys
 
 

@@ -11,6 +11,7 @@ from relay.config import (
     LogLevel,
     Ordering,
     Settings,
+    SettingsError,
     Unwanted,
     masked,
 )
@@ -180,6 +181,34 @@ def test_a_short_admin_token_is_warned_of(tmp_path: Path, token: str, *, warned:
     settings = load(tmp_path, example(at("admin_token", token, "settings")))
     text = "admin_token can be guessed; expected 16 characters or more"
     assert settings.warnings == ((text,) if warned else ())
+
+
+@pytest.mark.parametrize(("token", "warned"), [("x" * 15, True), ("x" * 16, False)])
+def test_a_short_back_token_is_warned_of(tmp_path: Path, token: str, *, warned: bool) -> None:
+    """What lets a receiver say that it is back can be in a file, and can't be guessed either."""
+    (tmp_path / "back").write_text(f"{token}\n")
+    change = at("back_token_file", str(tmp_path / "back"), "endpoint")
+    settings = load(tmp_path, example(change))
+    found = settings.bots[0].endpoints[0].back_token
+    assert found is not None
+    assert token == found.get_secret_value()
+    text = "back_token of support/crm can be guessed; expected 16 characters or more"
+    assert settings.warnings == ((text,) if warned else ())
+
+
+def test_a_receiver_never_has_the_admin_s_token(tmp_path: Path) -> None:
+    """What opens one endpoint only must not open everything."""
+    token = "correct-horse-battery"
+
+    def same(settings: Any, _: Any, endpoint: Any) -> None:
+        settings["admin_token"] = endpoint["back_token"] = token
+
+    with pytest.raises(SettingsError) as refused:
+        load(tmp_path, example(same))
+    (mistake,) = refused.value.mistakes
+    assert mistake.startswith("bots: ")
+    assert "support/crm has the admin_token as its back_token; expected one of its own" in mistake
+    assert token not in mistake
 
 
 @pytest.mark.parametrize("section", [Settings, *SECTIONS.values()])

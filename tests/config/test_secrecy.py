@@ -88,7 +88,9 @@ def test_one_thing_replaced_in_good_settings(data: st.DataObject, replacement: A
 
 
 @given(
-    key=st.sampled_from(["secret", "bearer_token", "keystore", "headers", "url", "admin_token"]),
+    key=st.sampled_from(
+        ["secret", "bearer_token", "back_token", "keystore", "headers", "url", "admin_token"]
+    ),
     around=st.tuples(_words, _words),
 )
 def test_secrets_in_any_shape(key: str, around: tuple[str, str]) -> None:
@@ -107,7 +109,12 @@ def test_settings_show_no_secret(tmp_path: Path) -> None:
 
     def change(settings: dict[str, Any], _b: dict[str, Any], endpoint: dict[str, Any]) -> None:
         settings["admin_token"] = MARK
-        endpoint |= {"bearer_token": MARK, "headers": {"X-Key": MARK}, "retry": {"first": "500ms"}}
+        endpoint |= {
+            "bearer_token": MARK,
+            "back_token": MARK + MARK,
+            "headers": {"X-Key": MARK},
+            "retry": {"first": "500ms"},
+        }
         endpoint["url"] = f"https://crm.example.com/x?token={MARK}"
 
     settings = load(tmp_path, example(change))

@@ -7,7 +7,7 @@ from relay.ledger import EndpointNote, Notice, NoticeKind
 from relay.model import GateState
 from relay.retry import RetryPolicy
 from tests.core.couriers import Answer
-from tests.core.samples import BROKEN, CRM, GONE
+from tests.core.samples import BROKEN, BUSY, CRM, GONE
 from tests.core.world import Endpoint, World
 
 IMPATIENT = RetryPolicy(give_up_after=0.0)
@@ -95,6 +95,55 @@ async def test_an_endpoint_that_is_gone_stops_and_keeps_everything() -> None:
         await world.desk.resume(CRM)
         await world.tell.wait_for(AttemptStarted, count=posts + 1, within=5.0)
         await world.read(*ids)
+
+
+async def test_a_receiver_that_is_back_is_tried_at_once() -> None:
+    """What is gone, or waits for a probe, goes on within seconds of the receiver's own word."""
+    async with World(Endpoint(CRM)) as world:
+        world.courier.usually(CRM, GONE)
+        first = world.push(1)
+        await world.tell.wait_for(GateMoved, lambda fact: fact.state is GateState.GONE)
+        await world.pass_time(1.0)
+        world.courier.heal()
+        posts = len(world.courier.posts)
+        await world.desk.back(CRM)
+        await world.tell.wait_for(AttemptStarted, count=posts + 1, within=5.0)
+        await world.read(first)
+        assert GateState.CLOSED is (await world.disk.endpoint_note(CRM)).state
+
+
+async def test_a_receiver_that_is_back_waits_for_its_operator() -> None:
+    """A pause is the operator's: no receiver lifts it, in the running relay as in the journal."""
+    async with World(Endpoint(CRM)) as world:
+        await world.desk.pause(CRM)
+        await world.tell.wait_for(GateMoved, lambda fact: fact.state is GateState.PAUSED, within=5)
+        first = world.push(1)
+        await world.desk.back(CRM)
+        await world.pass_time(1000.0)
+        assert [] == world.courier.posts
+        await world.restart()
+        await world.pass_time(1000.0)
+        assert [] == world.courier.posts
+        await world.desk.resume(CRM)
+        await world.read(first)
+
+
+async def test_a_retry_after_is_written_down() -> None:
+    """Until when a busy receiver is left alone is in the journal, as long as that lasts."""
+    async with World(Endpoint(CRM)) as world:
+        world.courier.next(CRM, BUSY)
+        first = world.push(1)
+        ended = await world.tell.wait_for(AttemptEnded)
+        await world.pass_time(0.1)
+        note = await world.disk.endpoint_note(CRM)
+        answered = ended.attempt.started_at + ended.attempt.duration
+        assert (GateState.CLOSED, round(answered + 30.0, 3)) == (
+            note.state,
+            round(note.next_probe_at or 0.0, 3),
+        )
+        await world.read(first)
+        await world.pass_time(0.1)
+        assert (await world.disk.endpoint_note(CRM)).next_probe_at is None
 
 
 async def test_the_first_410_is_remembered_through_a_restart() -> None:

@@ -1,5 +1,6 @@
 """What the steward promises: operators are heard, the stock is counted, the old is pruned."""
 
+from relay.bulk import in_batches
 from relay.desk import DeadLetterQuery
 from relay.facts import (
     CensusTaken,
@@ -32,6 +33,25 @@ async def test_operators_are_noticed_within_five_seconds() -> None:
         await world.pass_time(30.0)
         noticed = [(fact.kind, fact.endpoint) for fact in world.tell.of(OperatorNoticed)]
         assert [("paused", CRM), ("paused", LOG), ("resumed", CRM)] == noticed
+
+
+async def test_one_action_in_many_steps_is_told_once() -> None:
+    """Who, what and how many, summed up; a pause and a resume keep their place."""
+    async with World(Endpoint(CRM, retry=IMPATIENT)) as world:
+        world.courier.usually(CRM, BROKEN)
+        ids = [world.push(n, f"c{n}") for n in range(5)]
+        await world.settled(*ids)
+        await world.desk.pause(CRM)
+        query = DeadLetterQuery(endpoint="crm")
+        async for _ in in_batches(lambda part: world.desk.retry(part, world.wall()), query, size=2):
+            pass
+        await world.desk.resume(CRM)
+        await world.tell.wait_for(OperatorNoticed, lambda fact: fact.kind == "resumed", within=5.0)
+        assert [
+            OperatorNoticed("paused", CRM, "api"),
+            OperatorNoticed("revived", CRM, "api", "endpoint=crm", 5),
+            OperatorNoticed("resumed", CRM, "api"),
+        ] == world.tell.of(OperatorNoticed)
 
 
 async def test_what_was_done_before_the_start_is_no_news() -> None:

@@ -16,7 +16,7 @@ from tests.deploy.kubernetes_copies import copies
 from tests.deploy.kubernetes_tools import tool
 
 _ROW = re.compile(r"^\| `([^`]+)` \| `(.*?)` \| .+ \|$", re.MULTILINE)
-_SECRET_TEXTS = {"keystore", "secret", "bearer_token", "admin_token", "journal_key"}
+_SECRET_TEXTS = {"keystore", "secret", "bearer_token", "back_token", "admin_token", "journal_key"}
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,12 @@ def test_the_settings_file_loads(tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     pair.cert_chain_pems[0].write_to_path(tmp_path / "crm.pem")
     pair.private_key_pem.write_to_path(tmp_path / "crm-key.pem")
-    for name, secret in (("support.json", KEYSTORE), ("crm-token", "token"), ("crm", SECRET)):
+    for name, secret in (
+        ("support.json", KEYSTORE),
+        ("crm-token", "token"),
+        ("crm-back", "a-token-of-its-own"),
+        ("crm", SECRET),
+    ):
         (tmp_path / name).write_text(secret, encoding="utf-8")
     here = text.replace("/run/secrets", str(tmp_path))
     for name in ("ca.pem", "crm.pem", "crm-key.pem"):

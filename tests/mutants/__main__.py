@@ -12,6 +12,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tests.mutants.catalogue import MUTANTS
@@ -74,7 +75,7 @@ def _conclude(reports: Sequence[Report], console: Console) -> int:
             report.mutant.name,
             report.mutant.file.removeprefix("relay/"),
             f"[{_STYLES[report.fate]}]{report.fate}",
-            report.by,
+            escape(report.by),
             f"{report.seconds:.1f}",
         )
     console.print(table)

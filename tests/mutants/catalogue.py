@@ -4,6 +4,7 @@ from tests.mutants import (
     of_both_ends,
     of_judging,
     of_lanes,
+    of_operators,
     of_reloading,
     of_replays,
     of_sealing,
@@ -14,6 +15,7 @@ from tests.mutants import (
 MUTANTS = (
     *of_the_dispatcher.MUTANTS,
     *of_lanes.MUTANTS,
+    *of_operators.MUTANTS,
     *of_judging.MUTANTS,
     *of_both_ends.MUTANTS,
     *of_the_journal.MUTANTS,

@@ -252,8 +252,8 @@ MUTANTS = (
     Mutant(
         "operators-are-heard-again-and-again",
         _STEWARD,
-        "            self._noticed = notice.id\n            self._telemetry",
-        "            self._telemetry",
+        "            self._noticed = notices[-1].id",
+        "            pass",
         "an old resume would lift every pause",
         _OF_STEWARD,
     ),

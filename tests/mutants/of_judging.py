@@ -222,8 +222,8 @@ MUTANTS = (
     Mutant(
         "resume-does-not-revive",
         _GATE,
-        "self._paused = self._gone = False\n",
-        "self._paused = False\n",
+        "        self._gone = False\n        self._gone_since = None\n        self._probe_at",
+        "        self._gone_since = None\n        self._probe_at",
         "an endpoint that is gone would need a restart",
         _OF_GATE,
     ),

@@ -91,7 +91,7 @@ MUTANTS = (
     Mutant(
         "another-receiver-waits-for-the-old-ones-retries",
         "relay/dispatcher.py",
-        "            self._standing.forget()\n            self._poked = True",
+        "            self._standing.forget()\n            self._poke()",
         "            self._standing.forget()",
         "whoever mends a URL would wait for the backoff all the same",
         _CORE,

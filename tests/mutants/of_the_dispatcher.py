@@ -137,8 +137,8 @@ MUTANTS = (
     Mutant(
         "resume-pokes-nothing",
         _FILE,
-        "self.gate.resume()\n                self._poked = True",
-        "self.gate.resume()\n                self._poked = False",
+        "self.gate.resume()\n                self._poke()",
+        "self.gate.resume()\n                self.lanes.reread()",
         "an operator who has mended a receiver would wait for its backoff",
         _TESTS,
     ),

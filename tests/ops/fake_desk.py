@@ -124,6 +124,9 @@ class FakeDesk:
     async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
         return self._answer([DEAD_LETTER], "dead_letters", query)
 
+    async def count_dead_letters(self, query: DeadLetterQuery) -> int:
+        return len(self._answer([DEAD_LETTER], "count_dead_letters", query))
+
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
         return self._answer([DEAD_LETTER], "retry", query, now)
 
@@ -157,6 +160,9 @@ class FakeDesk:
 
     async def resume(self, endpoint: EndpointKey) -> bool:
         return bool(self._answer([endpoint] if endpoint == CRM else [], "resume", endpoint))
+
+    async def back(self, endpoint: EndpointKey) -> bool:
+        return bool(self._answer([endpoint] if endpoint == CRM else [], "back", endpoint))
 
     def _answer(self, rows: list[Row], *asked: object) -> list[Row]:
         self.asked.append(asked)

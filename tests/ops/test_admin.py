@@ -1,34 +1,53 @@
 """The admin API over real sockets, held to its own document."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 
-from relay.desk import DeadLetterQuery, MessageQuery, Reloaded, ReloadRefused
-from relay.facts import AdminRefused, Fact, SettingsReloaded
+from relay.bulk import BATCH
+from relay.desk import DeadLetter, DeadLetterQuery, MessageQuery, Reloaded, ReloadRefused
+from relay.facts import AdminRefused, Fact, OperatorActed, SettingsReloaded
 from relay.model import EndpointKey, MessageOutcome
 from relay.ops.admin import admin_app
-from relay.ops.admin_models import MOST
-from tests.ops.fake_desk import CRM, MESSAGE_ID, FakeDesk
+from relay.ops.admin_asks import MOST
+from relay.ops.inquiry import Inquiry
+from relay.ports import Clock, JournalUnavailable
+from relay.routing import Route
+from tests.ops.fake_desk import CRM, DEAD_LETTER, MESSAGE_ID, SUMMARY, FakeDesk
 from tests.ops.schemas import check
 from tests.ops.serving import read_problem, serving
 
 TOKEN = "correct-horse-battery"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 NOW = 1604400000.0
+INQUIRY = Inquiry(lambda _: [Route(CRM)], 8 * 86_400.0)
 API = "/api/v1"
 
 
 @asynccontextmanager
 async def calling(
-    desk: FakeDesk, headers: dict[str, str] | None = None, facts: list[Fact] | None = None
+    desk: FakeDesk,
+    headers: dict[str, str] | None = None,
+    facts: list[Fact] | None = None,
+    *,
+    token: str = TOKEN,
+    back: dict[EndpointKey, str] | None = None,
+    clock: Clock = lambda: NOW,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     facts = [] if facts is None else facts
-    app = admin_app(desk, TOKEN, tell=facts.append, clock=lambda: NOW, version="1.2.3")
+    app = admin_app(
+        desk,
+        token,
+        inquiry=INQUIRY,
+        tell=facts.append,
+        clock=clock,
+        version="1.2.3",
+        back_tokens=None if back is None else lambda: back,
+    )
     async with serving(admin=app, headers=BEARER if headers is None else headers) as client:
         yield client
 
@@ -69,9 +88,22 @@ async def test_a_replay_is_asked_for() -> None:
     assert (200, True, 3) == (status, body["accepted"], body["replay"]["number"])
     status, _ = await ask(FakeDesk(), "POST", "/replays", json=names | since | {"endpoint": "x"})
     assert 404 == status
-    for wrong in ({"since": "2020-11-02"}, since | {"until": "2020-11-02T12:47:32Z"}, {}):
-        status, _ = await ask(FakeDesk(), "POST", "/replays", json=names | wrong)
-        assert 422 == status
+    for status, wrong in (
+        (422, {"since": "2020-11-02"}),
+        (409, since | {"until": "2020-11-02T12:47:32Z"}),
+        (422, {}),
+    ):
+        assert status == (await ask(FakeDesk(), "POST", "/replays", json=names | wrong))[0]
+
+
+async def test_replays_are_listed_and_cancelled() -> None:
+    """By its number, which must be one that there is."""
+    status, body = await ask(FakeDesk(), "GET", "/replays")
+    assert (200, [3]) == (status, [replay["number"] for replay in body["replays"]])
+    status, body = await ask(FakeDesk(), "POST", "/replays/3/cancel")
+    assert (200, 3) == (status, body["number"])
+    for status, number in ((404, "4"), (422, "0"), (422, "x"), (422, str(2**64))):
+        assert status == (await ask(FakeDesk(), "POST", f"/replays/{number}/cancel"))[0]
 
 
 # --- Who may ask ----------------------------------------------------------------------------------
@@ -116,7 +148,7 @@ async def test_the_scheme_is_read_in_any_case(scheme: str) -> None:
 def test_an_empty_token_is_refused() -> None:
     """An API that anyone may use can't be made by mistake."""
     with pytest.raises(ValueError, match="without a token"):
-        admin_app(FakeDesk(), "", tell=print, clock=lambda: NOW, version="1.2.3")
+        admin_app(FakeDesk(), "", inquiry=INQUIRY, tell=print, clock=lambda: NOW, version="1.2.3")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +277,8 @@ async def test_dead_letters_are_retried() -> None:
     )
 
     assert (200, 1) == (status, len(body["dead_letters"]))
-    assert [("retry", DeadLetterQuery((MESSAGE_ID,), limit=MOST), NOW)] == desk.asked
+    assert (1, None) == (body["count"], body["next_cursor"])
+    assert [("retry", DeadLetterQuery((MESSAGE_ID,), limit=BATCH), NOW)] == desk.asked
 
 
 async def test_all_dead_letters_of_an_endpoint_are_retried() -> None:
@@ -270,7 +303,7 @@ async def test_discarding_marks_read_only_on_demand(
     status, _ = await ask(desk, "POST", "/dead-letters/discard", json=asked)
 
     assert 200 == status
-    query = DeadLetterQuery((MESSAGE_ID,), limit=MOST)
+    query = DeadLetterQuery((MESSAGE_ID,), limit=BATCH)
     assert [("discard", query, NOW, mark_read)] == desk.asked
 
 
@@ -368,6 +401,234 @@ async def test_an_unknown_endpoint_is_404(action: str) -> None:
     assert (404, "no endpoint support/other") == (status, body["detail"])
 
 
+# --- Pages, ages and explanations -----------------------------------------------------------------
+
+
+async def test_a_full_page_says_how_to_go_on() -> None:
+    """A list that is cut off has a cursor, which the next request takes."""
+    desk = FakeDesk()
+
+    _, page = await ask(desk, "GET", "/messages?limit=1")
+    await ask(desk, "GET", f"/messages?limit=1&cursor={page['next_cursor']}")
+    _, letters = await ask(desk, "GET", "/dead-letters?limit=1")
+    await ask(desk, "GET", f"/dead-letters?limit=1&cursor={letters['next_cursor']}")
+
+    assert [
+        ("messages", MessageQuery(limit=1)),
+        ("messages", MessageQuery(limit=1, after=SUMMARY.number)),
+        ("dead_letters", DeadLetterQuery(limit=1)),
+        ("dead_letters", DeadLetterQuery(limit=1, after=DEAD_LETTER.place)),
+    ] == desk.asked
+
+
+async def test_messages_by_state_endpoint_and_age() -> None:
+    """The names are those of the command; of two ends of a time the earlier one counts."""
+    desk = FakeDesk()
+    times = "since=2020-11-02T12:47:32Z&until=2020-11-04T00:00:00%2B01:00&older_than=2d"
+
+    await ask(desk, "GET", f"/messages?state=failing&endpoint=crm&{times}")
+
+    expected = MessageQuery(
+        endpoint="crm", failing=True, since=1604321252.0, until=NOW - 2 * 86_400
+    )
+    assert [("messages", expected)] == desk.asked
+
+
+async def test_dead_letters_by_age_and_conversation() -> None:
+    """The times are those of the deaths, for looking and for acting alike."""
+    desk = FakeDesk()
+    asked = {"all": True, "older_than": "90s", "conversation_id": "C", "limit": 1}
+
+    await ask(desk, "GET", "/dead-letters?older_than=90s&conversation_id=C&limit=1")
+    _, acted = await ask(desk, "POST", "/dead-letters/retry", json=asked)
+
+    query = DeadLetterQuery(ended_before=NOW - 90, conversation_id="c", limit=1)
+    assert [("dead_letters", query), ("retry", query, NOW)] == desk.asked
+    assert (1, DEAD_LETTER.place.text) == (acted["count"], acted["next_cursor"])
+
+
+class HalfDesk(FakeDesk):
+    """Revives one batch, and then the disk is full."""
+
+    async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
+        if query.after is not None:
+            raise JournalUnavailable("full")
+        self.asked.append(("retry", query, now))
+        return [DEAD_LETTER] * (query.limit or 0)
+
+
+async def test_a_journal_that_fails_half_way() -> None:
+    """What was done is answered, with where to go on: nothing is left in the dark."""
+    status, body = await ask(HalfDesk(), "POST", "/dead-letters/retry", json={"all": True})
+
+    assert (200, BATCH, DEAD_LETTER.place.text) == (status, body["count"], body["next_cursor"])
+
+
+async def test_a_message_is_explained() -> None:
+    """The answer has the sentences that the command prints."""
+    status, body = await ask(FakeDesk(), "GET", f"/messages/{MESSAGE_ID}/explanation")
+
+    assert 200 == status
+    (explanation,) = body["explanations"]
+    assert "It is owed to support/crm." == explanation["happened"][1]
+    held = "It stays unread until an operator decides about the dead letter of support/crm."
+    assert [held] == explanation["next"]
+    assert (
+        f"relay dead-letters retry {MESSAGE_ID} --endpoint support/crm" in (explanation["commands"])
+    )
+
+
+async def test_an_unknown_message_is_explained_as_such() -> None:
+    """404 says why the journal may not know it."""
+    status, body = await ask(FakeDesk(), "GET", "/messages/nothing/explanation")
+
+    assert 404 == status
+    assert body["detail"].startswith("the journal knows no message nothing: either it never came")
+
+
+# --- Receivers ------------------------------------------------------------------------------------
+
+BACK = f"{API}/endpoints/support/crm/back"
+OWN = "a-receiver-of-its-own"
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.mark.parametrize("admin", ["", TOKEN])
+async def test_a_receiver_says_that_it_is_back(admin: str) -> None:
+    """Its own token opens this and nothing else, whether the admin's is set or not."""
+    desk, facts = FakeDesk(), list[Fact]()
+    options: dict[str, Any] = {"token": admin, "back": {CRM: OWN}}
+    off = 401 if admin else 404
+
+    async with calling(desk, bearer(OWN), facts, **options) as client:
+        async with client.post(BACK) as answer:
+            assert (200, "back") == (answer.status, (await answer.json())["action"])
+        for method, path in (
+            ("POST", "/endpoints/support/crm/resume"),
+            ("GET", "/messages"),
+            ("GET", "/openapi.json"),
+            ("GET", "/nothing"),
+        ):
+            async with client.request(method, f"{API}{path}") as answer:
+                assert off == (await read_problem(answer))["status"]
+
+    assert [("back", CRM)] == desk.asked
+    acted = OperatorActed(
+        "receiver", "127.0.0.1", "endpointIsBack", "bot=support name=crm", 1, "ok"
+    )
+    assert acted == facts[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "token"),
+    [
+        (BACK, "wrong"),
+        (BACK, f"{OWN}x"),
+        (f"{API}/endpoints/support/log/back", OWN),
+        (f"{API}/endpoints/nobody/crm/back", OWN),
+        (f"{API}/endpoints/nobody/crm/back", ""),
+    ],
+    ids=["wrong", "longer", "another's", "nobody's", "none"],
+)
+async def test_another_s_token_is_wrong(path: str, token: str) -> None:
+    """A token is good for its own endpoint only, and who tries is told like with the admin's."""
+    desk, facts = FakeDesk(), list[Fact]()
+    back = {CRM: OWN, CRM._replace(name="log"): "the-other's-own"}
+
+    async with (
+        calling(desk, bearer(token), facts, token="", back=back) as client,
+        client.post(path) as answer,
+    ):
+        assert 401 == (await read_problem(answer))["status"]
+
+    assert ([], [AdminRefused("127.0.0.1", given=True)]) == (desk.asked, facts)
+
+
+async def test_no_token_opens_nothing_where_there_is_none() -> None:
+    """An empty bearer is not the admin's whose token is not set."""
+    desk = FakeDesk()
+    async with (
+        calling(desk, {"Authorization": "Bearer "}, token="", back={CRM: OWN}) as client,
+        client.get(f"{API}/messages") as answer,
+    ):
+        assert 404 == (await read_problem(answer))["status"]
+    assert [] == desk.asked
+
+
+async def test_a_receiver_says_so_once_a_second() -> None:
+    """More often is 429, and the journal is left alone."""
+    desk, now = FakeDesk(), [NOW]
+
+    async with calling(desk, bearer(OWN), back={CRM: OWN}, clock=lambda: now[0]) as client:
+        found = []
+        for passed in (0.0, 0.0, 0.9, 0.2):
+            now[0] += passed
+            async with client.post(BACK) as answer:
+                found.append((answer.status, answer.headers.get("Retry-After")))
+
+    assert [(200, None), (429, "1"), (429, "1"), (200, None)] == found
+    assert [("back", CRM)] * 2 == desk.asked
+
+
+async def test_the_operator_may_say_it_too() -> None:
+    """The admin's token opens everything."""
+    status, _ = await ask(FakeDesk(), "POST", "/endpoints/support/crm/back")
+
+    assert 200 == status
+
+
+# --- What operators did ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "asked", "count", "result"),
+    [
+        ("/dead-letters/retry", {"all": True, "reason": "dns"}, "reason=dns all=True", 1, "ok"),
+        (
+            "/dead-letters/discard",
+            {"message_ids": [f"{n}" for n in range(12)], "mark_read": True},
+            "message_ids=0,1,2,3,4,5,6,7,8,9,and 2 more mark_read=True",
+            1,
+            "ok",
+        ),
+        ("/endpoints/support/crm/pause", None, "bot=support name=crm", 1, "ok"),
+        ("/endpoints/support/other/resume", None, "bot=support name=other", 0, "not found"),
+    ],
+)
+async def test_every_action_is_told(
+    path: str, body: object, asked: str, count: int, result: str
+) -> None:
+    """Who, what, on which, how many, and what came of it."""
+    facts: list[Fact] = []
+
+    async with (
+        calling(FakeDesk(), facts=facts) as client,
+        client.post(f"{API}{path}", json=body) as answer,
+    ):
+        await answer.read()
+
+    (told,) = facts
+    assert isinstance(told, OperatorActed)
+    assert ("api", "127.0.0.1", asked, count, result) == (
+        told.actor,
+        told.peer,
+        told.asked,
+        told.count,
+        told.result,
+    )
+
+
+async def test_looking_is_no_action() -> None:
+    """Who only reads is not told of."""
+    facts: list[Fact] = []
+    async with calling(FakeDesk(), facts=facts) as client, client.get(f"{API}/messages") as answer:
+        assert 200 == answer.status
+    assert [] == facts
+
+
 # --- Mistakes and trouble -------------------------------------------------------------------------
 
 
@@ -381,6 +642,12 @@ async def test_an_unknown_endpoint_is_404(action: str) -> None:
         ("/messages?bot=a&bot=b", "bot"),
         ("/messages?bott=a", "bott"),
         ("/dead-letters?ended_before=yesterday", "ended_before"),
+        ("/dead-letters?since=0", "since"),
+        ("/dead-letters?cursor=1", "cursor"),
+        ("/messages?until=2020-11-02", "until"),
+        ("/messages?older_than=2w", "older_than"),
+        ("/messages?state=lost", "state"),
+        ("/messages?cursor=x", "cursor"),
         ("/endpoints?bot=a", "bot"),
     ],
 )
@@ -406,6 +673,8 @@ async def test_a_wrong_parameter_is_named(path: str, where: str) -> None:
         ("GET", "/endpoints", None),
         ("POST", "/endpoints/support/crm/pause", None),
         ("POST", "/endpoints/support/crm/resume", None),
+        ("POST", "/endpoints/support/crm/back", None),
+        ("GET", f"/messages/{MESSAGE_ID}/explanation", None),
     ],
 )
 async def test_a_journal_in_trouble_is_503(method: str, path: str, body: object) -> None:
@@ -459,7 +728,13 @@ async def ask_to_reload(answer: Reloaded | ReloadRefused, body: Any) -> tuple[in
         return answer
 
     app = admin_app(
-        FakeDesk(), TOKEN, tell=print, clock=lambda: NOW, version="1.2.3", reload=reload
+        FakeDesk(),
+        TOKEN,
+        inquiry=INQUIRY,
+        tell=lambda _: None,
+        clock=lambda: NOW,
+        version="1.2.3",
+        reload=reload,
     )
     async with serving(admin=app, headers=BEARER) as client:
         async with client.get(f"{API}/openapi.json") as described:

@@ -77,5 +77,18 @@ def test_bodies_refer_to_what_is_read() -> None:
     schema = retry["content"]["application/json"]["schema"]
     assert {"$ref": "#/components/schemas/RetryAsk"} == schema
     properties = DOCUMENT["components"]["schemas"]["RetryAsk"]["properties"]
-    expected = {"message_ids", "all", "bot", "endpoint", "reason", "ended_before", "limit"}
+    expected = {
+        "message_ids",
+        "all",
+        "bot",
+        "endpoint",
+        "conversation_id",
+        "reason",
+        "since",
+        "until",
+        "older_than",
+        "ended_before",
+        "limit",
+        "cursor",
+    }
     assert expected == set(properties)

@@ -12,6 +12,7 @@ from aiohttp import web
 from relay.ops.admin import admin_app
 from relay.ops.door import Door
 from relay.ops.health import Health
+from relay.ops.inquiry import Inquiry
 from relay.ops.metrics import Metrics
 from relay.ops.server import MAX_BODY, Server
 from tests.ops.fake_desk import FakeDesk
@@ -32,7 +33,15 @@ RETRY = b"POST /api/v1/dead-letters/retry HTTP/1.1\r\n" + HOST + BEARER
 async def surface(
     desk: FakeDesk | None = None, *, connections: int = 100, silence: float = 75.0
 ) -> AsyncIterator[Server]:
-    admin = admin_app(desk or FakeDesk(), TOKEN, tell=lambda _: None, clock=float, version="1.2.3")
+    inquiry = Inquiry(lambda _: None, 0.0)
+    admin = admin_app(
+        desk or FakeDesk(),
+        TOKEN,
+        inquiry=inquiry,
+        tell=lambda _: None,
+        clock=float,
+        version="1.2.3",
+    )
     server = Server(
         ANYWHERE,
         health=Health([], ready_grace=30.0),

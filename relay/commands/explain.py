@@ -1,0 +1,60 @@
+"""`relay explain`: what becomes of one message, in plain words."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from relay.branch import routing
+from relay.commands.desk import at_desk
+from relay.commands.failure import Failure
+from relay.commands.kinds import MESSAGE_ID
+from relay.commands.options import config_option, json_option
+from relay.commands.printing import cleaned
+from relay.commands.settings import read_settings
+from relay.config import Settings
+from relay.explanation import Explanation, unknown
+from relay.ops.admin_answers import ExplanationList
+from relay.ops.inquiry import Inquiry
+from relay.routing import Route
+
+_PARTS = (
+    ("What happened", "happened"),
+    ("What it waits for", "waits_for"),
+    ("What comes next", "next"),
+    ("What may help", "commands"),
+)
+
+
+@click.command(name="explain")
+@click.argument("message_id", type=MESSAGE_ID, metavar="ID")
+@config_option
+@json_option
+def command(message_id: str, config: Path | None, *, as_json: bool) -> None:
+    """Say in plain words what happened to the message ID, what it waits for and what comes next."""
+    settings = read_settings(config)
+    inquiry = Inquiry(lambda bot: routes_of(settings, bot), settings.retention)
+    now = time.time()
+    found = at_desk(settings, lambda desk: inquiry.explain(desk, message_id, now))
+    if not found:
+        raise Failure(f"ID: {message_id!r}: {unknown(message_id, settings.retention)}")
+    if as_json:
+        answer = ExplanationList.model_validate({"explanations": found}, from_attributes=True)
+        click.echo(answer.model_dump_json(indent=2))
+    else:
+        click.echo("\n\n".join(_text(each) for each in found))
+
+
+def routes_of(settings: Settings, bot: str) -> Sequence[Route] | None:
+    """Give a bot's routes as it is configured; None if it is not."""
+    return next((routing(each).routes for each in settings.bots if each.name == bot), None)
+
+
+def _text(explanation: Explanation) -> str:
+    lines = [f"Message {explanation.message_id} of {explanation.bot}"]
+    for title, part in _PARTS:
+        sentences: tuple[str, ...] = getattr(explanation, part)
+        if sentences:
+            lines += ["", title, *(f"  {cleaned(sentence)}" for sentence in sentences)]
+    return "\n".join(lines)

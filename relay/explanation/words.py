@@ -1,0 +1,32 @@
+"""Small words that sentences are made of. Pure."""
+
+from collections.abc import Sequence
+
+from relay.desk import AttemptRecord, DeliveryRecord, MessageHistory
+from relay.model import DeliveryState
+
+REMOVED = "removed"
+"""The reason of a dead letter whose endpoint is configured no more."""
+
+
+def error_of(attempt: AttemptRecord) -> str:
+    """Say what went wrong, without a word of the receiver's own: it may quote the message."""
+    said = f"status {attempt.status}" if attempt.status is not None else attempt.detail
+    reason = attempt.reason or attempt.outcome
+    return f"{reason} ({said})" if said else str(reason)
+
+
+def pending_of(history: MessageHistory) -> list[DeliveryRecord]:
+    """Give the deliveries that are still to be made."""
+    return [each for each in history.deliveries if each.state is DeliveryState.PENDING]
+
+
+def dead_of(history: MessageHistory) -> list[DeliveryRecord]:
+    """Give the dead letters."""
+    return [each for each in history.deliveries if each.state is DeliveryState.DEAD]
+
+
+def both(names: Sequence[str]) -> str:
+    """Write names as a list in a sentence; there is one at least."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

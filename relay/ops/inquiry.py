@@ -1,0 +1,61 @@
+"""Asks the journal for all that an explanation needs, for the command and the admin API alike."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from relay.desk import DeliveryRecord, Desk, MessageHistory
+from relay.explanation import Circumstances, Explanation, explain
+from relay.model import EndpointKey
+from relay.routing import Route
+
+Routes = Callable[[str], Sequence[Route] | None]
+"""Gives the routes of a bot as it is configured now; None if it is not."""
+
+
+def no_trouble(_bot: str) -> str:
+    """Know nothing of receipts: only a running relay does."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is known beside the journal: the settings, and what a running relay sees.
+
+    `retention` in seconds; `receipt_trouble` says why a bot's READ fails at the moment.
+    """
+
+    routes: Routes
+    retention: float
+    receipt_trouble: Callable[[str], str] = no_trouble
+
+    async def explain(self, desk: Desk, message_id: str, now: float) -> list[Explanation]:
+        """Explain a message, for each bot that has it; empty if none does."""
+        histories = await desk.history(message_id)
+        if not histories:
+            return []
+        endpoints = {record.endpoint: record for record in await desk.endpoints()}
+        return [
+            explain(
+                history,
+                Circumstances(
+                    endpoints,
+                    await _leaders(desk, history),
+                    self.routes(history.summary.bot),
+                    self.retention,
+                    self.receipt_trouble(history.summary.bot),
+                ),
+                now,
+            )
+            for history in histories
+        ]
+
+
+async def _leaders(desk: Desk, history: MessageHistory) -> dict[EndpointKey, DeliveryRecord]:
+    """Look up what goes first in each lane in which the message waits."""
+    leaders: dict[EndpointKey, DeliveryRecord] = {}
+    for delivery in history.deliveries:
+        if delivery.ahead is not None:
+            earlier = await desk.history(delivery.ahead.message_id)
+            found = (each for one in earlier for each in one.deliveries)
+            leaders |= {each.endpoint: each for each in found if each.endpoint == delivery.endpoint}
+    return leaders

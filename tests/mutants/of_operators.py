@@ -1,0 +1,137 @@
+"""Mutants of what operators see and do."""
+
+from tests.mutants.mutant import Mutant
+
+_BULK, _OF_BULK = "relay/bulk.py", ("tests/core/test_bulk.py",)
+_STEWARD, _OF_STEWARD = "relay/steward.py", ("tests/core/test_steward.py",)
+_WAITING, _STORY = "relay/explanation/waiting.py", "relay/explanation/story.py"
+_OF_EXPLANATION = ("tests/pure/test_explanation.py",)
+_DEAD_LETTERS, _DESK = "relay/journal/sql_dead_letters.py", "relay/journal/sql_desk.py"
+_OF_PAGES = ("tests/journal/test_desk_pages.py",)
+_GATE, _STANDING = "relay/gate.py", "relay/standing.py"
+_OF_OPERATORS = ("tests/core/test_dispatcher_and_operators.py",)
+_KEYS, _OPERATIONS = "relay/ops/admin_keys.py", "relay/ops/admin_operations.py"
+_OF_ADMIN = ("tests/ops/test_admin.py",)
+
+MUTANTS = (
+    Mutant(
+        "bulk-begins-again-with-each-step",
+        _BULK,
+        "                after = letters[-1].place\n",
+        "",
+        "what dies again at once would be revived for ever",
+        _OF_BULK,
+    ),
+    Mutant(
+        "bulk-forgets-its-limit",
+        _BULK,
+        "left = None if left is None else left - len(letters)",
+        "left = left",
+        "`--limit` would be the size of a step",
+        _OF_BULK,
+    ),
+    Mutant(
+        "one-action-is-told-a-thousand-times",
+        _STEWARD,
+        "together[key] = notice if before is None else _sum(before, notice)",
+        "together[key] = notice",
+        "the log would say that a few were revived, of a million",
+        _OF_STEWARD,
+    ),
+    Mutant(
+        "pages-skip-those-that-died-together",
+        _DEAD_LETTERS,
+        "        yield [*same, *conditions]\n",
+        "",
+        "of what a removed endpoint left, all at one moment, only a page would be seen",
+        _OF_PAGES,
+    ),
+    Mutant(
+        "failing-looks-at-the-wrong-endpoint",
+        _DESK,
+        "owed = owed.where(deliveries.c.endpoint_id.in_(named))",
+        "pass",
+        "a list by endpoint would name messages that it has taken",
+        _OF_PAGES,
+    ),
+    Mutant(
+        "a-receiver-lifts-a-pause",
+        _DESK,
+        'values = {"gone_since": None, "state": _REVIVED}',
+        'values = {"paused": False, "gone_since": None, "state": _REVIVED}',
+        "an operator's pause would last until the receiver likes",
+        _OF_PAGES,
+    ),
+    Mutant(
+        "a-receiver-lifts-a-pause-at-once",
+        "relay/dispatcher.py",
+        "self.gate.back()",
+        "self.gate.resume()",
+        "an operator's pause would last until the receiver likes",
+        _OF_OPERATORS,
+    ),
+    Mutant(
+        "retry-after-is-not-written-down",
+        _STANDING,
+        "            return self._gate.held_until\n",
+        "            pass\n",
+        "nobody could say why a receiver that is busy gets nothing",
+        _OF_OPERATORS,
+    ),
+    Mutant(
+        "another-s-token-opens",
+        _KEYS,
+        'self._back().get(_endpoint(request), "")',
+        'next(iter(self._back().values()), "")',
+        "one receiver could speak for another",
+        _OF_ADMIN,
+    ),
+    Mutant(
+        "a-receiver-s-token-opens-everything",
+        _KEYS,
+        "if _for_receivers(request) and _has(",
+        "if _has(",
+        "a receiver would be an operator",
+        _OF_ADMIN,
+    ),
+    Mutant(
+        "no-token-opens",
+        _KEYS,
+        " and bool(token)",
+        "",
+        "an empty bearer would be the admin where there is none",
+        _OF_ADMIN,
+    ),
+    Mutant(
+        "half-a-bulk-is-a-failure",
+        _OPERATIONS,
+        "        if not done:\n            raise\n",
+        "        raise\n",
+        "nobody would know how far it came",
+        _OF_ADMIN,
+    ),
+    Mutant(
+        "paused-promises-an-attempt",
+        _WAITING,
+        "return Waiting((*held.why, *turn.why), held.next, held.commands)",
+        "return Waiting((*held.why, *turn.why), (*held.next, *turn.next), held.commands)",
+        "an operator would wait for what never comes",
+        _OF_EXPLANATION,
+    ),
+    Mutant(
+        "explanation-repeats-the-receiver",
+        "relay/explanation/words.py",
+        'f"status {attempt.status}" if attempt.status is not None else attempt.detail',
+        "attempt.detail",
+        "words of a message could come out where nobody asked for them",
+        _OF_EXPLANATION,
+    ),
+    Mutant(
+        "an-old-retry-after-holds",
+        _WAITING,
+        "case GateState.CLOSED if probe_at is not None and probe_at > now:",
+        "case GateState.CLOSED if probe_at is not None:",
+        "a receiver would seem busy for ever",
+        _OF_EXPLANATION,
+    ),
+)
