@@ -46,6 +46,15 @@ class Glance:
     journal: float
     probe: float
     scrape: float
+    cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How messages went through: so many a second, each for so many CPU seconds of the relay."""
+
+    rate: float
+    cost: float
 
 
 class Watch:
@@ -67,10 +76,10 @@ class Watch:
         async with aiohttp.ClientSession() as http:
             while True:
                 with suppress(aiohttp.ClientError):
-                    self._note(await self._look(http))
+                    self._note(await self.look(http))
                 await asyncio.sleep(_EVERY)
 
-    async def _look(self, http: aiohttp.ClientSession) -> Glance:
+    async def look(self, http: aiohttp.ClientSession) -> Glance:
         began = time.monotonic()
         async with http.get(f"{self._base}/readyz") as answer:
             await answer.read()
@@ -90,6 +99,7 @@ class Watch:
             values["relay_journal_bytes"],
             probed - began,
             scraped - probed,
+            values["process_cpu_seconds_total"],
         )
 
     def _note(self, glance: Glance) -> None:
@@ -106,22 +116,35 @@ class Watch:
 def main(messages: int) -> None:
     """Print the curve, and the verdict."""
     steady = asyncio.run(_steady())
-    click.echo(f"steady: {steady:.0f} messages/s\n")
+    click.echo(f"steady: {_words(steady)}\n")
     asyncio.run(_backlog(messages, steady))
 
 
-async def _steady() -> float:
-    """Measure messages a second from the socket to READ, once it runs."""
+async def _steady() -> Pace:
+    """Measure how messages go from the socket to READ, once it runs."""
+    listen = f"127.0.0.1:{port_of(hold_port())}"
     async with _world() as world, receiver() as url:
         ids = world.push(STEADY)
-        async with relay_process(world.simulator, url, JOURNAL, world.folder):
-            await world.simulator.acknowledged(ids[: STEADY // 4])
-            began = time.perf_counter()
-            await world.simulator.acknowledged(ids)
-            return (STEADY - STEADY // 4) / (time.perf_counter() - began)
+        async with relay_process(world.simulator, url, JOURNAL, world.folder, listen=listen):
+            return await _pace(world, ids, STEADY // 4, Watch(f"http://{listen}"))
 
 
-async def _backlog(messages: int, steady: float) -> None:
+async def _pace(world: "World", ids: list[str], first: int, watch: Watch) -> Pace:
+    """Measure from when the first ones are READ until all are."""
+    async with aiohttp.ClientSession() as http:
+        await world.simulator.acknowledged(ids[:first])
+        before, began = await watch.look(http), time.perf_counter()
+        await world.simulator.acknowledged(ids)
+        seconds, after = time.perf_counter() - began, await watch.look(http)
+    count = len(ids) - first
+    return Pace(count / seconds, (after.cpu - before.cpu) / count)
+
+
+def _words(pace: Pace) -> str:
+    return f"{pace.rate:.0f} messages/s, {pace.cost * 1e6:.0f} µs CPU each"
+
+
+async def _backlog(messages: int, steady: Pace) -> None:
     away, listen = port_of(hold_port()), f"127.0.0.1:{port_of(hold_port())}"
     url = f"http://127.0.0.1:{away}/hook"
     async with (
@@ -135,10 +158,7 @@ async def _backlog(messages: int, steady: float) -> None:
             grown = watch.glances[-1]
             async with receiver(away):
                 # The next probe of a gate that is open comes within a minute; then it is drained.
-                await world.simulator.acknowledged(ids[:_FIRST])
-                began = time.perf_counter()
-                await world.simulator.acknowledged(ids)
-            drained = (messages - _FIRST) / (time.perf_counter() - began)
+                drained = await _pace(world, ids, _FIRST, watch)
         finally:
             watching.cancel()
         _sum_up(watch, grown, messages, drained, steady)
@@ -159,7 +179,7 @@ async def _until(holds: Callable[[], bool]) -> None:
         await asyncio.sleep(_BREATH)
 
 
-def _sum_up(watch: Watch, grown: Glance, messages: int, drained: float, steady: float) -> None:
+def _sum_up(watch: Watch, grown: Glance, messages: int, drained: Pace, steady: Pace) -> None:
     def most(look: Callable[[Glance], float]) -> float:
         return max(look(glance) for glance in watch.glances)
 
@@ -167,7 +187,9 @@ def _sum_up(watch: Watch, grown: Glance, messages: int, drained: float, steady: 
     click.echo(f"journal {grown.journal / messages:.0f} bytes for each pending message")
     click.echo(f"longest probe {most(lambda glance: glance.probe) * 1e3:.0f} ms")
     click.echo(f"longest scrape {most(lambda glance: glance.scrape) * 1e3:.0f} ms")
-    click.echo(f"drained {drained:.0f} messages/s, {drained / steady:.0%} of the steady rate")
+    click.echo(f"drained: {_words(drained)}")
+    rate, cost = drained.rate / steady.rate, steady.cost / drained.cost
+    click.echo(f"that is {rate:.0%} of the steady rate, by CPU time {cost:.0%}")
 
 
 @dataclass(frozen=True, slots=True)
