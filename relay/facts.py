@@ -281,6 +281,13 @@ class JournalPruned:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalShrunk:
+    """Disk space that the journal no longer needs was given back."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class CensusTaken:
     """The journal was counted."""
 
@@ -446,6 +453,7 @@ Fact = (
     | JournalFailed
     | JournalRecovered
     | JournalPruned
+    | JournalShrunk
     | CensusTaken
     | LoopLagged
     | OperatorNoticed

@@ -138,6 +138,9 @@ class Journal(Protocol):
         still send.
         """
 
+    async def shrink(self) -> int:
+        """Give back some of the disk space that pruning has freed; answers how many bytes."""
+
 
 class Inlet(Protocol):
     """Where a listener puts what it has read. Taking never waits."""

@@ -9,6 +9,7 @@ from relay.dispatcher import Dispatcher
 from relay.facts import (
     CensusTaken,
     JournalPruned,
+    JournalShrunk,
     MessagesDiscarded,
     OperatorNoticed,
     Telemetry,
@@ -114,6 +115,14 @@ class Steward:
                 break
         if pruned:
             self._telemetry(JournalPruned(pruned))
+        await self._shrink()
+
+    async def _shrink(self) -> None:
+        given_back = 0
+        while not self._closing.is_set() and (size := await self._journal.shrink()):
+            given_back += size
+        if given_back:
+            self._telemetry(JournalShrunk(given_back))
 
 
 def _in_short(notices: Sequence[Notice]) -> Iterator[Notice]:

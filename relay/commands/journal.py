@@ -1,4 +1,4 @@
-"""`relay journal`: its keys, sealing it anew, copies of it, and the way back to an older relay."""
+"""`relay journal`: its keys and size, sealing it anew, copies of it, the way to an older relay."""
 
 import json
 import sys
@@ -94,6 +94,24 @@ def backup(file: Path, config: Path | None) -> None:
     settings = read_settings(config)
     at_vault(settings, lambda vault: vault.back_up(file), outdated=True)
     click.echo(f"{file}: {file.stat().st_size} bytes")
+
+
+@command.command()
+@config_option
+def compact(config: Path | None) -> None:
+    """Write the journal's file anew, without the free room in it, while no relay runs.
+
+    A relay gives room back by itself, but in a large file of an earlier release only after this.
+    It needs as much room again until it is done.
+    """
+
+    async def work(vault: Vault) -> tuple[int, int]:
+        before = vault.size_bytes()
+        await vault.compact()
+        return before, vault.size_bytes()
+
+    before, after = at_vault(read_settings(config), work)
+    click.echo(f"{before} bytes before, {after} bytes now")
 
 
 @command.command()

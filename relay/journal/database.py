@@ -33,6 +33,8 @@ _PRAGMAS = (
 _WRITER_PRAGMAS = (
     *_PRAGMAS,
     "PRAGMA cache_size=-16384",
+    # Before the first table, and before WAL: what is pruned can be given back to the disk.
+    "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA journal_mode=WAL",
     # Under a burst the same index pages change again and again: 16 MB of them are copied at once.
     "PRAGMA wal_autocheckpoint=4000",
@@ -82,6 +84,10 @@ class Database:
         """
         return await self._writer.rewrite()
 
+    async def release(self, pages: int) -> None:
+        """Give so many free pages back to the disk."""
+        await self._writer.run_script(f"PRAGMA incremental_vacuum({pages})")
+
     async def copy(self, path: Path) -> None:
         """Write all of it into an empty file, as it is at one moment, beside whoever works on it.
 
@@ -121,6 +127,11 @@ class _Workers:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._threads, self._run_alone, statement, arguments)
 
+    async def run_script(self, script: str) -> None:
+        """Execute what has to be stepped through to its end, in a transaction of its own."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._run_script, script)
+
     async def close(self) -> None:
         """Let what runs end, and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
@@ -131,11 +142,20 @@ class _Workers:
             return work(connection)
 
     def _run_alone(self, statement: str, arguments: tuple[str, ...] = ()) -> Any:
-        # Below SQLAlchemy, which would begin a transaction.
+        with self._raw_cursor() as cursor:
+            return cursor.execute(statement, arguments).fetchone()
+
+    def _run_script(self, script: str) -> None:
+        with self._raw_cursor() as cursor:
+            cursor.executescript(script)  # `execute` stops at a first row, even one of no columns
+
+    @contextmanager
+    def _raw_cursor(self) -> Iterator[Any]:
+        """Go below SQLAlchemy, which would begin a transaction."""
         connection = self._engine.raw_connection()
         try:
             with _mapped_errors():
-                return connection.cursor().execute(statement, arguments).fetchone()
+                yield connection.cursor()
         finally:
             connection.close()
 

@@ -232,6 +232,10 @@ class MemoryJournal:
         del self.store.notices[:-KEPT_NOTICES]
         return len(rows)
 
+    async def shrink(self) -> int:
+        """Give nothing back: there is no disk."""
+        return 0
+
     # --- One at a time --------------------------------------------------------------------------
 
     def _record(self, arrival: Arrival) -> Recorded:

@@ -1,7 +1,7 @@
 """Opens a journal: for the one relay that runs on it, or for an operator's command."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from relay.journal.keys_in_use import require as require_keys
 from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryDesk
 from relay.journal.refusing import JournalRefused, lock_of, refusals
+from relay.journal.shrinking import can_shrink, is_small
 from relay.journal.sql import SqlJournal
 from relay.journal.sql_desk import SqlDesk
 from relay.journal.vault import Vault
 from relay.journal.versions import require_known, require_newest, upgrade
-from relay.ports import Journal
+from relay.ports import Journal, JournalUnavailable
 from relay.sealing import Keyring
 
 MEMORY = "memory:"
@@ -51,6 +52,7 @@ async def open_journal(
             with refusals(path):
                 await database.write(upgrade)
                 await database.read(require_keys, keys)
+            await _let_it_shrink(database)
             bodies = Bodies(keys)
             yield OpenJournal(SqlJournal(database, bodies), SqlDesk(database, bodies, actor="api"))
 
@@ -108,6 +110,17 @@ def _path(location: str) -> Path:
     if path in (location, ""):
         raise JournalRefused(f"{location}: expected {MEMORY} or {_SQLITE}PATH")
     return Path(path).resolve()  # a link and what it points to are one journal, with one lock
+
+
+async def _let_it_shrink(database: Database) -> None:
+    """Write a small file anew that was made before files could shrink.
+
+    It can wait for another start, and a large one does for `relay journal compact`.
+    """
+    with suppress(JournalUnavailable):
+        able, small = await database.read(lambda at: (can_shrink(at), is_small(at)))
+        if small and not able:
+            await database.rewrite()
 
 
 @contextmanager

@@ -2,7 +2,16 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from relay.journal import keeping, reading, receiving, removing, replaying, runs, settling
+from relay.journal import (
+    keeping,
+    reading,
+    receiving,
+    removing,
+    replaying,
+    runs,
+    settling,
+    shrinking,
+)
 from relay.journal.bodies import Bodies
 from relay.journal.database import Database
 from relay.journal.receiving import EndpointIds, Numbers
@@ -140,3 +149,10 @@ class SqlJournal:
     async def prune(self, before: float, *, limit: int) -> int:
         """Remove old finished messages."""
         return await self._database.write(keeping.prune, before, limit)
+
+    async def shrink(self) -> int:
+        """Give free room back to the disk."""
+        pages, page = await self._database.read(shrinking.spare)
+        if pages:
+            await self._database.release(pages)
+        return pages * page

@@ -43,6 +43,10 @@ class Vault:
         self._keys = keys
         self._lock = lock_of(database.path)
 
+    def size_bytes(self) -> int:
+        """Measure the files."""
+        return self._database.size_bytes()
+
     async def uses(self) -> list[KeyUse]:
         """Count what each key seals, and, last, what is not sealed."""
         return await self._database.read(keys_in_use.count)
@@ -87,6 +91,15 @@ class Vault:
                 await copy.write(runs.interrupt)
             finally:
                 await copy.close()
+
+    async def compact(self) -> None:
+        """Write the file anew while no relay runs, without the free room in it.
+
+        From then on a relay gives back what it no longer needs. Needs as much room again for a
+        while. Raises `JournalRefused`.
+        """
+        with refusals(self._database.path), self._lock:
+            await self._database.rewrite()
 
     async def downgrade(self, version: str) -> None:
         """Take the schema back to an earlier version while no relay runs.

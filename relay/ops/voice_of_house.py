@@ -15,6 +15,7 @@ from relay.facts import (
     JournalFailed,
     JournalPruned,
     JournalRecovered,
+    JournalShrunk,
     LoopLagged,
     OperatorActed,
     OperatorNoticed,
@@ -58,6 +59,7 @@ class HouseVoice:
             JournalFailed: self._journal_failed,
             JournalRecovered: self._journal_recovered,
             JournalPruned: self._journal_pruned,
+            JournalShrunk: self._journal_shrunk,
             CensusTaken: self._census_taken,
             LoopLagged: self._loop_lagged,
             OperatorNoticed: self._operator_noticed,
@@ -94,6 +96,9 @@ class HouseVoice:
 
     def _journal_pruned(self, fact: JournalPruned) -> None:
         self._log.debug("journal.pruned", messages=fact.messages)
+
+    def _journal_shrunk(self, fact: JournalShrunk) -> None:
+        self._log.info("journal.shrunk", bytes=fact.size_bytes)
 
     def _census_taken(self, fact: CensusTaken) -> None:
         census = fact.census

@@ -103,6 +103,9 @@ async def flow(journal: Journal, count: int, lanes: int) -> None:
     with measured("prune, groups of 500", count):
         while await journal.prune(NOW * 2, limit=GROUP):
             pass
+    with measured("give the room back", count):
+        while await journal.shrink():
+            pass
 
 
 def pile_up(path: Path, count: int, lanes: int) -> None:
@@ -120,7 +123,7 @@ def pile_up(path: Path, count: int, lanes: int) -> None:
         )
         database.execute(
             "INSERT INTO deliveries SELECT seq, seq, ?, conversation_id,"
-            " 1, 'pending', 0, 0, 0, NULL, 0, NULL, NULL FROM messages",
+            " 1, 'pending', 0, 0, 0, NULL, 0, NULL, NULL, NULL FROM messages",
             (endpoint,),
         )
         database.execute(

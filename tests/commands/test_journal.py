@@ -1,8 +1,11 @@
 """`relay journal`."""
 
 import asyncio
+import re
 import resource
+import sqlite3
 import stat
+from contextlib import closing
 
 import pytest
 
@@ -278,6 +281,20 @@ def test_no_way_back_while_a_relay_runs(stage: Stage) -> None:
     said = stage.relay("journal", "downgrade", "0007")
     earlier = ", ".join(EARLIER)
     assert (1, True) == (said.code, said.err.endswith(f"'0007'; expected {earlier}\n"))
+
+
+def test_a_file_is_written_anew(stage: Stage) -> None:
+    """The free room in it goes back to the disk, and it says how much it was."""
+    stage.receive(1, CRM)
+    with closing(sqlite3.connect(stage.folder / PATH)) as database:
+        database.executescript(
+            "CREATE TABLE ballast AS SELECT zeroblob(1000000) AS words; DROP TABLE ballast;"
+        )
+    said = stage.relay("journal", "compact")
+    before, after = (int(number) for number in re.findall(r"(\d+) bytes", said.out))
+    assert (0, "") == (said.code, said.err)
+    assert before > 1_000_000 > after == (stage.folder / PATH).stat().st_size
+    assert uuid(1) in stage.relay("messages", "list").out
 
 
 async def _nothing(_: OpenJournal) -> None:

@@ -52,10 +52,10 @@ ID = "00000000-0000-0000-0000-000000000001"
             ],
         ),
         ("endpoints pause", ["NAME: missing; expected a value"]),
-        ("journal", ["COMMAND: missing; expected one of backup, downgrade, keys, reseal"]),
+        ("journal", ["COMMAND: missing; expected one of backup, compact, downgrade, keys, reseal"]),
         (
             "journal drop",
-            ["'drop': no such command; expected one of backup, downgrade, keys, reseal"],
+            ["'drop': no such command; expected one of backup, compact, downgrade, keys, reseal"],
         ),
         ("secret x", ["Got unexpected extra argument (x)"]),
         ("healthcheck --url x", ["--url: expected a base URL such as http://127.0.0.1:8080"]),

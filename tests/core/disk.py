@@ -28,6 +28,10 @@ from relay.replay import Fed, Newcomer, Pick, ReplayRecord, UnderWay
 T = TypeVar("T")
 
 
+STEP = 1_000
+"""Bytes that it gives back at a time."""
+
+
 class Disk:
     """A `relay.ports.Journal` over the one in memory.
 
@@ -47,6 +51,7 @@ class Disk:
         self.journal = journal
         self.latency = latency
         self.full = False
+        self.free = 0
         self.unreadable = False
         self.poisonous: set[str] = set()
         self.groups: list[int] = []
@@ -136,6 +141,11 @@ class Disk:
 
     async def prune(self, before: float, *, limit: int) -> int:
         return await self._write(lambda: self.journal.prune(before, limit=limit))
+
+    async def shrink(self) -> int:
+        step = min(STEP, self.free)
+        self.free -= step
+        return step
 
     async def _record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         answers = await self.journal.record(arrivals)

@@ -5,6 +5,7 @@ from relay.desk import DeadLetterQuery
 from relay.facts import (
     CensusTaken,
     JournalPruned,
+    JournalShrunk,
     MessageFinished,
     MessagesDiscarded,
     OperatorNoticed,
@@ -13,6 +14,7 @@ from relay.ledger import BotCensus
 from relay.model import MessageOutcome
 from relay.retry import RetryPolicy
 from relay.steward import PRUNE_AT_ONCE
+from tests.core.disk import STEP
 from tests.core.samples import BOT, BROKEN, CRM, LOG, uuid
 from tests.core.world import RETENTION, Endpoint, World
 
@@ -143,6 +145,16 @@ async def test_finished_messages_are_pruned_after_their_retention() -> None:
         await world.pass_time(61.0)
         assert count == sum(fact.messages for fact in world.tell.of(JournalPruned))
         assert [(BOT, uuid(0))] == list(world.store.messages)
+
+
+async def test_what_the_disk_gets_back_is_told() -> None:
+    """All that is free, in steps; and nothing is said when there is nothing."""
+    async with World(Endpoint(CRM)) as world:
+        world.disk.free = 2 * STEP + 1
+        await world.pass_time(61.0)
+        assert (0, [JournalShrunk(2 * STEP + 1)]) == (world.disk.free, world.tell.of(JournalShrunk))
+        await world.pass_time(60.0)
+        assert 1 == world.tell.count(JournalShrunk)
 
 
 async def test_nothing_is_pruned_before_its_time() -> None:

@@ -11,6 +11,7 @@ from relay.facts import (
     JournalFailed,
     JournalPruned,
     JournalRecovered,
+    JournalShrunk,
     LoopLagged,
     MessagesFinished,
     OperatorNoticed,
@@ -138,6 +139,7 @@ def test_life_and_operators_are_information(listening: Listening) -> None:
         RelayStopping("SIGTERM"),
         RelayStopped(2),
         JournalPruned(10),
+        JournalShrunk(4096),
     )
 
     assert [
@@ -145,6 +147,7 @@ def test_life_and_operators_are_information(listening: Listening) -> None:
         ("info", "operator.noticed"),
         ("info", "relay.stopping"),
         ("info", "relay.stopped"),
+        ("info", "journal.shrunk"),
     ] == listening.loud
     assert [BOT] == listening.lines("relay.started")[0]["bots"]
 
