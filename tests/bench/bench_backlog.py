@@ -5,10 +5,13 @@ the backlog grows and while it is drained; then how the drain compares with the 
 """
 
 import asyncio
+import math
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +36,9 @@ _EVERY = 2.0
 _BREATH = 0.05
 _PATIENCE = 7_200.0
 _MIB = 1024 * 1024
+_RETENTION = 9 * 86_400.0
+_SMALL = 100 * _MIB
+"""Bytes; the log, which is up to 64 MiB, stays with the relay."""
 _COLUMNS = ("time", "pending", "RSS MiB", "journal", "probe ms", "scrape")
 
 
@@ -146,22 +152,48 @@ def _words(pace: Pace) -> str:
 
 async def _backlog(messages: int, steady: Pace) -> None:
     away, listen = port_of(hold_port()), f"127.0.0.1:{port_of(hold_port())}"
-    url = f"http://127.0.0.1:{away}/hook"
-    async with (
-        _world() as world,
-        relay_process(world.simulator, url, JOURNAL, world.folder, listen=listen),
-    ):
-        watch = Watch(f"http://{listen}")
-        watching = asyncio.create_task(watch.run())
-        try:
-            ids = await _grow(world, messages, watch)
-            grown = watch.glances[-1]
-            async with receiver(away):
-                # The next probe of a gate that is open comes within a minute; then it is drained.
-                drained = await _pace(world, ids, _FIRST, watch)
-        finally:
-            watching.cancel()
+    url, watch = f"http://127.0.0.1:{away}/hook", Watch(f"http://{listen}")
+    async with _world() as world:
+        relay = partial(relay_process, world.simulator, url, JOURNAL, world.folder, listen=listen)
+        async with relay():
+            watching = asyncio.create_task(watch.run())
+            try:
+                ids = await _grow(world, messages, watch)
+                grown = watch.glances[-1]
+                async with receiver(away):
+                    # A gate that is open is probed within a minute; then it is drained.
+                    drained = await _pace(world, ids, _FIRST, watch)
+            finally:
+                watching.cancel()
         _sum_up(watch, grown, messages, drained, steady)
+        _age(world.folder / "journal.db")
+        async with relay():
+            await _reclaimed(watch)
+
+
+def _age(journal: Path) -> None:
+    """Let the retention pass."""
+    with closing(sqlite3.connect(journal)) as database, database:
+        database.execute("UPDATE messages SET finished_at = finished_at - ?", (_RETENTION,))
+
+
+async def _reclaimed(watch: Watch) -> None:
+    """Print how long it takes until the journal is small again."""
+    began = time.perf_counter()
+    async with aiohttp.ClientSession() as http:
+        size = math.inf
+        while size > _SMALL:
+            await asyncio.sleep(_EVERY)
+            size = await _size(watch, http)
+    figures = f"{watch.glances[-1].journal / _MIB:.0f} -> {size / _MIB:.0f} MiB"
+    click.echo(f"journal after its retention: {figures} in {time.perf_counter() - began:.0f} s")
+
+
+async def _size(watch: Watch, http: aiohttp.ClientSession) -> float:
+    try:
+        return (await watch.look(http)).journal
+    except aiohttp.ClientError:  # it starts
+        return math.inf
 
 
 async def _grow(world: "World", messages: int, watch: Watch) -> list[str]:
