@@ -1,0 +1,74 @@
+"""What one look at a soak shows, and a file of them."""
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+MIB = 2.0**20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The time since the last look: rates and quantiles are of that time, the rest is of now.
+
+    Seconds since the first message was offered, bytes, messages a second, milliseconds of CPU time
+    a message; nan is what could not be had. `life` counts the relay's processes from 1.
+    """
+
+    at: float
+    seconds: float
+    life: int
+    age: float
+    rss: float
+    descriptors: float
+    threads: float
+    journal: float
+    pending: int
+    offered: float
+    delivered: float
+    read: float
+    p50: float
+    p99: float
+    relay_cpu: float
+    mixin_cpu: float
+    receivers_cpu: float
+    mixin_rss: float
+    late: float
+    imbalance: float
+
+    @property
+    def begin(self) -> float:
+        """When the time began that it is about."""
+        return self.at - self.seconds
+
+
+COLUMNS = tuple(field.name for field in fields(Sample))
+
+
+def header() -> str:
+    """Name the columns, as the first line of the file."""
+    return ",".join(COLUMNS)
+
+
+def line(sample: Sample) -> str:
+    """Write one look as a line of the file."""
+    return ",".join(f"{value:.6g}" if value == value else "" for value in astuple(sample))  # noqa: PLR0124 - nan is what differs from itself
+
+
+def read(file: Path) -> list[Sample]:
+    """Read such a file."""
+    with file.open(encoding="utf-8", newline="") as opened:
+        return [_sample(row) for row in csv.DictReader(opened)]
+
+
+def _sample(row: dict[str, str]) -> Sample:
+    values = {name: float(text) if text else math.nan for name, text in row.items()}
+    whole = {"life": int(values.pop("life")), "pending": int(values.pop("pending"))}
+    return Sample(**whole, **values)  # type: ignore[arg-type]
+
+
+def known(values: Iterable[float]) -> list[float]:
+    """Leave out what could not be had."""
+    return [value for value in values if not math.isnan(value)]
