@@ -2,11 +2,14 @@
 
 import csv
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 MIB = 2.0**20
+
+MOST_POINTS = 360
+"""Of a line in a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def header() -> str:
 
 def line(sample: Sample) -> str:
     """Write one look as a line of the file."""
-    return ",".join(f"{value:.6g}" if value == value else "" for value in astuple(sample))  # noqa: PLR0124 - nan is what differs from itself
+    return ",".join(f"{value:.9g}" if value == value else "" for value in astuple(sample))  # noqa: PLR0124 - nan is what differs from itself
 
 
 def read(file: Path) -> list[Sample]:
@@ -72,3 +75,17 @@ def _sample(row: dict[str, str]) -> Sample:
 def known(values: Iterable[float]) -> list[float]:
     """Leave out what could not be had."""
     return [value for value in values if not math.isnan(value)]
+
+
+def thinned(
+    samples: Sequence[Sample], look: Callable[[Sample], float]
+) -> tuple[list[float], list[float]]:
+    """Take the highest of each few looks, so that no peak is lost; times are in minutes."""
+    width = 1 + (len(samples) - 1) // MOST_POINTS
+    at, values = [], []
+    for start in range(0, len(samples), width):
+        some = samples[start : start + width]
+        highest = max(some, key=lambda one: -math.inf if math.isnan(look(one)) else look(one))
+        at.append(highest.at / 60)
+        values.append(look(highest))
+    return at, values

@@ -29,6 +29,8 @@ RETENTION = (30.0, 180.0)
 _LEAD = 2.0
 _BREATH = 0.25
 _MILLI = 1e3
+_FEW = 50.0
+"""Messages a second below which CPU time a message says nothing."""
 
 Told = Callable[[Sample], None]
 
@@ -218,7 +220,7 @@ def _sample(before: Glance, after: Glance) -> Sample:
     relay = after.relay_figures
 
     def cpu(first: Figures | None, second: Figures | None, *, same: bool = True) -> float:
-        if first is None or second is None or not same or not taken:
+        if first is None or second is None or not same or taken < seconds * _FEW:
             return math.nan
         return (second.cpu - first.cpu) / taken * _MILLI
 
