@@ -33,6 +33,8 @@ _COLUMNS = (
 @click.option("--picture", is_flag=True, help="Draw docs/pictures/soak.svg.")
 def main(*, hours: float, rate: float, seed: int | None, folder: Path, picture: bool) -> None:
     """Soak, report, and exit with 1 if any criterion does not hold."""
+    from tests.soak.picture import draw  # what is missing must be missed before the hours
+
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     folder = (folder / str(seed)).resolve()
     terms = Terms(hours * _HOUR, rate, seed, emptied(folder))
@@ -44,7 +46,9 @@ def main(*, hours: float, rate: float, seed: int | None, folder: Path, picture: 
     record = asyncio.run(play(terms, Teller()))
     findings = judge(record)
     _report(console, record, findings)
-    _draw(record, PICTURE if picture else folder / "soak.svg", console)
+    file = PICTURE if picture else folder / "soak.svg"
+    draw(record, file)
+    console.print(f"drawn: {file}, {file.stat().st_size / 1024:.0f} KiB")
     sys.exit(failed(findings))
 
 
@@ -96,14 +100,13 @@ def _report(console: Console, record: Record, findings: list[Finding]) -> None:
             f"CPU time a message: relay {median(relay):.2f} ms, the rest {median(harness):.2f} ms;"
             f" Mixin's side {max(one.mixin_rss for one in record.samples) / MIB:.0f} MiB at most"
         )
+    others = known(one.others for one in record.samples)
+    if others:
+        console.print(
+            f"other programs took {median(others):.2f} cores in the median, {max(others):.2f} at"
+            " most: with more than a fraction of one, latency and backlogs are theirs"
+        )
     console.print("FAILED" if failed(findings) else f"{len(record.faults)} faults, and all is well")
-
-
-def _draw(record: Record, file: Path, console: Console) -> None:
-    from tests.soak.picture import draw
-
-    draw(record, file)
-    console.print(f"drawn: {file}, {file.stat().st_size / 1024:.0f} KiB")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -15,7 +16,7 @@ from tests.soak.control import Player
 from tests.soak.ledger import Ledger
 from tests.soak.lives import Relay
 from tests.soak.plan import Fault, Side, plan
-from tests.soak.processes import Figures, figures
+from tests.soak.processes import Figures, busy, figures
 from tests.soak.sample import Sample, header, line
 from tests.soak.verdict import DRAINED_WITHIN, Record
 
@@ -194,6 +195,8 @@ class Stage:
             relay_figures=figures(self._relay.pid),
             mixin_figures=figures(self._mixin.pid),
             receivers_figures=figures(self._receivers.pid),
+            own_figures=figures(os.getpid()),
+            busy=busy(),
             imbalance=math.nan if imbalance is None else imbalance,
         )
 
@@ -211,7 +214,18 @@ class Glance:
     relay_figures: Figures | None
     mixin_figures: Figures | None
     receivers_figures: Figures | None
+    own_figures: Figures | None
+    busy: float
     imbalance: float
+
+    @property
+    def ours(self) -> float:
+        """CPU time of the soak's own processes; nan if one of them is gone."""
+        all_figures = (
+            *(self.relay_figures, self.mixin_figures),
+            *(self.receivers_figures, self.own_figures),
+        )
+        return sum(math.nan if each is None else each.cpu for each in all_figures)
 
 
 def _sample(before: Glance, after: Glance) -> Sample:
@@ -243,9 +257,16 @@ def _sample(before: Glance, after: Glance) -> Sample:
         mixin_cpu=cpu(before.mixin_figures, after.mixin_figures),
         receivers_cpu=cpu(before.receivers_figures, after.receivers_figures),
         mixin_rss=after.mixin_figures.rss if after.mixin_figures else math.nan,
+        others=_others(before, after) / seconds,
         late=after.mixin["late"],
         imbalance=after.imbalance,
     )
+
+
+def _others(before: Glance, after: Glance) -> float:
+    if before.life != after.life:
+        return math.nan
+    return max(0.0, after.busy - before.busy - (after.ours - before.ours))
 
 
 def _or_nan(value: float | None) -> float:

@@ -47,6 +47,7 @@ def sample(at: float) -> Sample:
         mixin_cpu=0.2,
         receivers_cpu=0.1,
         mixin_rss=60 * MIB,
+        others=0.1,
         late=0.02,
         imbalance=0.0,
     )
