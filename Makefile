@@ -60,8 +60,7 @@ bench-backlog: $(SETUP) ## Let a million messages wait for a receiver that is aw
 
 soak: $(SETUP) ## Offer 500 messages/s for HOURS=1 under faults, and judge; SEED=n, PICTURE=1 for docs/
 	$(BIN)/python -m pip install --quiet --require-hashes -r tests/deploy/pictures.lock
-	$(BIN)/python -m tests.soak $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(PICTURE),--picture)
+	$(BIN)/python -m tests.soak $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED)) $(if $(PICTURE),--picture)
 
 pictures: $(SETUP) ## Draw the dashboard for docs/pictures from a story of 40 minutes
 	$(BIN)/python -m pip install --quiet --require-hashes -r tests/deploy/pictures.lock

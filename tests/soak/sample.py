@@ -17,8 +17,8 @@ class Sample:
     """The time since the last look: rates and quantiles are of that time, the rest is of now.
 
     Seconds since the first message was offered, bytes, messages a second, milliseconds of CPU time
-    a message; nan is what could not be had. `life` counts the relay's processes from 1, `others` are
-    the cores that programs of somebody else took.
+    a message; nan is what could not be had. `life` counts the relay's processes from 1; `others`
+    are the cores that programs of somebody else took.
     """
 
     at: float
