@@ -19,9 +19,12 @@ from relay.model import Delivery, Message
 from relay.ports import Clock, Journal, JournalUnavailable
 from relay.routing import Routing
 
-MAX_WAITING = 20_000
-MAX_WAITING_BYTES = 64 * 1024 * 1024
-"""The bounds of what has been read and not journaled yet: a disk's hiccup, not a backlog."""
+MAX_WAITING = 4_000
+MAX_WAITING_BYTES = 16 * 1024 * 1024
+"""The bounds of what has been read and not journaled yet: a disk's hiccup, not a backlog.
+
+Memory that a burst has used is not given back, so that they show in the relay's size for good.
+"""
 
 _SAMPLE = 4096
 

@@ -28,11 +28,11 @@ _PRAGMAS = (
     # Power loss may take the last commits: Mixin still holds what is unread (design.md 6, W8).
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
-    "PRAGMA cache_size=-8192",
+    "PRAGMA cache_size=-4096",
 )
 _WRITER_PRAGMAS = (
     *_PRAGMAS,
-    "PRAGMA cache_size=-16384",
+    "PRAGMA cache_size=-8192",
     # Before the first table, and before WAL: what is pruned can be given back to the disk.
     "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA journal_mode=WAL",
