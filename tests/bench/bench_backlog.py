@@ -132,7 +132,7 @@ async def _steady() -> Pace:
     async with _world() as world, receiver() as url:
         ids = world.push(STEADY)
         async with relay_process(world.simulator, url, JOURNAL, world.folder, listen=listen):
-            return await _pace(world, ids, STEADY // 4, Watch(f"http://{listen}"))
+            return await _pace(world, ids, _FIRST, Watch(f"http://{listen}"))
 
 
 async def _pace(world: "World", ids: list[str], first: int, watch: Watch) -> Pace:
