@@ -119,6 +119,9 @@ class _Families:
         )
         self.receipts = counter("receipts", "READ receipts, by result.", "bot", "result")
         self.receipts_pending = gauge("receipts_pending", "READ receipts that are owed.", "bot")
+        self.receipts_stuck = gauge(
+            "receipts_stuck", "READ receipts that fail for long while others get through.", "bot"
+        )
         self.state = gauge(
             "endpoint_state", "0 closed, 1 probing, 2 open, 3 paused, 4 gone.", *each
         )
@@ -158,6 +161,7 @@ class BotSeries:
         self.receipts_retried = families.receipts.labels(bot, "retried")
         self.receipts_refused = families.receipts.labels(bot, "refused")
         self.receipts_pending = families.receipts_pending.labels(bot)
+        self.receipts_stuck = families.receipts_stuck.labels(bot)
         self.imbalance = families.imbalance.labels(bot)
         self._received: Made[tuple[str, Source], Counter] = Made(
             lambda key: families.received.labels(bot, *key),

@@ -12,7 +12,7 @@ class ReceiptTrouble:
     def note(self, fact: Fact) -> None:
         """Follow what is told of receipts."""
         match fact:
-            case ReceiptsRetried():
+            case ReceiptsRetried(alone=False):
                 self._why[fact.bot] = fact.detail
             case ReceiptsConfirmed():
                 self._why.pop(fact.bot, None)
