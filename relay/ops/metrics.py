@@ -127,6 +127,11 @@ class _Families:
         )
         self.in_flight = gauge("endpoint_in_flight", "Requests under way.", *each)
         self.limit = gauge("endpoint_concurrency_limit", "Most requests under way.", *each)
+        self.oldest_pending = gauge(
+            "endpoint_oldest_pending_timestamp_seconds",
+            "When the oldest message came that the endpoint is owed; or 0.",
+            *each,
+        )
         self.dead_letters = gauge("dead_letters", "Dead letters that are kept.", *each)
         self.imbalance = gauge(
             "conservation_imbalance", "Received - (finished + pending); always 0.", "bot"
@@ -140,7 +145,7 @@ class _Families:
                 self.duration,
                 self.delay,
             ),
-            *(self.state, self.in_flight, self.limit, self.dead_letters),
+            *(self.state, self.in_flight, self.limit, self.oldest_pending, self.dead_letters),
         )
 
 
@@ -188,6 +193,7 @@ class EndpointSeries:
         self.state = families.state.labels(*key)
         self.in_flight = families.in_flight.labels(*key)
         self.limit = families.limit.labels(*key)
+        self.oldest_pending = families.oldest_pending.labels(*key)
         self.dead_letters = families.dead_letters.labels(*key)
 
 

@@ -107,6 +107,7 @@ class HouseVoice:
             self._count_bot(bot, census.bots[bot])
         for key, series in self._metrics.endpoints.items():
             series.dead_letters.set(census.dead_letters.get(key, 0))
+            series.oldest_pending.set(census.oldest_pending.get(key, 0))
         # An endpoint that was configured once and still has dead letters is no stranger's name.
         for key in census.dead_letters.keys() - self._metrics.endpoints.keys():
             if dead := census.dead_letters[key]:

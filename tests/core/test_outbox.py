@@ -418,6 +418,28 @@ async def test_a_wait_that_a_bad_id_asks_for_is_its_own() -> None:
     await on.end()
 
 
+async def test_the_end_of_an_outage_is_found_without_anything_new() -> None:
+    """Thousands of bad ids were left, which looks like an outage; nothing else was ever owed."""
+    on = await stage(owed=2000)
+    on.mixin.cursed = {uuid(n) for n in range(1, 2000)}
+    await asyncio.sleep(7200.0)
+    on.mixin.heal()
+    await on.read(*(uuid(n) for n in range(2000)), within=600.0)
+    await on.end()
+
+
+async def test_what_was_held_back_and_not_recorded_is_sent_again() -> None:
+    """A full disk in the middle of the sorting out loses nothing."""
+    on = await stage(owed=200)
+    on.mixin.cursed = {uuid(1)}
+    await on.read(*(uuid(n) for n in range(100, 200)))
+    on.disk.full = True
+    await asyncio.sleep(60.0)
+    on.disk.full = False
+    await on.read(*(uuid(n) for n in range(100) if n != 1), within=120.0)
+    await on.end()
+
+
 @given(
     st.sets(st.integers(0, 599), max_size=450),
     st.sets(st.integers(0, 599), max_size=20),

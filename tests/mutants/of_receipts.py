@@ -58,8 +58,8 @@ MUTANTS = (
     Mutant(
         "outage-is-answered-with-a-storm",
         _OUTBOX,
-        "        while new and not self._sieve.outage:\n",
-        "        while new:\n",
+        "more = len(page) == PAGE and not self._sieve.outage",
+        "more = len(page) == PAGE",
         "all that is owed would be sent against a closed door",
         _OF_OUTBOX,
     ),

@@ -80,6 +80,15 @@ def test_gauges_go_back_to_zero(listening: Listening) -> None:
     assert 0.0 == listening.of_crm("relay_dead_letters")
 
 
+def test_the_oldest_that_an_endpoint_is_owed_is_shown(listening: Listening) -> None:
+    """By its endpoint, and 0 once nothing is owed."""
+    oldest = "relay_endpoint_oldest_pending_timestamp_seconds"
+    listening.tell(CensusTaken(Census({}, {}, 0, {CRM: 1.5e9})))
+    assert 1.5e9 == listening.of_crm(oldest)
+    listening.tell(census())
+    assert 0.0 == listening.of_crm(oldest)
+
+
 def test_names_that_are_not_configured_get_no_series(listening: Listening) -> None:
     """The journal remembers bots and endpoints of yesterday; labels are today's."""
     gone = EndpointKey("old", "one")
