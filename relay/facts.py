@@ -351,10 +351,14 @@ class OperatorActed:
 
 @dataclass(frozen=True, slots=True)
 class AdminRefused:
-    """Somebody at `peer` asked the admin API; `given` says whether with a wrong token or none."""
+    """Somebody at `peer` asked the admin API; `given` says whether with a wrong token or none.
+
+    `throttled` says that it was one of many, and was kept waiting.
+    """
 
     peer: str
     given: bool
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

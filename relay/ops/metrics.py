@@ -31,6 +31,9 @@ _CALLS = ("OFFER", "ANSWER", "CANCEL", "DECLINE", "END", "BUSY", "FAILED")
 
 OTHER = "other"
 
+REFUSALS = ("missing", "wrong", "throttled")
+"""Why the admin API refuses: no token, a wrong one, one of too many wrong ones."""
+
 KNOWN_CATEGORIES = (
     *(f"PLAIN_{content}" for content in _CONTENTS),
     "PLAIN_JSON",
@@ -231,6 +234,13 @@ class Metrics:
             "How late the event loop was, at worst, in the last half minute.",
             registry=registry,
         )
+        refused = Counter(
+            "relay_admin_refused_total",
+            "Requests to the admin API without the right token.",
+            ["reason"],
+            registry=registry,
+        )
+        self.admin_refused = {reason: refused.labels(reason) for reason in REFUSALS}
         self.reload_successful = Gauge(
             "relay_config_last_reload_successful",
             "1 unless the settings were refused when they were last read anew.",

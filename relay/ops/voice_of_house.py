@@ -29,7 +29,7 @@ from relay.facts import (
 )
 from relay.ledger import BotCensus
 from relay.ops.metrics import Made, Metrics
-from relay.ops.told import Allowance
+from relay.ops.told import PERIOD, Allowance
 from relay.replay import ReplayRecord
 
 LOUD_LAG = 1.0
@@ -54,6 +54,8 @@ class HouseVoice:
         # Of its own: who guesses tokens must not silence what is said of the journal.
         self._refusals_allowed = Allowance(clock)
         self._refusals = 0
+        self._refusal_told = ("", ""), 0.0
+        self._clock = clock
         self.handlers: dict[type, Callable[[Any], None]] = {
             JournalCommitted: self._journal_committed,
             JournalFailed: self._journal_failed,
@@ -155,11 +157,15 @@ class HouseVoice:
         )
 
     def _admin_refused(self, fact: AdminRefused) -> None:
+        reason = "throttled" if fact.throttled else "wrong" if fact.given else "missing"
+        self._metrics.admin_refused[reason].inc()
         self._refusals += 1
-        if self._refusals_allowed.spend():
+        who = fact.peer, "wrong token" if fact.given else "no token"
+        last, until = self._refusal_told
+        if (who != last or self._clock() >= until) and self._refusals_allowed.spend():
+            self._refusal_told = who, self._clock() + PERIOD
             times, self._refusals = self._refusals, 0
-            why = "wrong token" if fact.given else "no token"
-            self._log.warning("admin.refused", peer=fact.peer, why=why, times=times)
+            self._log.warning("admin.refused", peer=who[0], why=who[1], times=times)
 
     def _relay_started(self, fact: RelayStarted) -> None:
         self._log.info(

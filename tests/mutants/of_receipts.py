@@ -56,14 +56,6 @@ MUTANTS = (
         _OF_OUTBOX,
     ),
     Mutant(
-        "outage-is-answered-with-a-storm",
-        _OUTBOX,
-        "more = len(page) == PAGE and not self._sieve.outage",
-        "more = len(page) == PAGE",
-        "all that is owed would be sent against a closed door",
-        _OF_OUTBOX,
-    ),
-    Mutant(
         "nobody-looks-for-the-end-of-an-outage",
         _OUTBOX,
         "            self._owed.set()  # it takes probes to see the end of it\n",
@@ -72,6 +64,14 @@ MUTANTS = (
         _OF_OUTBOX,
     ),
     # --- sieve ----------------------------------------------------------------------------------
+    Mutant(
+        "outage-is-answered-with-a-storm",
+        _SIEVE,
+        "        if self._outage:\n            return []\n",
+        "",
+        "all that is held back would be sent against a closed door",
+        _OF_SIEVE,
+    ),
     Mutant(
         "batch-is-too-large",
         _SIEVE,

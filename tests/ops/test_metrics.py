@@ -50,6 +50,7 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_event_loop_lag_seconds": ("gauge", set()),
     "relay_config_last_reload_successful": ("gauge", set()),
     "relay_config_last_reload_success_timestamp_seconds": ("gauge", set()),
+    "relay_admin_refused_total": ("counter", {"reason"}),
     "relay_build_info": ("info", {"version", "python"}),
 }
 EXPECTED = {Series(name, kind, frozenset(labels)) for name, (kind, labels) in TABLE.items()}
@@ -69,6 +70,7 @@ VALUES = {
         *("http_410", "http_5xx", "http_503", "blocked_address", "protocol", "other"),
     },
     ("relay_receipts_total", "result"): {"confirmed", "retried", "refused"},
+    ("relay_admin_refused_total", "reason"): {"missing", "wrong", "throttled"},
 }
 
 ODD_TABLE = """

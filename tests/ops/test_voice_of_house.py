@@ -25,6 +25,7 @@ from relay.facts import (
 )
 from relay.ledger import BotCensus, Census
 from relay.model import EndpointKey, GateState, MessageOutcome
+from relay.ops.metrics import REFUSALS
 from relay.ops.told import BURST
 from relay.ops.voice_of_house import LAGS_KEPT
 from relay.replay import ReplayRecord
@@ -204,15 +205,23 @@ def test_who_is_refused_by_the_admin_api_is_warned_of(listening: Listening) -> N
 
 
 def test_guessing_tokens_does_not_fill_the_log(listening: Listening) -> None:
-    """Thousands of refusals make a few lines, and what is said of the journal is said as ever."""
-    listening.tell(*[AdminRefused("127.0.0.1", given=True)] * 5000, FULL)
+    """A burst is one line, and what is said of the journal is said as ever."""
+    listening.tell(*[AdminRefused("127.0.0.1", given=True)] * 10)
+    listening.tell(*[AdminRefused("127.0.0.1", given=True, throttled=True)] * 4990, FULL)
     listening.now += 60
     listening.tell(AdminRefused("127.0.0.1", given=True))
 
     lines = listening.lines("admin.refused")
-    assert BURST + 1 == len(lines)
-    assert 5001 == sum(line["times"] for line in lines)
+    assert [1, 5000] == [line["times"] for line in lines]
     assert ("error", "journal.failed") in listening.loud
+    refused = [listening.series("relay_admin_refused_total", reason=r) for r in REFUSALS]
+    assert [0.0, 11.0, 4990.0] == refused
+
+
+def test_guessing_from_many_addresses_does_not_fill_the_log(listening: Listening) -> None:
+    """However many guess by turns: a few lines a minute."""
+    listening.tell(*[AdminRefused(f"10.0.0.{n % 250}", given=True) for n in range(5000)])
+    assert BURST == len(listening.lines("admin.refused"))
 
 
 # --- The settings ---------------------------------------------------------------------------------
