@@ -27,13 +27,16 @@ from relay.facts import (
     ReplayEnded,
     SettingsReloaded,
 )
-from relay.ledger import BotCensus
+from relay.ledger import BotCensus, NoticeKind
 from relay.ops.metrics import Made, Metrics
 from relay.ops.told import PERIOD, Allowance
 from relay.replay import ReplayRecord
 
 LOUD_LAG = 1.0
 """Seconds; from about here on, pings and timeouts are off as well."""
+
+_WITHOUT_COUNT = frozenset({NoticeKind.REPLAY_ASKED, NoticeKind.REPLAY_CANCELLED})
+"""What is done to a replay as a whole: how many messages that is, only `replay.ended` can say."""
 
 LAGS_KEPT = 60
 """Half a minute of beats: a scrape every 15 s misses none."""
@@ -142,7 +145,7 @@ class HouseVoice:
             endpoint=fact.endpoint.name,
             actor=fact.actor,
             asked=fact.asked,
-            count=fact.count,
+            **({} if fact.kind in _WITHOUT_COUNT else {"count": fact.count}),
         )
 
     def _operator_acted(self, fact: OperatorActed) -> None:

@@ -162,6 +162,17 @@ def test_life_and_operators_are_information(listening: Listening) -> None:
     assert [BOT] == listening.lines("relay.started")[0]["bots"]
 
 
+def test_what_operators_do_to_replays_is_told_with_their_numbers(listening: Listening) -> None:
+    """Which replay, and what was asked; a number of messages that nobody knows yet is not said."""
+    asked = "replay=3 since=2023-11-14T22:13:20Z"
+    listening.tell(OperatorNoticed("replay_asked", CRM, "cli", asked))
+    listening.tell(OperatorNoticed("replay_cancelled", CRM, "api", "replay=3"))
+    listening.tell(OperatorNoticed("revived", CRM, "cli", "all", 7))
+    lines = listening.lines("operator.noticed")
+    assert [asked, "replay=3", "all"] == [line["asked"] for line in lines]
+    assert [None, None, 7] == [line.get("count") for line in lines]
+
+
 def test_a_stop_that_left_something_unwritten_says_why(listening: Listening) -> None:
     """The last line before an exit with 1 is an error, with what becomes of the rest."""
     listening.tell(RelayStopped(0, written=False))
