@@ -232,12 +232,30 @@ class ReceiptsConfirmed:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptsRetried:
-    """A batch of READ receipts was not confirmed and will be sent again."""
+    """READ receipts were not confirmed and will be sent again.
+
+    `alone` says that others get through: it is about these, and Mixin takes receipts.
+    """
 
     bot: str
     count: int
     detail: str
     retry_in: float
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptsStuck:
+    """READ receipts that have failed for long while others get through: `count` of them now.
+
+    Each is named once among `stuck`, and once among `cured` when Mixin has it after all.
+    """
+
+    bot: str
+    count: int
+    stuck: tuple[str, ...] = ()
+    cured: tuple[str, ...] = ()
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,10 +351,14 @@ class OperatorActed:
 
 @dataclass(frozen=True, slots=True)
 class AdminRefused:
-    """Somebody at `peer` asked the admin API; `given` says whether with a wrong token or none."""
+    """Somebody at `peer` asked the admin API; `given` says whether with a wrong token or none.
+
+    `throttled` says that it was one of many, and was kept waiting.
+    """
 
     peer: str
     given: bool
+    throttled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,6 +470,7 @@ Fact = (
     | GateMoved
     | ReceiptsConfirmed
     | ReceiptsRetried
+    | ReceiptsStuck
     | ReceiptRefused
     | JournalCommitted
     | JournalFailed

@@ -181,8 +181,13 @@ class BotCensus:
 
 @dataclass(frozen=True, slots=True)
 class Census:
-    """The journal's stock at one moment."""
+    """The journal's stock at one moment.
+
+    `oldest_pending` says when the oldest message came that an endpoint is still owed, replays
+    aside; it lacks those that are owed nothing.
+    """
 
     bots: dict[str, BotCensus]
     dead_letters: dict[EndpointKey, int]
     size_bytes: int
+    oldest_pending: dict[EndpointKey, float] = field(default_factory=dict)

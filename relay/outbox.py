@@ -2,64 +2,41 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
 
 from relay.facts import (
     MessageFinished,
     ReceiptRefused,
     ReceiptsConfirmed,
     ReceiptsRetried,
+    ReceiptsStuck,
     Telemetry,
 )
 from relay.ledger import OwedReceipt
 from relay.model import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken
 from relay.ports import Acknowledger, Clock, Journal, JournalUnavailable
 from relay.retry import backoff
+from relay.sieve import AT_ONCE, MAX_BATCH, Answer, Batch, Lesson, Sieve
 
-MAX_BATCH = 100
-"""Mixin takes no more at a time (blaze-protocol.md 5.1)."""
-
-BATCHES_IN_FLIGHT = 4
 LINGER = 0.2
 """A receipt waits at most so many seconds for others to share its batch."""
 
+PACE = 0.1
+"""Seconds that a round takes at least if something may fail: sorting bad ids out is no storm."""
+
+RETURN_EVERY = 60.0
+"""Seconds after which what could not be remembered as failing is tried again."""
+
+PAGE = MAX_BATCH * AT_ONCE
+
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
-_FIRST_WAIT_UNAUTHORIZED, _LONGEST_WAIT_UNAUTHORIZED = 60.0, 600.0
-_SHRINK_AFTER = 3
-"""After so many failed rounds the next begins with half the batch: one bad id may spoil its own."""
-
-
-@dataclass(slots=True)
-class _Round:
-    """What became of the receipts of one round."""
-
-    confirmed: list[OwedReceipt] = field(default_factory=list)
-    refused: list[OwedReceipt] = field(default_factory=list)
-    failed: list[tuple[Sequence[OwedReceipt], ReceiptsFailed]] = field(default_factory=list)
-
-    def add(self, other: "_Round") -> None:
-        """Take in what became of more receipts."""
-        self.confirmed += other.confirmed
-        self.refused += other.refused
-        self.failed += other.failed
-
-    @property
-    def in_vain(self) -> bool:
-        """Whether nothing got through."""
-        return not self.confirmed and not self.refused
-
-
-@dataclass(slots=True)
-class _Aside:
-    """A receipt that fails alone while others get through: it waits without them."""
-
-    failures: int
-    until: float
 
 
 class Outbox:
-    """Sends one bot's receipts, for ever."""
+    """Sends one bot's receipts, for ever.
+
+    What is new and what is held back go side by side, so that neither waits for the other.
+    """
 
     def __init__(
         self,
@@ -77,14 +54,14 @@ class Outbox:
         self._telemetry = telemetry
         self._clock = clock
         self._jitter = jitter
+        self._sieve = Sieve(jitter)
         self._waiting = 1  # the journal may owe receipts from before this start
         self._owed = asyncio.Event()
         self._owed.set()
         self._batch_full = asyncio.Event()
+        self._learned = asyncio.Event()
         self._closing = asyncio.Event()
-        self._batch = MAX_BATCH
-        self._failures = 0
-        self._aside: dict[int, _Aside] = {}
+        self._troubles = 0
 
     def receipt_owed(self) -> None:
         """Note that the journal owes one more receipt."""
@@ -98,24 +75,38 @@ class Outbox:
         self._closing.set()
         self._owed.set()
         self._batch_full.set()
+        self._learned.set()
 
     async def run(self) -> None:
         """Send what is owed, by deadline and not by idleness, until closed."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._send_new())
+            both.create_task(self._send_held())
+        while self._held_due() and await self._within_reach(self._one_held_round()):
+            pass
+
+    # --- What is new ----------------------------------------------------------------------------
+
+    async def _send_new(self) -> None:
         while True:
-            await self._owed.wait()
-            await _wait(self._batch_full, LINGER)
+            await self._something_new()
             last = self._closing.is_set()
             self._start_count()
-            outcome = await self._send_all()
-            rest = self._trouble() if outcome is None else self._learn(outcome)
+            reached = await self._within_reach(self._all_new())
             if last:
                 return
-            if rest is not None:
-                await _wait(self._closing, rest)
+            if not reached:
+                await _wait(self._closing, self._after_trouble())
                 self._owed.set()
-            elif self._aside:
-                await _wait(self._owed, self._until_next_aside())
-                self._owed.set()
+
+    async def _something_new(self) -> None:
+        """Wait until receipts are owed and had time to gather, or an outage's probes are due."""
+        if self._sieve.outage:
+            await self._until(self._closing, self._sieve.probe_at(news=True))
+            await self._until(self._owed, self._sieve.probe_at(news=False))
+        else:
+            await _wait(self._owed, RETURN_EVERY if self._sieve.forgets else None)
+            await _wait(self._batch_full, LINGER)
 
     def _start_count(self) -> None:
         self._waiting = 0
@@ -123,128 +114,156 @@ class Outbox:
             self._owed.clear()
             self._batch_full.clear()
 
-    async def _send_all(self) -> _Round | None:
-        """Go once through everything owed; None if the journal was in trouble."""
-        whole, after, more = _Round(), 0, True
-        batch, in_vain = self._batch, 0
+    async def _all_new(self) -> None:
+        """Go once through everything owed that is not held back, or find that nothing goes."""
+        if self._sieve.outage:
+            await self._probe()
+        after, more = 0, not self._sieve.outage
+        while more:
+            page = await self._page(after)
+            await self._send_page(page)
+            # A short page was the last: what has come since waits for others to share its batch.
+            more = len(page) == PAGE and not self._sieve.outage
+            after = page[-1].seq if page else after
+
+    async def _send_page(self, page: Sequence[OwedReceipt]) -> None:
+        new = self._sieve.new(page)
+        while new and not self._sieve.outage:
+            next_at = self._clock() + PACE
+            batches = [] if self._sieve.full else self._sieve.batches(new)
+            well = await self._round(batches, new=True) if batches else False
+            new = new[sum(map(len, batches)) :]
+            if not well and not self._sieve.outage:
+                if self._closing.is_set() and not batches:
+                    return  # what is held back is in the way, and owed at the next start
+                await self._until(self._closing, next_at)
+
+    async def _page(self, after: int) -> Sequence[OwedReceipt]:
+        """Read what is owed, up to the first page with something that is not held back."""
+        while True:
+            page = await self._journal.owed_receipts(self._bot, after=after, limit=PAGE)
+            if len(page) < PAGE or self._sieve.new(page):
+                return page
+            after = page[-1].seq
+
+    async def _probe(self) -> None:
+        """Try single receipts from here and there."""
+        page = await self._page(self._sieve.look_after)
+        if self._sieve.look_after and not self._sieve.new(page):
+            page = await self._page(0)
+        probes = self._sieve.probes(page, self._clock())
+        await self._round(probes, new=True)
+
+    # --- What is held back ----------------------------------------------------------------------
+
+    async def _send_held(self) -> None:
+        while not self._closing.is_set():
+            self._learned.clear()
+            next_at = self._clock() + PACE
+            at = self._sieve.held_at()
+            if at is None:
+                await self._learned.wait()
+            elif at > self._clock():
+                await self._until(self._learned, at)
+            elif await self._within_reach(self._one_held_round()):
+                await self._until(self._closing, next_at)
+            else:
+                await _wait(self._closing, self._after_trouble())
+
+    def _held_due(self) -> bool:
+        at = self._sieve.held_at()
+        return at is not None and at <= self._clock()
+
+    async def _one_held_round(self) -> None:
+        await self._round(self._sieve.held(self._clock()), new=False)
+
+    # --- Rounds ---------------------------------------------------------------------------------
+
+    async def _round(self, batches: Sequence[Batch], *, new: bool) -> bool:
+        """Send batches side by side; answers whether all were taken."""
+        if not batches:
+            return True
+        async with asyncio.TaskGroup() as requests:
+            sent = [requests.create_task(self._send(batch)) for batch in batches]
+        answers = [request.result() for request in sent]
         try:
-            while more:
-                limit = batch * BATCHES_IN_FLIGHT
-                page = await self._journal.owed_receipts(self._bot, after=after, limit=limit)
-                outcome = await self._send(page, batch)
-                await self._settle(outcome)
-                whole.add(outcome)
-                in_vain = in_vain + len(outcome.failed) * batch if outcome.in_vain else 0
-                # A short page was the last: what has come since waits for others to share its
-                # batch. And when nothing gets through, the rest would fail likewise.
-                more = len(page) == limit and in_vain < MAX_BATCH
-                after = page[-1].seq if page else after
-                batch = batch if outcome.failed else min(MAX_BATCH, 2 * batch)
+            await self._settle(answers)
         except JournalUnavailable:
-            return None
-        return whole
+            for batch in batches:
+                self._sieve.drop(batch)
+            self._owed.set()
+            raise
+        lesson = self._sieve.learn(answers, self._clock(), new=new)
+        self._learned.set()
+        if not new and self._sieve.outage:
+            self._owed.set()  # it takes probes to see the end of it
+        self._tell(answers, lesson)
+        return all(isinstance(verdict, ReceiptsTaken) for _, verdict in answers)
 
-    async def _send(self, page: Sequence[OwedReceipt], size: int) -> _Round:
-        outcome = _Round()
-        async with asyncio.TaskGroup() as batches:
-            for batch in self._batches(page, size):
-                batches.create_task(self._send_batch(batch, outcome))
-        return outcome
+    async def _send(self, batch: Batch) -> Answer:
+        ids = [receipt.message_id for receipt in batch]
+        return batch, await self._acknowledger.mark_read(ids)
 
-    def _batches(self, page: Sequence[OwedReceipt], size: int) -> Iterator[Sequence[OwedReceipt]]:
-        """Batch a page: what was put aside goes alone, and not before its time."""
-        now = self._clock()
-        usual = [receipt for receipt in page if receipt.seq not in self._aside]
-        for start in range(0, len(usual), size):
-            yield usual[start : start + size]
-        for receipt in page:
-            if receipt.seq in self._aside and self._aside[receipt.seq].until <= now:
-                yield [receipt]
-
-    async def _send_batch(self, batch: Sequence[OwedReceipt], outcome: _Round) -> None:
-        """Send one batch; split it on a final error until the bad id stands alone."""
-        verdict = await self._acknowledger.mark_read([receipt.message_id for receipt in batch])
-        match verdict:
-            case ReceiptsTaken():
-                outcome.confirmed += batch
-            case ReceiptsRejected(detail=detail) if len(batch) == 1:
-                outcome.refused += batch
-                self._telemetry(ReceiptRefused(self._bot, batch[0].message_id, detail))
-            case ReceiptsRejected():
-                half = len(batch) // 2
-                await self._send_batch(batch[:half], outcome)
-                await self._send_batch(batch[half:], outcome)
-            case ReceiptsFailed():
-                outcome.failed.append((batch, verdict))
-
-    async def _settle(self, outcome: _Round) -> None:
-        if not outcome.confirmed and not outcome.refused:
+    async def _settle(self, answers: Sequence[Answer]) -> None:
+        confirmed = [r for batch, v in answers if isinstance(v, ReceiptsTaken) for r in batch]
+        refused = [
+            (batch[0], v.detail)
+            for batch, v in answers
+            if isinstance(v, ReceiptsRejected) and len(batch) == 1
+        ]
+        if not confirmed and not refused:
             return
         finished = await self._journal.settle_receipts(
             self._bot,
-            confirmed=[receipt.seq for receipt in outcome.confirmed],
-            refused=[receipt.seq for receipt in outcome.refused],
+            confirmed=[receipt.seq for receipt in confirmed],
+            refused=[receipt.seq for receipt, _ in refused],
             now=self._clock(),
         )
-        if outcome.confirmed:
-            ids = tuple(receipt.message_id for receipt in outcome.confirmed)
+        self._troubles = 0
+        for receipt, detail in refused:
+            self._telemetry(ReceiptRefused(self._bot, receipt.message_id, detail))
+        if confirmed:
+            ids = tuple(receipt.message_id for receipt in confirmed)
             self._telemetry(ReceiptsConfirmed(self._bot, ids))
         for message in finished:
             self._telemetry(MessageFinished(self._bot, message.message_id, message.outcome))
 
-    def _learn(self, outcome: _Round) -> float | None:
-        """Answer how long to send nothing at all; None if Mixin takes receipts."""
-        for receipt in (*outcome.confirmed, *outcome.refused):
-            self._aside.pop(receipt.seq, None)
-        failed = [one for one in outcome.failed if not self._put_aside(*one, outcome)]
-        if not failed:
-            self._failures, self._batch = 0, MAX_BATCH
-            return None
-        self._failures += 1
-        largest = max(len(batch) for batch, _ in failed)
-        if self._failures >= _SHRINK_AFTER or not outcome.in_vain:
-            self._batch = max(1, min(self._batch, largest) // 2)
-        return self._retried(failed, self._wait_after([failure for _, failure in failed]))
+    def _tell(self, answers: Sequence[Answer], lesson: Lesson) -> None:
+        failed = [(batch, v) for batch, v in answers if isinstance(v, ReceiptsFailed)]
+        if failed:
+            detail, number = failed[0][1].detail, sum(len(batch) for batch, _ in failed)
+            alone = not self._sieve.outage
+            fact = ReceiptsRetried(self._bot, number, detail, lesson.retry_in, alone=alone)
+            self._telemetry(fact)
+        if lesson.stuck or lesson.cured:
+            stuck, cured = (
+                tuple(receipt.message_id for receipt in some)
+                for some in (lesson.stuck, lesson.cured)
+            )
+            detail = failed[0][1].detail if failed else ""
+            self._telemetry(ReceiptsStuck(self._bot, self._sieve.stuck, stuck, cured, detail))
 
-    def _put_aside(
-        self, batch: Sequence[OwedReceipt], failure: ReceiptsFailed, outcome: _Round
-    ) -> bool:
-        """Put a receipt aside that fails alone while others get through, so that it delays none."""
-        seq = batch[0].seq
-        known = self._aside.get(seq)
-        if known is None and (len(batch) > 1 or outcome.in_vain or failure.unauthorized):
+    # --- Waiting --------------------------------------------------------------------------------
+
+    async def _within_reach(self, work: Awaitable[None]) -> bool:
+        """Do some work; answers False if the journal was in trouble."""
+        try:
+            await work
+        except JournalUnavailable:
             return False
-        failures = 1 + (known.failures if known else 0)
-        wait = backoff(failures, first=_FIRST_WAIT, longest=_LONGEST_WAIT, jitter=self._jitter())
-        wait = max(wait, failure.retry_after or 0.0)
-        self._aside[seq] = _Aside(failures, self._clock() + wait)
-        self._retried([(batch, failure)], wait)
         return True
 
-    def _until_next_aside(self) -> float:
-        return max(0.0, min(aside.until for aside in self._aside.values()) - self._clock())
+    def _after_trouble(self) -> float:
+        self._troubles += 1
+        return backoff(
+            self._troubles, first=_FIRST_WAIT, longest=_LONGEST_WAIT, jitter=self._jitter()
+        )
 
-    def _retried(
-        self, failed: Sequence[tuple[Sequence[OwedReceipt], ReceiptsFailed]], wait: float
-    ) -> float:
-        count = sum(len(batch) for batch, _ in failed)
-        self._telemetry(ReceiptsRetried(self._bot, count, failed[0][1].detail, wait))
-        return wait
-
-    def _trouble(self) -> float:
-        self._failures += 1
-        return self._wait_after([])
-
-    def _wait_after(self, failed: Sequence[ReceiptsFailed]) -> float:
-        first, longest, jitter = _FIRST_WAIT, _LONGEST_WAIT, self._jitter()
-        if any(failure.unauthorized for failure in failed):
-            first, longest = _FIRST_WAIT_UNAUTHORIZED, _LONGEST_WAIT_UNAUTHORIZED
-            jitter = (1 + jitter) / 2  # slow, and never at once
-        wait = backoff(self._failures, first=first, longest=longest, jitter=jitter)
-        return max([wait, *(failure.retry_after or 0.0 for failure in failed)])
+    async def _until(self, event: asyncio.Event, at: float) -> None:
+        await _wait(event, max(0.0, at - self._clock()))
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
+async def _wait(event: asyncio.Event, seconds: float | None) -> None:
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

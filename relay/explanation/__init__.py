@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from relay.desk import DeliveryRecord, EndpointRecord, MessageHistory
+from relay.explanation.again import commands_again, next_again
 from relay.explanation.story import story
 from relay.explanation.waiting import waiting
 from relay.explanation.words import REMOVED, both, dead_of, pending_of
 from relay.model import DeliveryState, EndpointKey, MessageOutcome, ReceiptState
 from relay.moments import age, moment
+from relay.replay import ReplayRecord
 from relay.routing import Route
 
 
@@ -21,7 +23,8 @@ class Circumstances:
 
     `leaders` has the deliveries that go first in the lanes of those that wait, by endpoint;
     `routes` the bot's endpoints as they are configured now, None if the bot is not; `retention`
-    in seconds; `receipt_trouble` why READ fails at the moment, empty if nobody knows.
+    in seconds; `receipt_trouble` why READ fails at the moment, empty if nobody knows; `replays`
+    those that its deliveries are part of, by number.
     """
 
     endpoints: Mapping[EndpointKey, EndpointRecord] = field(default_factory=dict)
@@ -29,6 +32,7 @@ class Circumstances:
     routes: Sequence[Route] | None = ()
     retention: float = 0.0
     receipt_trouble: str = ""
+    replays: Mapping[int, ReplayRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,18 @@ def explain(history: MessageHistory, around: Circumstances, now: float) -> Expla
     return Explanation(
         history.summary.bot,
         history.summary.message_id,
-        tuple(story(history, around.routes, now)),
+        tuple(story(history, around.routes, around.replays, now)),
         (*(line for each in waits for line in each.why), *_waits_for_mixin(history, around)),
         (*(line for each in waits for line in each.next), *_next(history, around, now)),
-        tuple(dict.fromkeys([*(c for each in waits for c in each.commands), *_commands(history)])),
+        tuple(
+            dict.fromkeys(
+                [
+                    *(command for each in waits for command in each.commands),
+                    *commands_again(history),
+                    *_commands(history),
+                ]
+            )
+        ),
     )
 
 
@@ -76,12 +88,12 @@ def _waits_for_mixin(history: MessageHistory, around: Circumstances) -> Iterator
 
 def _next(history: MessageHistory, around: Circumstances, now: float) -> Iterator[str]:
     summary = history.summary
-    pending = [str(d.endpoint) for d in pending_of(history) if d.required]
-    dead = [str(d.endpoint) for d in dead_of(history) if d.required]
+    pending = [str(d.endpoint) for d in pending_of(history) if d.required and d.replay is None]
+    dead = [str(d.endpoint) for d in dead_of(history) if d.required and d.replay is None]
     given_up = [
         str(d.endpoint)
         for d in history.deliveries
-        if d.required and d.state is DeliveryState.DISCARDED
+        if d.required and d.replay is None and d.state is DeliveryState.DISCARDED
     ]
     if summary.receipt is ReceiptState.OWED:
         yield "READ is sent to Mixin, again and again with growing waits, until Mixin takes it."
@@ -91,11 +103,13 @@ def _next(history: MessageHistory, around: Circumstances, now: float) -> Iterato
         yield f"It is never marked READ: an operator discarded what was owed to {both(given_up)}."
     elif pending and summary.receipt is ReceiptState.NONE:
         yield f"It is marked READ once {both(pending)} {_has(pending)} taken it."
-    kept = [str(d.endpoint) for d in dead_of(history) if not d.required]
+    kept = [str(d.endpoint) for d in dead_of(history) if not d.required and d.replay is None]
     if kept:
         yield f"The dead letter of {both(kept)} (optional) is kept until an operator decides."
+    yield from next_again(history)
     yield from _revival(history)
-    if summary.outcome is not None and not dead_of(history):
+    again = any(each.replay is not None for each in pending_of(history))
+    if summary.outcome is not None and not dead_of(history) and not again:
         yield _forgotten(history, around, now)
 
 

@@ -1,12 +1,14 @@
 """What happened to a message so far. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from relay.desk import AttemptRecord, DeliveryRecord, MessageHistory
+from relay.explanation.again import why_again
 from relay.explanation.filters import left_out
-from relay.explanation.words import REMOVED, both, error_of
+from relay.explanation.words import CANCELLED, REMOVED, both, error_of, name_of
 from relay.model import DeliveryState, ReceiptState, Source
 from relay.moments import moment
+from relay.replay import ReplayRecord
 from relay.routing import Route
 
 _SOURCES = {
@@ -15,8 +17,13 @@ _SOURCES = {
 }
 
 
-def story(history: MessageHistory, routes: Sequence[Route] | None, now: float) -> Iterator[str]:
-    """Tell what happened; `routes` as in `Circumstances`."""
+def story(
+    history: MessageHistory,
+    routes: Sequence[Route] | None,
+    replays: Mapping[int, ReplayRecord],
+    now: float,
+) -> Iterator[str]:
+    """Tell what happened; `routes` and `replays` as in `Circumstances`."""
     summary = history.summary
     category = summary.category or "no category"
     yield f"It came {moment(summary.received_at, now)}, {_SOURCES[summary.source]} ({category})."
@@ -24,6 +31,7 @@ def story(history: MessageHistory, routes: Sequence[Route] | None, now: float) -
         yield f"It can't be posted: {history.damage}."
     yield from _owed(history, routes)
     for delivery in history.deliveries:
+        yield from why_again(delivery, replays, now)
         yield from _story(delivery, now)
     yield from _receipt(history, now)
     if summary.outcome is not None:
@@ -31,7 +39,8 @@ def story(history: MessageHistory, routes: Sequence[Route] | None, now: float) -
 
 
 def _owed(history: MessageHistory, routes: Sequence[Route] | None) -> Iterator[str]:
-    owed = [f"{d.endpoint}{'' if d.required else ' (optional)'}" for d in history.deliveries]
+    first = [each for each in history.deliveries if each.replay is None]
+    owed = [f"{d.endpoint}{'' if d.required else ' (optional)'}" for d in first]
     yield f"It is owed to {both(owed)}." if owed else "It is owed to nobody."
     if routes is None:
         yield f"The settings have no bot {history.summary.bot} any more."
@@ -42,7 +51,7 @@ def _owed(history: MessageHistory, routes: Sequence[Route] | None) -> Iterator[s
 
 
 def _story(delivery: DeliveryRecord, now: float) -> Iterator[str]:
-    where, last = delivery.endpoint, delivery.attempts[-1] if delivery.attempts else None
+    where, last = name_of(delivery), delivery.attempts[-1] if delivery.attempts else None
     match delivery.state:
         case DeliveryState.PENDING if last is None:
             yield f"{where} was not attempted yet."
@@ -54,6 +63,11 @@ def _story(delivery: DeliveryRecord, now: float) -> Iterator[str]:
         case DeliveryState.DEAD:
             since = moment(delivery.ended_at, now)
             yield f"{where} did not take it; a dead letter since {since}: {_why(delivery)}."
+        case DeliveryState.DISCARDED if delivery.ended_reason == CANCELLED:
+            yield f"{where} was cancelled {moment(delivery.ended_at, now)}."
+        case DeliveryState.DISCARDED | DeliveryState.WAIVED if delivery.replay is not None:
+            died = f"died {moment(delivery.ended_at, now)} ({_why(delivery)})"
+            yield f"{where}: its delivery {died}; an operator discarded it since."
         case DeliveryState.DISCARDED | DeliveryState.WAIVED:
             died = f"died {moment(delivery.ended_at, now)} ({_why(delivery)})"
             told = "it no longer holds READ back"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from relay.desk import DeliveryRecord, EndpointRecord
-from relay.explanation.words import error_of
+from relay.explanation.words import error_of, name_of
 from relay.model import EndpointKey, GateState
 from relay.moments import moment
 
@@ -87,7 +87,7 @@ def _until_resumed(why: str, where: EndpointKey) -> Waiting:
 
 
 def _behind(delivery: DeliveryRecord, leader: DeliveryRecord | None, now: float) -> Waiting:
-    where, ahead = delivery.endpoint, delivery.ahead
+    where, ahead = name_of(delivery), delivery.ahead
     if ahead is None:
         return Waiting((f"{where}: an earlier message of its conversation goes first.",), ())
     many = "" if ahead.count == 1 else f", the first of {ahead.count} that go before it"
@@ -106,13 +106,16 @@ def _leader(leader: DeliveryRecord, now: float) -> str:
 
 
 def _until_retry(delivery: DeliveryRecord, now: float) -> Waiting:
-    number, at = len(delivery.attempts) + 1, moment(delivery.due_at, now)
-    why = f"{delivery.endpoint}: the wait before its next attempt."
-    return Waiting((why,), (f"{delivery.endpoint}: attempt {number} is due {at}.",))
+    number, at, where = len(delivery.attempts) + 1, moment(delivery.due_at, now), name_of(delivery)
+    why = f"{where}: the wait before its next attempt."
+    return Waiting((why,), (f"{where}: attempt {number} is due {at}.",))
 
 
 def _in_line(delivery: DeliveryRecord, record: EndpointRecord | None) -> Waiting:
-    where, number = delivery.endpoint, len(delivery.attempts) + 1
+    where, number = name_of(delivery), len(delivery.attempts) + 1
+    if delivery.replay is not None:
+        why = f"{where}: its turn; what is new goes before it, and what is older of the replay."
+        return Waiting((why,), (f"{where}: attempt {number} is made when there is room.",))
     others = f" among {record.pending} pending" if record and record.pending > 1 else ""
     why = f"{where}: its turn{others}; nothing holds it back, or its request is under way."
     then = f"{where}: attempt {number} is made at once when a relay runs and there is room."

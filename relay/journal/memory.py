@@ -216,7 +216,13 @@ class MemoryJournal:
         dead = Counter(row.owed.endpoint for row in self.store.dead())
         bots = {bot: self._count(bot) for bot in self._bots()}
         size = sum(len(row.message.frame) for row in self.store.by_seq.values())
-        return Census(bots, {key: dead[key] for key in self.store.endpoints}, size)
+        dead_letters = {key: dead[key] for key in self.store.endpoints}
+        return Census(bots, dead_letters, size, self._oldest_pending())
+
+    def _oldest_pending(self) -> dict[EndpointKey, float]:
+        owed = [row for row in self.store.owed(self.store.endpoints) if row.replay is None]
+        # The oldest come first, and the first to be written last stays.
+        return {row.owed.endpoint: row.message.message.received_at for row in reversed(owed)}
 
     async def prune(self, before: float, *, limit: int) -> int:
         """Remove old finished messages."""

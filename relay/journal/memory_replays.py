@@ -81,9 +81,10 @@ class MemoryReplays:
             return None
         if (busy := self._under_way_at(order.endpoint)) is not None:
             return Asked(self._record(busy), accepted=False)
-        deed = Deed(actor, order.words)
+        record = self._record(self._begin(order, now))
+        deed = Deed(actor, f"replay={record.number} {order.words}")
         self._store.notify(NoticeKind.REPLAY_ASKED, order.endpoint, deed=deed)
-        return Asked(self._record(self._begin(order, now)), accepted=True)
+        return Asked(record, accepted=True)
 
     def records(self) -> list[ReplayRecord]:
         """List replays, the newest first."""

@@ -180,6 +180,7 @@ PENDING = deliveries.c.state == literal_column(f"'{DeliveryState.PENDING}'")
 DEAD = deliveries.c.state == literal_column(f"'{DeliveryState.DEAD}'")
 OWED = messages.c.receipt == literal_column(f"'{ReceiptState.OWED}'")
 REPLAYED = deliveries.c.replay.is_not(None)
+OWED_TO_ENDPOINT = PENDING & deliveries.c.replay.is_(None)
 UNFINISHED = messages.c.outcome.is_(None)
 FINISHED_ALIVE = messages.c.outcome != literal_column(f"'{MessageOutcome.DEAD}'")
 
@@ -196,6 +197,7 @@ _index(
     deliveries.c.id,
     where=PENDING,
 )
+_index("deliveries_oldest", deliveries.c.endpoint_id, deliveries.c.id, where=OWED_TO_ENDPOINT)
 _index("deliveries_dead", deliveries.c.endpoint_id, deliveries.c.ended_at, where=DEAD)
 _index("messages_owed", messages.c.bot, messages.c.seq, where=OWED)
 _index(

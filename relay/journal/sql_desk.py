@@ -320,7 +320,7 @@ def _ask_replay(connection: Connection, order: ReplayOrder, now: float, actor: s
     if asked is None:
         return None
     if asked.accepted:
-        deed = Deed(actor, order.words)
+        deed = Deed(actor, f"replay={asked.record.number} {order.words}")
         keeping.notify(connection, NoticeKind.REPLAY_ASKED, order.endpoint, deed=deed)
     return asked
 

@@ -1,5 +1,6 @@
 """The admin API over HTTP: who may ask, what is asked, and how mistakes are answered."""
 
+import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +23,7 @@ from relay.ops.admin_operations import (
     Operation,
     TooSoon,
 )
+from relay.ops.admin_throttle import Throttle
 from relay.ops.inquiry import Inquiry
 from relay.ops.problem import Mistake, problem
 from relay.ports import Clock, JournalUnavailable
@@ -40,6 +42,7 @@ def admin_app(
     version: str,
     reload: Reload | None = None,
     back_tokens: BackTokens | None = None,
+    throttle: Throttle | None = None,
 ) -> web.Application:
     """Make the API that `relay.ops.server.Server` serves under `/api`.
 
@@ -49,7 +52,7 @@ def admin_app(
     if not token and back_tokens is None:
         raise ValueError("an admin API without a token")
     keys = Keys(token, back_tokens or dict)
-    app = web.Application(middlewares=[_bearer(keys, tell)])
+    app = web.Application(middlewares=[_bearer(keys, throttle or Throttle(clock), tell)])
     office = Office(desk, clock, inquiry, reload or _no_reload)
     for operation in OPERATIONS:
         handler = _serving(operation, office, tell)
@@ -63,16 +66,22 @@ async def _no_reload(*, discard_owed: bool) -> Reloaded:  # noqa: ARG001 - a `Re
     raise ReloadRefused("there are no settings to read anew")
 
 
-def _bearer(keys: Keys, tell: Telemetry) -> Middleware:
+def _bearer(keys: Keys, throttle: Throttle, tell: Telemetry) -> Middleware:
     @web.middleware
     async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
+        peer, given = request.remote or "", hdrs.AUTHORIZATION in request.headers
+        if given and (delay := throttle.delay(peer)):
+            await asyncio.sleep(delay)
         who = keys.who(request)
         if who is not None:
             request[ACTOR] = who
             return await handler(request)
         if keys.is_off_for(request):
             return problem(HTTPStatus.NOT_FOUND, "the admin API is off: no admin token is set")
-        tell(AdminRefused(request.remote or "", given=hdrs.AUTHORIZATION in request.headers))
+        again_in = throttle.wrong(peer) if given else None
+        tell(AdminRefused(peer, given=given, throttled=again_in is not None))
+        if again_in is not None:
+            return _later(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens", f"{again_in:.0f}")
         return problem(
             HTTPStatus.UNAUTHORIZED,
             "a bearer token is needed",

@@ -16,10 +16,11 @@ _PROBLEMS = {
     "409": "What is asked can't be, or the settings are refused: `mistakes` says why",
     "413": "The body is too large",
     "422": "A parameter is wrong; `mistakes` says which",
+    "429": "Too many wrong tokens came from this address",
     "503": "The journal takes no reads or writes at the moment",
 }
 
-_TOO_SOON = {"429": "It was asked a moment ago"}
+_TOO_SOON = {"429": "It was asked a moment ago, or too many wrong tokens came from this address"}
 
 Schema = dict[str, Any]
 

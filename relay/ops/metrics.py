@@ -31,6 +31,9 @@ _CALLS = ("OFFER", "ANSWER", "CANCEL", "DECLINE", "END", "BUSY", "FAILED")
 
 OTHER = "other"
 
+REFUSALS = ("missing", "wrong", "throttled")
+"""Why the admin API refuses: no token, a wrong one, one of too many wrong ones."""
+
 KNOWN_CATEGORIES = (
     *(f"PLAIN_{content}" for content in _CONTENTS),
     "PLAIN_JSON",
@@ -119,11 +122,19 @@ class _Families:
         )
         self.receipts = counter("receipts", "READ receipts, by result.", "bot", "result")
         self.receipts_pending = gauge("receipts_pending", "READ receipts that are owed.", "bot")
+        self.receipts_stuck = gauge(
+            "receipts_stuck", "READ receipts that fail for long while others get through.", "bot"
+        )
         self.state = gauge(
             "endpoint_state", "0 closed, 1 probing, 2 open, 3 paused, 4 gone.", *each
         )
         self.in_flight = gauge("endpoint_in_flight", "Requests under way.", *each)
         self.limit = gauge("endpoint_concurrency_limit", "Most requests under way.", *each)
+        self.oldest_pending = gauge(
+            "endpoint_oldest_pending_timestamp_seconds",
+            "When the oldest message came that the endpoint is owed; or 0.",
+            *each,
+        )
         self.dead_letters = gauge("dead_letters", "Dead letters that are kept.", *each)
         self.imbalance = gauge(
             "conservation_imbalance", "Received - (finished + pending); always 0.", "bot"
@@ -137,7 +148,7 @@ class _Families:
                 self.duration,
                 self.delay,
             ),
-            *(self.state, self.in_flight, self.limit, self.dead_letters),
+            *(self.state, self.in_flight, self.limit, self.oldest_pending, self.dead_letters),
         )
 
 
@@ -158,6 +169,7 @@ class BotSeries:
         self.receipts_retried = families.receipts.labels(bot, "retried")
         self.receipts_refused = families.receipts.labels(bot, "refused")
         self.receipts_pending = families.receipts_pending.labels(bot)
+        self.receipts_stuck = families.receipts_stuck.labels(bot)
         self.imbalance = families.imbalance.labels(bot)
         self._received: Made[tuple[str, Source], Counter] = Made(
             lambda key: families.received.labels(bot, *key),
@@ -184,6 +196,7 @@ class EndpointSeries:
         self.state = families.state.labels(*key)
         self.in_flight = families.in_flight.labels(*key)
         self.limit = families.limit.labels(*key)
+        self.oldest_pending = families.oldest_pending.labels(*key)
         self.dead_letters = families.dead_letters.labels(*key)
 
 
@@ -221,6 +234,13 @@ class Metrics:
             "How late the event loop was, at worst, in the last half minute.",
             registry=registry,
         )
+        refused = Counter(
+            "relay_admin_refused_total",
+            "Requests to the admin API without the right token.",
+            ["reason"],
+            registry=registry,
+        )
+        self.admin_refused = {reason: refused.labels(reason) for reason in REFUSALS}
         self.reload_successful = Gauge(
             "relay_config_last_reload_successful",
             "1 unless the settings were refused when they were last read anew.",

@@ -27,13 +27,16 @@ from relay.facts import (
     ReplayEnded,
     SettingsReloaded,
 )
-from relay.ledger import BotCensus
+from relay.ledger import BotCensus, NoticeKind
 from relay.ops.metrics import Made, Metrics
-from relay.ops.told import Allowance
+from relay.ops.told import PERIOD, Allowance
 from relay.replay import ReplayRecord
 
 LOUD_LAG = 1.0
 """Seconds; from about here on, pings and timeouts are off as well."""
+
+_WITHOUT_COUNT = frozenset({NoticeKind.REPLAY_ASKED, NoticeKind.REPLAY_CANCELLED})
+"""What is done to a replay as a whole: how many messages that is, only `replay.ended` can say."""
 
 LAGS_KEPT = 60
 """Half a minute of beats: a scrape every 15 s misses none."""
@@ -54,6 +57,8 @@ class HouseVoice:
         # Of its own: who guesses tokens must not silence what is said of the journal.
         self._refusals_allowed = Allowance(clock)
         self._refusals = 0
+        self._refusal_told = ("", ""), 0.0
+        self._clock = clock
         self.handlers: dict[type, Callable[[Any], None]] = {
             JournalCommitted: self._journal_committed,
             JournalFailed: self._journal_failed,
@@ -107,6 +112,7 @@ class HouseVoice:
             self._count_bot(bot, census.bots[bot])
         for key, series in self._metrics.endpoints.items():
             series.dead_letters.set(census.dead_letters.get(key, 0))
+            series.oldest_pending.set(census.oldest_pending.get(key, 0))
         # An endpoint that was configured once and still has dead letters is no stranger's name.
         for key in census.dead_letters.keys() - self._metrics.endpoints.keys():
             if dead := census.dead_letters[key]:
@@ -139,7 +145,7 @@ class HouseVoice:
             endpoint=fact.endpoint.name,
             actor=fact.actor,
             asked=fact.asked,
-            count=fact.count,
+            **({} if fact.kind in _WITHOUT_COUNT else {"count": fact.count}),
         )
 
     def _operator_acted(self, fact: OperatorActed) -> None:
@@ -154,11 +160,15 @@ class HouseVoice:
         )
 
     def _admin_refused(self, fact: AdminRefused) -> None:
+        reason = "throttled" if fact.throttled else "wrong" if fact.given else "missing"
+        self._metrics.admin_refused[reason].inc()
         self._refusals += 1
-        if self._refusals_allowed.spend():
+        who = fact.peer, "wrong token" if fact.given else "no token"
+        last, until = self._refusal_told
+        if (who != last or self._clock() >= until) and self._refusals_allowed.spend():
+            self._refusal_told = who, self._clock() + PERIOD
             times, self._refusals = self._refusals, 0
-            why = "wrong token" if fact.given else "no token"
-            self._log.warning("admin.refused", peer=fact.peer, why=why, times=times)
+            self._log.warning("admin.refused", peer=who[0], why=who[1], times=times)
 
     def _relay_started(self, fact: RelayStarted) -> None:
         self._log.info(

@@ -18,6 +18,7 @@ from relay.facts import (
     ReceiptRefused,
     ReceiptsConfirmed,
     ReceiptsRetried,
+    ReceiptsStuck,
     RequestRefused,
     TakeoverSuspected,
 )
@@ -49,6 +50,7 @@ class UpstreamVoice:
             MessageDuplicated: self._message_duplicated,
             ReceiptsConfirmed: self._receipts_confirmed,
             ReceiptsRetried: self._receipts_retried,
+            ReceiptsStuck: self._receipts_stuck,
             ReceiptRefused: self._receipt_refused,
         }
 
@@ -149,7 +151,8 @@ class UpstreamVoice:
     def _receipts_retried(self, fact: ReceiptsRetried) -> None:
         self._series[fact.bot].receipts_retried.inc(fact.count)
         told = self._told[fact.bot]
-        loud = told.receipts_delayed != fact.detail and told.allowance.spend()
+        new = not fact.alone and told.receipts_delayed != fact.detail
+        loud = new and told.allowance.spend()
         if loud:
             told.receipts_delayed = fact.detail
         (self._log.warning if loud else self._log.debug)(
@@ -159,6 +162,15 @@ class UpstreamVoice:
             detail=fact.detail,
             retry_in=fact.retry_in,
         )
+
+    def _receipts_stuck(self, fact: ReceiptsStuck) -> None:
+        self._series[fact.bot].receipts_stuck.set(fact.count)
+        of = {"bot": fact.bot, "count": fact.count}
+        if fact.stuck:
+            say = self._say(fact.bot)
+            say("receipts.stuck", **of, message_ids=fact.stuck, detail=fact.detail)
+        if fact.cured:
+            self._log.info("receipts.unstuck", **of, message_ids=fact.cured)
 
     def _receipt_refused(self, fact: ReceiptRefused) -> None:
         self._series[fact.bot].receipts_refused.inc()

@@ -10,7 +10,7 @@ from relay.model import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken, Receipt
 class FakeAcknowledger:
     """A `relay.ports.Acknowledger`.
 
-    `bad` ids spoil their batch with a final error, `cursed` ones with a passing one, always.
+    `bad` ids spoil their batch with a final error, `cursed` ones with the `curse`, always.
     """
 
     def __init__(self, takes: float = 0.05) -> None:
@@ -18,6 +18,7 @@ class FakeAcknowledger:
         self.read: set[str] = set()
         self.bad: set[str] = set()
         self.cursed: set[str] = set()
+        self.curse: ReceiptVerdict = ReceiptsFailed("500")
         self.usual: ReceiptVerdict = ReceiptsTaken()
         self.violations: list[str] = []
         self.most_in_flight = 0
@@ -60,7 +61,7 @@ class FakeAcknowledger:
         if self._script:
             return self._script.popleft()
         if message_ids & self.cursed:
-            return ReceiptsFailed("500")
+            return self.curse
         if message_ids & self.bad:
             return ReceiptsRejected(10002, "bad id")
         return self.usual

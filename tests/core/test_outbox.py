@@ -1,21 +1,31 @@
 """What the outbox promises: every receipt that is owed, in batches, until Mixin has it."""
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from relay.facts import MessageFinished, ReceiptRefused, ReceiptsConfirmed, ReceiptsRetried
+from relay.facts import (
+    MessageFinished,
+    ReceiptRefused,
+    ReceiptsConfirmed,
+    ReceiptsRetried,
+    ReceiptsStuck,
+)
 from relay.journal.memory import MemoryJournal
 from relay.ledger import Arrival
 from relay.model import MessageOutcome, ReceiptsFailed, ReceiptsRejected
-from relay.outbox import LINGER, MAX_BATCH, Outbox
+from relay.outbox import LINGER, PACE, Outbox
+from relay.sieve import AT_ONCE, EARLY, HELD_AT_ONCE, MAX_BATCH
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.disk import Disk
 from tests.core.recorder import PATIENCE, Recorder, confirmed_ids, until_all
 from tests.core.samples import BOT, message, uuid
-from tests.core.virtual_time import EPOCH, wall_clock
+from tests.core.virtual_time import EPOCH, run, wall_clock
 
 FAILED = ReceiptsFailed("500")
 REJECTED = ReceiptsRejected(10002, "bad id")
@@ -303,6 +313,159 @@ async def test_a_receipt_that_was_taken_and_not_recorded_is_sent_again() -> None
     on.disk.full = False
     await on.read(first)
     await on.end()
+
+
+# --- Hundreds of bad ids ------------------------------------------------------------------------
+
+SCATTERED = range(3, 4500, 10)
+
+
+async def test_hundreds_of_old_ids_that_always_fail_hold_up_nobody() -> None:
+    """450 of the oldest, among thousands: others are READ within seconds, later ones at once."""
+    on = await stage(owed=3000)
+    on.mixin.cursed = {uuid(n) for n in range(450)}
+    await on.read(*(uuid(n) for n in range(450, 500)), within=60.0)
+    await on.read(*(uuid(n) for n in range(500, 3000)), within=0.1)
+    for number in range(10_000, 10_020):
+        (later,) = await on.owe(number)
+        await on.read(later, within=LINGER + 0.2)
+        await asyncio.sleep(30.0)
+    await on.end()
+
+
+@pytest.mark.parametrize("verdict", ["cursed", "bad"])
+async def test_scattered_ids_that_always_fail_are_sorted_out(verdict: str) -> None:
+    """One in ten of thousands, with or without a final word: the others within a minute or so."""
+    on = await stage(owed=4500)
+    setattr(on.mixin, verdict, {uuid(n) for n in SCATTERED})
+    await on.read(*(uuid(n) for n in range(4500) if n not in SCATTERED), within=90.0)
+    assert on.mixin.most_in_flight <= AT_ONCE + HELD_AT_ONCE
+    seconds = Counter(int(at) for at, _ in on.mixin.batches)
+    assert max(seconds.values()) <= (AT_ONCE + HELD_AT_ONCE) / PACE + HELD_AT_ONCE
+    await on.end()
+
+
+async def test_bad_ids_alone_hold_up_nothing_new() -> None:
+    """With nothing else it looks like an outage, yet what is new gets through."""
+    on = await stage(owed=450)
+    on.mixin.cursed = {uuid(n) for n in range(450)}
+    await asyncio.sleep(3600.0)
+    for number in range(1000, 1100):
+        (later,) = await on.owe(number)
+        await on.read(later, within=EARLY + 1.0)
+        await asyncio.sleep(20.0)
+    asked = len(on.mixin.batches)
+    await asyncio.sleep(600.0)
+    assert len(on.mixin.batches) - asked <= 2 * 600
+    on.mixin.heal()
+    await on.read(*(uuid(n) for n in range(450)), within=600.0)
+    await on.end()
+
+
+async def test_a_receipt_that_is_stuck_is_told_of_once() -> None:
+    """After a minute of failing alone, and again when Mixin has it after all."""
+    on = await stage(owed=20)
+    on.mixin.cursed = {uuid(3), uuid(7)}
+    await on.tell.wait_for(ReceiptsStuck, lambda fact: fact.count == 2)
+    await asyncio.sleep(3600.0)
+    told = on.tell.of(ReceiptsStuck)
+    assert {uuid(3), uuid(7)} == {each for fact in told for each in fact.stuck}
+    assert len(told) <= 2
+    on.mixin.heal()
+    await on.tell.wait_for(ReceiptsStuck, lambda fact: fact.count == 0)
+    cured = [each for fact in on.tell.of(ReceiptsStuck) for each in fact.cured]
+    assert [uuid(3), uuid(7)] == sorted(cured)
+    await on.end()
+
+
+async def test_an_outage_with_steady_traffic_is_no_storm_and_ends_soon() -> None:
+    """A few single receipts each five seconds at most; soon after it everything is READ."""
+    on = await stage(owed=5000)
+    await on.read(*(uuid(n) for n in range(5000)))
+    on.mixin.usual = FAILED
+    await asyncio.sleep(10.0)
+    begun = len(on.mixin.batches)
+    for number in range(10_000, 13_600):
+        await on.owe(number)
+        await asyncio.sleep(1.0)
+    assert len(on.mixin.batches) - begun <= 3600 / EARLY * AT_ONCE
+    on.mixin.heal()
+    await on.read(*(uuid(n) for n in range(10_000, 13_600)), within=20.0)
+    await on.end()
+
+
+async def test_an_outage_over_bad_ids_is_told_from_them() -> None:
+    """Everything fails, then all but the bad ids get through, and those alone wait."""
+    on = await stage(owed=2000)
+    on.mixin.usual = FAILED
+    await asyncio.sleep(1800.0)
+    on.mixin.heal()
+    on.mixin.cursed = {uuid(n) for n in range(450)}
+    await on.read(*(uuid(n) for n in range(450, 2000)), within=120.0)
+    await on.end()
+
+
+async def test_a_wait_that_a_bad_id_asks_for_is_its_own() -> None:
+    """Retry-After in the answer to one id alone holds up no other."""
+    on = await stage()
+    on.mixin.cursed, on.mixin.curse = {uuid(1)}, ReceiptsFailed("503", retry_after=300.0)
+    ids = await on.owe(*range(1, 100))
+    await on.read(*ids[1:], within=400.0)
+    for number in range(200, 220):
+        (later,) = await on.owe(number)
+        await on.read(later, within=LINGER + 0.2)
+        await asyncio.sleep(60.0)
+    await on.end()
+
+
+async def test_the_end_of_an_outage_is_found_without_anything_new() -> None:
+    """Thousands of bad ids were left, which looks like an outage; nothing else was ever owed."""
+    on = await stage(owed=2000)
+    on.mixin.cursed = {uuid(n) for n in range(1, 2000)}
+    await asyncio.sleep(7200.0)
+    on.mixin.heal()
+    await on.read(*(uuid(n) for n in range(2000)), within=600.0)
+    await on.end()
+
+
+async def test_what_was_held_back_and_not_recorded_is_sent_again() -> None:
+    """A full disk in the middle of the sorting out loses nothing."""
+    on = await stage(owed=200)
+    on.mixin.cursed = {uuid(1)}
+    await on.read(*(uuid(n) for n in range(100, 200)))
+    on.disk.full = True
+    await asyncio.sleep(60.0)
+    on.disk.full = False
+    await on.read(*(uuid(n) for n in range(100) if n != 1), within=120.0)
+    await on.end()
+
+
+@given(
+    st.sets(st.integers(0, 599), max_size=450),
+    st.sets(st.integers(0, 599), max_size=20),
+    st.floats(0.0, 300.0),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_fails_the_others_are_read(cursed: set[int], bad: set[int], outage: float) -> None:
+    """With any bad ids after any outage: exactly the good ones, and the rest once it is healed."""
+
+    async def story() -> None:
+        on = await stage(owed=600)
+        on.mixin.usual = FAILED
+        await asyncio.sleep(outage)
+        on.mixin.heal()
+        on.mixin.cursed = {uuid(n) for n in cursed}
+        on.mixin.bad = {uuid(n) for n in bad}
+        later = await on.owe(1000)
+        good = [uuid(n) for n in range(600) if n not in cursed | bad]
+        await on.read(*later, *good, within=180.0)
+        assert not on.mixin.read & (on.mixin.cursed | on.mixin.bad)
+        on.mixin.cursed.clear()
+        if rest := [uuid(n) for n in cursed - bad]:
+            await on.read(*rest, within=900.0)
+        await on.end()
+
+    run(story())
 
 
 # --- Closing ------------------------------------------------------------------------------------

@@ -196,6 +196,18 @@ async def test_the_census_balances(journal: Journal) -> None:
     assert census.size_bytes > 0
 
 
+async def test_the_oldest_that_each_endpoint_is_owed(journal: Journal) -> None:
+    """Each endpoint's own, whatever others took, and whoever is owed nothing is not named."""
+    assert {} == (await journal.census()).oldest_pending
+    one, *_ = await receive(journal, arrival(1, CRM, lane="a"), arrival(2, CRM, LOG, lane="b"))
+    assert {CRM: NOW + 1, LOG: NOW + 2} == (await journal.census()).oldest_pending
+    await journal.settle([delivered(one)], NOW)
+    assert {CRM: NOW + 2, LOG: NOW + 2} == (await journal.census()).oldest_pending
+    (due_at_log,) = (await due(journal, LOG)).deliveries
+    await journal.settle([delivered(due_at_log)], NOW)
+    assert {CRM: NOW + 2} == (await journal.census()).oldest_pending
+
+
 async def test_the_oldest_unread_ignores_what_needs_an_operator(journal: Journal) -> None:
     """Only what is still on its way to READ counts as unread."""
     one, _, two, _ = await receive(journal, arrival(1, CRM, LOG), arrival(2, CRM, LOG))

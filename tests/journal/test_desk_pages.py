@@ -16,7 +16,9 @@ from relay.desk import (
 )
 from relay.ledger import NoticeKind
 from relay.model import GateState
+from relay.moments import rfc3339
 from relay.ports import Journal
+from relay.replay import ReplayOrder
 from tests.journal.samples import (
     CRM,
     LATER,
@@ -171,12 +173,16 @@ async def test_a_notice_says_who_acted(journal: Journal, desk: Desk) -> None:
     await desk.retry(replace(ALL, endpoint="crm", limit=3), NOW)
     await desk.discard(replace(ALL, message_ids=(uuid(4),)), NOW, mark_read=False)
     await desk.pause(LOG)
+    await desk.ask_replay(ReplayOrder(CRM, NOW), NOW)
+    await desk.cancel_replay(1, NOW)
     notices = await journal.notices(0)
     assert [
         (NoticeKind.REVIVED, "api", "endpoint=crm", 3),
         (NoticeKind.DISCARDED, "api", f"ids={uuid(4)}", 1),
         (NoticeKind.DISCARDED, "api", f"ids={uuid(4)}", 1),
         (NoticeKind.PAUSED, "api", "", 0),
+        (NoticeKind.REPLAY_ASKED, "api", f"replay=1 since={rfc3339(NOW)}", 0),
+        (NoticeKind.REPLAY_CANCELLED, "api", "replay=1", 0),
     ] == [(n.kind, n.deed.actor, n.deed.asked, n.deed.acted) for n in notices]
 
 

@@ -118,6 +118,7 @@ async def test_an_operator_does_not_upgrade(of_0001: Path) -> None:
 
 BACK_TO_0001 = """
 BEGIN;
+DROP INDEX deliveries_oldest;
 DROP INDEX deliveries_replayed; DROP TABLE replays;
 ALTER TABLE deliveries DROP COLUMN replay;
 ALTER TABLE endpoints DROP COLUMN address;

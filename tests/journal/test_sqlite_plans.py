@@ -74,7 +74,10 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
     ),
     "census": (
         lambda opened, _: opened.journal.census(),
-        {"messages messages_pending", "messages messages_owed", "deliveries deliveries_dead"},
+        {
+            *("messages messages_pending", "messages messages_owed"),
+            *("deliveries deliveries_dead", "deliveries deliveries_oldest"),
+        },
     ),
     "prune": (
         _prune,

@@ -3,11 +3,9 @@
 from tests.mutants.mutant import Mutant
 
 _INTAKE, _GROUPS, _OUTCOMES = "relay/intake.py", "relay/groups.py", "relay/outcomes.py"
-_OUTBOX = "relay/outbox.py"
 _OF_INTAKE = ("tests/core/test_intake.py",)
 _OF_GROUPS = ("tests/core/test_groups.py",)
 _OF_OUTCOMES = ("tests/core/test_outcomes.py",)
-_OF_OUTBOX = ("tests/core/test_outbox.py",)
 _STEWARD, _OF_STEWARD = "relay/steward.py", ("tests/core/test_steward.py",)
 
 MUTANTS = (
@@ -126,119 +124,6 @@ MUTANTS = (
         "            settled.set_result(answer)\n",
         "one cancelled worker would end the process",
         _OF_OUTCOMES,
-    ),
-    # --- outbox ---------------------------------------------------------------------------------
-    Mutant(
-        "failure-counts-as-confirmed",
-        _OUTBOX,
-        "outcome.failed.append((batch, verdict))",
-        "outcome.confirmed += batch",
-        "a receipt that Mixin has not taken would never be sent again",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "a-cursed-id-is-never-put-aside",
-        _OUTBOX,
-        "        self._aside[seq] = _Aside(failures, self._clock() + wait)\n",
-        "        return False\n",
-        "one id that always fails would delay every other READ",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "what-is-aside-shares-a-batch",
-        _OUTBOX,
-        "if receipt.seq not in self._aside]",
-        "]",
-        "one id that always fails would spoil its batch again and again",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "half-of-a-split-batch-is-dropped",
-        _OUTBOX,
-        "                await self._send_batch(batch[half:], outcome)\n",
-        "",
-        "beside a bad id others would not be receipted",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "bad-id-is-sent-for-ever",
-        _OUTBOX,
-        "                outcome.refused += batch\n",
-        "",
-        "a message that Mixin no longer has would be receipted for ever",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "batch-is-too-large",
-        _OUTBOX,
-        "MAX_BATCH = 100\n",
-        "MAX_BATCH = 101\n",
-        "Mixin would refuse every full batch",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "receipts-linger",
-        _OUTBOX,
-        "LINGER = 0.2\n",
-        "LINGER = 20.0\n",
-        "a message would be unread for long after its 2xx",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "last-round-may-have-begun-before-the-close",
-        _OUTBOX,
-        "            if last:\n",
-        "            if self._closing.is_set():\n",
-        "what was delivered during a stop would not be receipted by it",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "refused-token-is-tried-like-trouble",
-        _OUTBOX,
-        "if any(failure.unauthorized for failure in failed):",
-        "if False:",
-        "wrong credentials would make a storm",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "outage-is-answered-with-a-storm",
-        _OUTBOX,
-        "more = len(page) == limit and in_vain < MAX_BATCH",
-        "more = len(page) == limit",
-        "all that is owed would be sent against a closed door, every minute",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "head-that-always-fails-holds-up-the-rest",
-        _OUTBOX,
-        "in_vain < MAX_BATCH",
-        "in_vain == 0",
-        "a few bad ids would keep every other message unread",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "batches-stay-small-after-an-outage",
-        _OUTBOX,
-        "batch = batch if outcome.failed else min(MAX_BATCH, 2 * batch)",
-        "pass",
-        "a backlog would be receipted one by one",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "bad-batch-is-never-made-smaller",
-        _OUTBOX,
-        "self._batch = max(1, min(self._batch, largest) // 2)",
-        "pass",
-        "one id without a final error would hold up ninety-nine",
-        _OF_OUTBOX,
-    ),
-    Mutant(
-        "mixins-own-wait-is-ignored",
-        _OUTBOX,
-        "return max([wait, *(failure.retry_after or 0.0 for failure in failed)])",
-        "return wait",
-        "a 429 would be answered with the next batch",
-        _OF_OUTBOX,
     ),
     # --- steward --------------------------------------------------------------------------------
     Mutant(

@@ -16,6 +16,7 @@ PARTS = (
     "gate",
     "retry",
     "outbox",
+    "sieve",
     "outcomes",
     "groups",
     "steward",

@@ -1,5 +1,6 @@
 """The admin API over real sockets, held to its own document."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from relay.facts import AdminRefused, Fact, OperatorActed, SettingsReloaded
 from relay.model import EndpointKey, MessageOutcome
 from relay.ops.admin import admin_app
 from relay.ops.admin_asks import MOST
+from relay.ops.admin_throttle import BURST, DELAY
 from relay.ops.inquiry import Inquiry
 from relay.ports import Clock, JournalUnavailable
 from relay.routing import Route
@@ -166,6 +168,28 @@ async def test_who_is_refused_is_told(headers: dict[str, str], told: list[Fact])
     async with calling(FakeDesk(), headers, facts) as client, client.get(path) as answer:
         assert (401 if told else 200) == answer.status
     assert told == facts
+
+
+async def test_who_guesses_is_slowed_down_and_locks_nobody_out() -> None:
+    """Too many wrong tokens are 429, counted as such; the right one opens all the same, later."""
+    facts: list[Fact] = []
+    path, wrong = f"{API}/endpoints", {"Authorization": "Bearer wrong"}
+    async with calling(FakeDesk(), {}, facts) as client:
+        again_in = None
+        for status in [401] * BURST + [429]:
+            async with client.get(path, headers=wrong) as answer:
+                assert status == answer.status
+                again_in = answer.headers.get("Retry-After")
+        assert "6" == again_in
+        async with client.get(path) as answer:  # no token is no guess
+            assert 401 == answer.status
+        began = asyncio.get_running_loop().time()
+        async with client.get(path, headers=BEARER) as answer:
+            assert 200 == answer.status
+        assert asyncio.get_running_loop().time() - began >= DELAY
+    expected = [(True, False)] * BURST + [(True, True), (False, False)]
+    refused = [fact for fact in facts if isinstance(fact, AdminRefused)]
+    assert expected == [(fact.given, fact.throttled) for fact in refused]
 
 
 async def test_a_token_in_the_query_is_none() -> None:

@@ -35,9 +35,11 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_delivery_delay_seconds": ("histogram", ENDPOINT),
     "relay_receipts_total": ("counter", BOT | {"result"}),
     "relay_receipts_pending": ("gauge", BOT),
+    "relay_receipts_stuck": ("gauge", BOT),
     "relay_endpoint_state": ("gauge", ENDPOINT),
     "relay_endpoint_in_flight": ("gauge", ENDPOINT),
     "relay_endpoint_concurrency_limit": ("gauge", ENDPOINT),
+    "relay_endpoint_oldest_pending_timestamp_seconds": ("gauge", ENDPOINT),
     "relay_dead_letters": ("gauge", ENDPOINT),
     "relay_journal_commit_seconds": ("histogram", set()),
     "relay_journal_bytes": ("gauge", set()),
@@ -48,6 +50,7 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_event_loop_lag_seconds": ("gauge", set()),
     "relay_config_last_reload_successful": ("gauge", set()),
     "relay_config_last_reload_success_timestamp_seconds": ("gauge", set()),
+    "relay_admin_refused_total": ("counter", {"reason"}),
     "relay_build_info": ("info", {"version", "python"}),
 }
 EXPECTED = {Series(name, kind, frozenset(labels)) for name, (kind, labels) in TABLE.items()}
@@ -67,6 +70,7 @@ VALUES = {
         *("http_410", "http_5xx", "http_503", "blocked_address", "protocol", "other"),
     },
     ("relay_receipts_total", "result"): {"confirmed", "retried", "refused"},
+    ("relay_admin_refused_total", "reason"): {"missing", "wrong", "throttled"},
 }
 
 ODD_TABLE = """

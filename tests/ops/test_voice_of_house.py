@@ -25,6 +25,7 @@ from relay.facts import (
 )
 from relay.ledger import BotCensus, Census
 from relay.model import EndpointKey, GateState, MessageOutcome
+from relay.ops.metrics import REFUSALS
 from relay.ops.told import BURST
 from relay.ops.voice_of_house import LAGS_KEPT
 from relay.replay import ReplayRecord
@@ -78,6 +79,15 @@ def test_gauges_go_back_to_zero(listening: Listening) -> None:
 
     assert 0.0 == listening.of_bot("relay_oldest_unread_timestamp_seconds")
     assert 0.0 == listening.of_crm("relay_dead_letters")
+
+
+def test_the_oldest_that_an_endpoint_is_owed_is_shown(listening: Listening) -> None:
+    """By its endpoint, and 0 once nothing is owed."""
+    oldest = "relay_endpoint_oldest_pending_timestamp_seconds"
+    listening.tell(CensusTaken(Census({}, {}, 0, {CRM: 1.5e9})))
+    assert 1.5e9 == listening.of_crm(oldest)
+    listening.tell(census())
+    assert 0.0 == listening.of_crm(oldest)
 
 
 def test_names_that_are_not_configured_get_no_series(listening: Listening) -> None:
@@ -152,6 +162,17 @@ def test_life_and_operators_are_information(listening: Listening) -> None:
     assert [BOT] == listening.lines("relay.started")[0]["bots"]
 
 
+def test_what_operators_do_to_replays_is_told_with_their_numbers(listening: Listening) -> None:
+    """Which replay, and what was asked; a number of messages that nobody knows yet is not said."""
+    asked = "replay=3 since=2023-11-14T22:13:20Z"
+    listening.tell(OperatorNoticed("replay_asked", CRM, "cli", asked))
+    listening.tell(OperatorNoticed("replay_cancelled", CRM, "api", "replay=3"))
+    listening.tell(OperatorNoticed("revived", CRM, "cli", "all", 7))
+    lines = listening.lines("operator.noticed")
+    assert [asked, "replay=3", "all"] == [line["asked"] for line in lines]
+    assert [None, None, 7] == [line.get("count") for line in lines]
+
+
 def test_a_stop_that_left_something_unwritten_says_why(listening: Listening) -> None:
     """The last line before an exit with 1 is an error, with what becomes of the rest."""
     listening.tell(RelayStopped(0, written=False))
@@ -195,15 +216,23 @@ def test_who_is_refused_by_the_admin_api_is_warned_of(listening: Listening) -> N
 
 
 def test_guessing_tokens_does_not_fill_the_log(listening: Listening) -> None:
-    """Thousands of refusals make a few lines, and what is said of the journal is said as ever."""
-    listening.tell(*[AdminRefused("127.0.0.1", given=True)] * 5000, FULL)
+    """A burst is one line, and what is said of the journal is said as ever."""
+    listening.tell(*[AdminRefused("127.0.0.1", given=True)] * 10)
+    listening.tell(*[AdminRefused("127.0.0.1", given=True, throttled=True)] * 4990, FULL)
     listening.now += 60
     listening.tell(AdminRefused("127.0.0.1", given=True))
 
     lines = listening.lines("admin.refused")
-    assert BURST + 1 == len(lines)
-    assert 5001 == sum(line["times"] for line in lines)
+    assert [1, 5000] == [line["times"] for line in lines]
     assert ("error", "journal.failed") in listening.loud
+    refused = [listening.series("relay_admin_refused_total", reason=r) for r in REFUSALS]
+    assert [0.0, 11.0, 4990.0] == refused
+
+
+def test_guessing_from_many_addresses_does_not_fill_the_log(listening: Listening) -> None:
+    """However many guess by turns: a few lines a minute."""
+    listening.tell(*[AdminRefused(f"10.0.0.{n % 250}", given=True) for n in range(5000)])
+    assert BURST == len(listening.lines("admin.refused"))
 
 
 # --- The settings ---------------------------------------------------------------------------------

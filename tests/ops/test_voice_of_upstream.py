@@ -15,10 +15,12 @@ from relay.facts import (
     ReceiptRefused,
     ReceiptsConfirmed,
     ReceiptsRetried,
+    ReceiptsStuck,
     RequestRefused,
     TakeoverSuspected,
 )
 from relay.model import Source
+from relay.ops.receipts import ReceiptTrouble
 from relay.ops.told import BURST, PERIOD
 from relay.ops.voice_of_upstream import advice
 from tests.ops.listening import BOT, Listening
@@ -206,3 +208,32 @@ def test_each_refused_receipt_is_a_warning(listening: Listening) -> None:
 
     assert [("warning", "receipt.refused")] * 2 == listening.loud
     assert ["m4", "m5"] == [line["message_id"] for line in listening.lines("receipt.refused")]
+
+
+def test_receipts_that_are_stuck_are_counted_and_named(listening: Listening) -> None:
+    """Each is named when it is stuck and when it is not any more; the gauge has how many."""
+    listening.tell(ReceiptsStuck(BOT, 2, stuck=("a", "b"), detail="500"))
+    assert 2.0 == listening.of_bot("relay_receipts_stuck")
+    listening.tell(ReceiptsStuck(BOT, 1, cured=("a",)))
+    assert 1.0 == listening.of_bot("relay_receipts_stuck")
+    assert [("warning", "receipts.stuck"), ("info", "receipts.unstuck")] == listening.loud
+    assert ("a", "b") == listening.lines("receipts.stuck")[0]["message_ids"]
+
+
+def test_a_failure_beside_others_is_no_delay(listening: Listening) -> None:
+    """It is counted and not said: others get through, and no recovery follows."""
+    listening.tell(ReceiptsRetried(BOT, 3, "500", 1.0, alone=True), ReceiptsConfirmed(BOT, ("a",)))
+    assert 3.0 == listening.of_bot("relay_receipts_total", result="retried")
+    assert [] == listening.loud
+
+
+def test_why_a_read_fails_is_known() -> None:
+    """For all of a bot during an outage, and for one message alone."""
+    trouble = ReceiptTrouble()
+    trouble.note(ReceiptsStuck(BOT, 1, stuck=("a",), detail="500"))
+    assert ("500, for this message alone", "") == tuple(trouble.trouble(BOT, m) for m in "ab")
+    trouble.note(ReceiptsRetried(BOT, 3, "502", 1.0))
+    assert "502" == trouble.trouble(BOT, "b")
+    trouble.note(ReceiptsConfirmed(BOT, ("b",)))
+    trouble.note(ReceiptsStuck(BOT, 0, cured=("a",)))
+    assert ("", "") == tuple(trouble.trouble(BOT, m) for m in "ab")

@@ -25,6 +25,7 @@ from relay.model import (
     ReceiptState,
     Source,
 )
+from relay.replay import ReplayRecord
 from relay.routing import Route
 
 CRM = EndpointKey("support", "crm")
@@ -550,3 +551,151 @@ def test_an_unknown_message() -> None:
         "again for 7 days, at each connect), or it was finished more than 8d ago and forgotten, "
         "or the id is another thing's"
     ) == unknown(ID, 8 * DAY)
+
+
+# --- Replays --------------------------------------------------------------------------------------
+
+TOOK_IT = "support/crm took it 2023-11-14T22:14:20Z (9m ago) (status 204)."
+AGAIN = (
+    "It is sent again to support/crm, by replay 3: an operator asked 2023-11-14T22:22:20Z (1m ago) "
+    "for what came or was delivered from 2023-11-14T22:12:20Z (11m ago) on."
+)
+READ = "Mixin has it as READ since 2023-11-14T22:14:21Z (8m ago)."
+FINISHED = "It was finished as read 2023-11-14T22:14:21Z (8m ago)."
+KEPT = (
+    "READ does not depend on support/crm (replay 3). It is finished, and kept until that has ended."
+)
+CANCEL = ["relay replays list", "relay replays cancel 3"]
+
+
+def replay(**changes: Any) -> ReplayRecord:
+    asked = ReplayRecord(3, CRM, CAME - 60, None, CAME + 540, None, False, 1.0, 9, 5, 4, 0)  # noqa: FBT003 - in the order of the record
+    return replace(asked, **changes)
+
+
+def again(*deliveries: DeliveryRecord) -> MessageHistory:
+    """Make a message that was READ long ago, and is part of a replay."""
+    first = ended(DeliveryState.DELIVERED, taken())
+    finished: MessageHistory = history(
+        first,
+        *deliveries,
+        receipt_at=CAME + 61,
+        outcome=MessageOutcome.READ,
+        finished_at=CAME + 61,
+        receipt=ReceiptState.CONFIRMED,
+    )
+    return finished
+
+
+def of_replay(*attempts: AttemptRecord, **changes: Any) -> DeliveryRecord:
+    where = changes.pop("endpoint", CRM)
+    made: DeliveryRecord = delivery(
+        where, *attempts, **({"required": False, "replay": 3} | changes)
+    )
+    return made
+
+
+def test_its_turn_in_a_replay() -> None:
+    """Why it is sent again, what goes before it, and that it was READ long ago."""
+    check(
+        told(again(of_replay()), around(replays={3: replay()})),
+        happened=[
+            *(IT_CAME, OWED, TOOK_IT, AGAIN),
+            "support/crm (replay 3) was not attempted yet.",
+            *(READ, FINISHED),
+        ],
+        waits_for=[
+            (
+                "support/crm (replay 3): its turn; what is new goes before it, and what is older "
+                "of the replay."
+            )
+        ],
+        next=["support/crm (replay 3): attempt 1 is made when there is room.", KEPT],
+        commands=CANCEL,
+    )
+
+
+def test_a_replay_waits_for_its_retry() -> None:
+    """As any delivery does."""
+    explanation = told(
+        again(of_replay(attempt(), due_at=NOW + 60)), around(replays={3: replay(until=CAME + 1)})
+    )
+    assert ("support/crm (replay 3): the wait before its next attempt.",) == explanation.waits_for
+    (retry, _) = explanation.next
+    assert retry.startswith("support/crm (replay 3): attempt 2 is due ")
+    assert any(line.endswith("to 2023-11-14T22:13:21Z (9m ago).") for line in explanation.happened)
+
+
+def test_a_replay_waits_for_its_endpoint() -> None:
+    """A pause holds it back like everything else."""
+    paused = of_replay(gate=GateState.PAUSED)
+    explanation = told(again(paused), around(GateState.PAUSED, replays={3: replay()}))
+    assert ("support/crm is paused by an operator, and keeps everything.",) == explanation.waits_for
+    assert (RESUME, *CANCEL) == explanation.commands
+
+
+def test_a_new_endpoint_gets_what_was_there() -> None:
+    """With `from: retained` nobody asked: the settings did."""
+    new = of_replay(endpoint=LOG)
+    record = replay(endpoint=LOG, since=0.0)
+    explanation = told(again(new), around(replays={3: record}))
+    assert (
+        "It is sent again to support/log, by replay 3: the endpoint was new 2023-11-14T22:22:20Z "
+        "(1m ago), and gets what the journal held (from: retained)."
+    ) in explanation.happened
+
+
+def test_a_replay_that_nobody_knows_any_more() -> None:
+    """Its number is all that is left."""
+    assert "It is sent again to support/crm, by replay 3." in told(again(of_replay())).happened
+
+
+def test_a_replay_that_its_receiver_refused() -> None:
+    """A dead letter that names its replay, and holds no READ back."""
+    explanation = told(again(dead(required=False, replay=3)), around(replays={3: replay()}))
+    assert (
+        (
+            "The dead letter of support/crm (replay 3) is kept until an operator decides; READ "
+            "does not depend on it."
+        ),
+    ) == explanation.next
+    assert (
+        f"relay dead-letters retry {ID} --endpoint support/crm",
+        f"relay dead-letters discard {ID} --endpoint support/crm --yes",
+    ) == explanation.commands
+
+
+@pytest.mark.parametrize(
+    ("of", "line"),
+    [
+        (
+            ended(DeliveryState.DISCARDED, replay=3, required=False, ended_reason="cancelled"),
+            "support/crm (replay 3) was cancelled 2023-11-14T22:14:20Z (9m ago).",
+        ),
+        (
+            ended(DeliveryState.DISCARDED, replay=3, required=False),
+            (
+                "support/crm (replay 3): its delivery died 2023-11-14T22:14:20Z (9m ago) "
+                "(http_4xx); an operator discarded it since."
+            ),
+        ),
+        (
+            ended(DeliveryState.DELIVERED, taken(), replay=3, required=False),
+            "support/crm (replay 3) took it 2023-11-14T22:14:20Z (9m ago) (status 204).",
+        ),
+    ],
+)
+def test_a_replay_that_is_over(of: DeliveryRecord, line: str) -> None:
+    """How it ended, and that the message is what it was: finished, to be forgotten."""
+    explanation = told(again(of), around(replays={3: replay()}))
+    assert line in explanation.happened
+    assert explanation.next[0].startswith("Nothing: it is finished")
+    assert not any("stays unread" in each for each in explanation.happened)
+
+
+def test_a_message_may_be_unread_while_it_is_sent_again() -> None:
+    """What READ waits for is the first delivery, and not the replay's."""
+    other = delivery(LOG, attempt(), due_at=NOW + 60)
+    explanation = told(history(other, of_replay()), around(replays={3: replay()}))
+    assert "It is marked READ once support/log has taken it." in explanation.next
+    assert "READ does not depend on support/crm (replay 3)." in explanation.next
