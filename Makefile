@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.set-up
 
-.PHONY: help demo test lint prove container-test mutants bench bench-backlog soak pictures audit copies lock clean
+.PHONY: help demo test lint prove container-test mutants bench bench-backlog bench-neighbours soak pictures audit copies lock clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -61,6 +61,9 @@ bench-backlog: $(SETUP) ## Let a million messages wait for a receiver that is aw
 soak: $(SETUP) ## Offer 500 messages/s for HOURS=1 under faults, and judge; SEED=n, PICTURE=1 for docs/
 	$(BIN)/python -m pip install --quiet --require-hashes -r tests/deploy/pictures.lock
 	$(BIN)/python -m tests.soak $(if $(HOURS),--hours $(HOURS)) $(if $(SEED),--seed $(SEED)) $(if $(PICTURE),--picture)
+
+bench-neighbours: $(SETUP) ## Measure a good endpoint beside four bad ones, and alone
+	$(BIN)/python -m tests.bench.bench_neighbours
 
 pictures: $(SETUP) ## Draw the dashboard for docs/pictures from a story of 40 minutes
 	$(BIN)/python -m pip install --quiet --require-hashes -r tests/deploy/pictures.lock

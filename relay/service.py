@@ -1,6 +1,7 @@
 """The composition root: puts the relay together, runs it, and lets it come to rest."""
 
 import asyncio
+import gc
 import os
 import re
 import signal
@@ -271,13 +272,25 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> int:
     follow = [] if manager is None else [manager]
     voice = Voice(metrics, log)
     service = Service(settings, voice, metrics, read=read, prepare=prepare, follow=follow)
+    _pass_by_what_stays()
     with _told_by_signals(service):
         return 0 if await service.run() else 1
 
 
+def _pass_by_what_stays() -> None:
+    """Let no full collection stop everything to look at what has been loaded, for ever the same."""
+    gc.collect()
+    gc.freeze()
+
+
+def lookup_threads(endpoints: int) -> int:
+    """Say how many let each endpoint look a dead name up for seconds, and none wait for others."""
+    return _SPARE_THREADS + 2 * endpoints
+
+
 def _make_room(settings: Settings) -> None:
-    """Let each endpoint look a dead name up for seconds, and none wait for another's."""
-    count = _SPARE_THREADS + 2 * sum(len(bot.endpoints) for bot in settings.bots)
+    """Have threads enough for the endpoints of these settings."""
+    count = lookup_threads(sum(len(bot.endpoints) for bot in settings.bots))
     asyncio.get_running_loop().set_default_executor(
         ThreadPoolExecutor(count, thread_name_prefix="lookup")
     )

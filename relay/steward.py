@@ -25,8 +25,8 @@ NOTICE_EVERY = 1.0
 
 CENSUS_EVERY = 10.0
 PRUNE_EVERY = 60.0
-PRUNE_AT_ONCE = 500
-"""Pruned in small groups, so that a delivery's commit never waits for a large one."""
+PRUNE_AT_ONCE = 2_000
+"""Looked for at once: it takes the longer the more dead letters are kept."""
 
 
 async def last_notice(journal: Journal) -> int:

@@ -8,13 +8,14 @@ between threads several times for each statement, which costs more than the stat
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 
+from relay.journal.checkpoints import BACKSTOP, Checkpoints
 from relay.ports import JournalUnavailable
 
 P = ParamSpec("P")
@@ -36,8 +37,7 @@ _WRITER_PRAGMAS = (
     # Before the first table, and before WAL: what is pruned can be given back to the disk.
     "PRAGMA auto_vacuum=INCREMENTAL",
     "PRAGMA journal_mode=WAL",
-    # Under a burst the same index pages change again and again: 16 MB of them are copied at once.
-    "PRAGMA wal_autocheckpoint=4000",
+    BACKSTOP,
     "PRAGMA journal_size_limit=67108864",
 )
 _WIPING_PRAGMAS = (
@@ -63,12 +63,17 @@ class Database:
         self._writer = _Workers(writer, threads=1)
         readers = _engine(path, busy_timeout, begin="BEGIN", pragmas=_PRAGMAS)
         self._readers = _Workers(readers, threads=_READERS)
+        carrier = _engine(path, busy_timeout, begin="BEGIN", pragmas=_PRAGMAS)
+        self._carrier = _Workers(carrier, threads=1)
+        self._checkpoints = Checkpoints(self._carrier, self._writer)
 
     async def write(
         self, change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a function in a transaction of its own and commit it."""
-        return await self._writer.run(lambda connection: change(connection, *args, **kwargs))
+        answer = await self._writer.run(lambda connection: change(connection, *args, **kwargs))
+        self._checkpoints.written()
+        return answer
 
     async def read(
         self, look: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -82,28 +87,39 @@ class Database:
         It needs as much room again, and everybody else waits; False if somebody who reads keeps
         the log from being emptied.
         """
-        return await self._writer.rewrite()
+        return await self._writer.call(self._rewrite)
 
     async def release(self, pages: int) -> None:
         """Give so many free pages back to the disk."""
         await self._writer.run_script(f"PRAGMA incremental_vacuum({pages})")
+        self._checkpoints.written()
 
     async def copy(self, path: Path) -> None:
         """Write all of it into an empty file, as it is at one moment, beside whoever works on it.
 
         Raises `JournalUnavailable`.
         """
-        await self._readers.run_alone("VACUUM INTO ?", str(path))
+        await self._readers.call(lambda: self._readers.execute("VACUUM INTO ?", str(path)))
 
     async def close(self) -> None:
         """Let what runs end, and close every connection."""
+        self._checkpoints.end()
         await self._readers.close()
+        await self._carrier.close()  # before the writer, which it may leave something to do
         await self._writer.close()  # the last to close takes the WAL into the database
 
     def size_bytes(self) -> int:
         """Measure the files."""
         files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
+
+    def _rewrite(self) -> bool:
+        with self._checkpoints.alone:
+            try:
+                self._writer.execute("VACUUM")
+            finally:  # also without room: what it has written so far must not fill the disk
+                (busy, *_) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return not busy
 
 
 class _Workers:
@@ -118,14 +134,13 @@ class _Workers:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transact, work)
 
-    async def rewrite(self) -> bool:
-        """Write everything anew on one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._rewrite)
+    async def call(self, work: Callable[[], R]) -> R:
+        """Do what is no transaction on one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-    async def run_alone(self, statement: str, *arguments: str) -> None:
-        """Execute what is refused in a transaction, on one of the threads."""
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, self._run_alone, statement, arguments)
+    def submit(self, work: Callable[[], None]) -> "Future[None]":
+        """Do something on one of the threads, after what is waiting there."""
+        return self._threads.submit(work)
 
     async def run_script(self, script: str) -> None:
         """Execute what has to be stepped through to its end, in a transaction of its own."""
@@ -141,7 +156,8 @@ class _Workers:
         with _mapped_errors(), self._engine.begin() as connection:
             return work(connection)
 
-    def _run_alone(self, statement: str, arguments: tuple[str, ...] = ()) -> Any:
+    def execute(self, statement: str, *arguments: str) -> Any:
+        """Execute what is refused in a transaction, on this thread; answers with its first row."""
         with self._raw_cursor() as cursor:
             return cursor.execute(statement, arguments).fetchone()
 
@@ -158,13 +174,6 @@ class _Workers:
                 yield connection.cursor()
         finally:
             connection.close()
-
-    def _rewrite(self) -> bool:
-        try:
-            self._run_alone("VACUUM")
-        finally:  # also without room for it: what it has written so far must not fill the disk
-            (busy, *_) = self._run_alone("PRAGMA wal_checkpoint(TRUNCATE)")
-        return not busy
 
 
 def _engine(path: Path, busy_timeout: float, *, begin: str, pragmas: tuple[str, ...]) -> Engine:

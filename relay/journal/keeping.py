@@ -1,5 +1,6 @@
 """The journal's transactions beside the messages' way: notes, notices, samples, pruning."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -95,19 +96,22 @@ def notify(
     connection.execute(insert(notices).values(**values, **asdict(deed)))
 
 
+_FORGETTABLE = (
+    FINISHED_ALIVE,
+    messages.c.finished_at < bindparam("before"),
+    messages.c.receipt != ReceiptState.OWED.value,
+    ~messages.c.seq.between(bindparam("held_from"), bindparam("held_to")),
+    ~select(deliveries.c.id)
+    .where(deliveries.c.seq == messages.c.seq, DEAD | PENDING)  # pending: of a replay
+    .exists(),
+)
 _OLD = (
     select(messages.c.seq)
-    .where(FINISHED_ALIVE, messages.c.finished_at < bindparam("before"))
-    .where(messages.c.receipt != ReceiptState.OWED.value)
-    .where(~messages.c.seq.between(bindparam("held_from"), bindparam("held_to")))
-    .where(
-        ~select(deliveries.c.id)
-        .where(deliveries.c.seq == messages.c.seq, DEAD | PENDING)  # pending: of a replay
-        .exists()
-    )
+    .where(*_FORGETTABLE)
     .order_by(messages.c.finished_at, messages.c.seq)
     .limit(bindparam("limit"))
 )
+_STILL_OLD = select(messages.c.seq).where(among(messages.c.seq, "seqs"), *_FORGETTABLE)
 _HELD = (
     select(func.min(replays.c.position) + 1, func.max(replays.c.upto))
     .join(endpoints)
@@ -126,14 +130,32 @@ _FORGET = (
 )
 
 
-def prune(connection: Connection, before: float, limit: int) -> int:
-    """Remove old finished messages with all that hangs on them, but no dead letter."""
-    held_from, held_to = connection.execute(_HELD).one()
-    held = {"held_from": held_from or 0, "held_to": held_to or 0}
-    seqs = connection.scalars(_OLD, {"before": before, "limit": limit} | held).all()
-    for forget in _FORGET if seqs else ():
-        connection.execute(forget, {"seqs": seqs})
+def old_messages(connection: Connection, before: float, limit: int) -> Sequence[int]:
+    """Find old finished messages without dead letters.
+
+    It takes the longer the more dead letters are kept: it is no part of what only one at a time
+    may do.
+    """
+    asked = {"before": before, "limit": limit} | _held(connection)
+    return connection.scalars(_OLD, asked).all()
+
+
+def forget(connection: Connection, seqs: Sequence[int], before: float) -> int:
+    """Remove those of these messages that are still to be pruned, with all that hangs on them."""
+    asked = {"seqs": seqs, "before": before} | _held(connection)
+    still = connection.scalars(_STILL_OLD, asked).all()
+    for delete_them in _FORGET if still else ():
+        connection.execute(delete_them, {"seqs": still})
+    return len(still)
+
+
+def forget_the_rest(connection: Connection, before: float) -> None:
+    """Remove old replays and notices."""
     connection.execute(delete(replays).where(replays.c.ended_at < before))
     newest = connection.scalar(select(func.max(notices.c.id))) or 0
     connection.execute(delete(notices).where(notices.c.id <= newest - KEPT_NOTICES))
-    return len(seqs)
+
+
+def _held(connection: Connection) -> dict[str, int]:
+    held_from, held_to = connection.execute(_HELD).one()
+    return {"held_from": held_from or 0, "held_to": held_to or 0}

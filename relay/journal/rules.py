@@ -35,6 +35,9 @@ NOTICES_AT_ONCE = 1000
 LOOKED_THROUGH_AT_ONCE = 500
 """So many messages a replay looks through in one transaction, for which others wait."""
 
+FORGOTTEN_AT_ONCE = 100
+"""So many messages are pruned in one transaction, a few milliseconds for which others wait."""
+
 REPLAYED_BYTES = 4 * 1024 * 1024
 """What a replay has in lanes fits into a quarter of their window, so that the rest fits beside."""
 

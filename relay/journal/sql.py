@@ -15,6 +15,7 @@ from relay.journal import (
 from relay.journal.bodies import Bodies
 from relay.journal.database import Database
 from relay.journal.receiving import EndpointIds, Numbers
+from relay.journal.rules import FORGOTTEN_AT_ONCE
 from relay.ledger import (
     Arrival,
     Census,
@@ -147,8 +148,14 @@ class SqlJournal:
         return await self._database.read(reading.census, self._database.size_bytes())
 
     async def prune(self, before: float, *, limit: int) -> int:
-        """Remove old finished messages."""
-        return await self._database.write(keeping.prune, before, limit)
+        """Remove old finished messages, found beside whoever writes, in short transactions."""
+        old = await self._database.read(keeping.old_messages, before, limit)
+        pruned = 0
+        for start in range(0, len(old), FORGOTTEN_AT_ONCE):
+            part = old[start : start + FORGOTTEN_AT_ONCE]
+            pruned += await self._database.write(keeping.forget, part, before)
+        await self._database.write(keeping.forget_the_rest, before)
+        return pruned
 
     async def shrink(self) -> int:
         """Give free room back to the disk."""

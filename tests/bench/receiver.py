@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-_ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 
 
-class _Taker(asyncio.Protocol):
+class Taker(asyncio.Protocol):
     """Counts content-length bytes, and answers."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -23,12 +23,21 @@ class _Taker(asyncio.Protocol):
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
-            self._transport.write(_ANSWER)
+            self.answer(head)
+
+    def answer(self, head: bytes) -> None:  # noqa: ARG002 - for those who look at it
+        """Answer a request with this head, in lower case."""
+        self.say(OK)
+
+    def say(self, answer: bytes) -> None:
+        """Send an answer, unless nobody waits for one any more."""
+        if not self._transport.is_closing():
+            self._transport.write(answer)
 
 
 @asynccontextmanager
 async def receiver(port: int = 0) -> AsyncIterator[str]:
     """Listen on loopback, by default at any port that is free; gives the URL."""
-    server = await asyncio.get_running_loop().create_server(_Taker, "127.0.0.1", port)
+    server = await asyncio.get_running_loop().create_server(Taker, "127.0.0.1", port)
     async with server:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"

@@ -1,6 +1,7 @@
 """A journal that takes its time, can be full, and keeps what it has taken through every crash."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
 from random import Random
@@ -56,6 +57,8 @@ class Disk:
         self.poisonous: set[str] = set()
         self.groups: list[int] = []
         self.reads = 0
+        self.read_for: Counter[EndpointKey] = Counter()
+        self.writes = 0
         self.arrivals: dict[str, Arrival] = {}
         self._on_recorded = on_recorded
         self._on_buried = on_buried
@@ -95,6 +98,7 @@ class Disk:
         max_bytes: int,
     ) -> Due:
         self.reads += 1
+        self.read_for[endpoint] += 1
         return await self._read(
             lambda: self.journal.due(endpoint, now, skip=skip, limit=limit, max_bytes=max_bytes)
         )
@@ -173,6 +177,7 @@ class Disk:
 
     async def _write(self, change: Callable[[], Awaitable[T]]) -> T:
         async with self._turn:
+            self.writes += 1
             await self._pass_time()
             if self.full:
                 raise JournalUnavailable("the disk is full")

@@ -31,6 +31,25 @@ async def test_the_other_endpoint_gets_everything_at_once(dead: Script) -> None:
         assert 0 == world.tell.count(ReceiptsConfirmed)
 
 
+@pytest.mark.parametrize("dead", DEAD, ids=["500", "429", "410", "400", "timeout", "hang"])
+async def test_a_long_outage_costs_the_journal_next_to_nothing(dead: Script) -> None:
+    """An hour of it: nothing is read for the living one, and only attempts at the dead one cost.
+
+    A minute has a message at the living one in three transactions, and a look at what is old; an
+    attempt at the dead one, which waits for its turn, has its outcome, and sometimes a note.
+    """
+    async with World(Endpoint(CRM), Endpoint(LOG, required=False)) as world:
+        world.courier.usually(LOG, dead)
+        for number in range(60):
+            await world.settled(world.push(number, "one"), endpoint=CRM)
+            await world.pass_time(60.0)
+        attempts = len(world.courier.posts_of(LOG))
+        assert 60 <= len(world.courier.posts_of(CRM))
+        assert world.disk.writes <= 4 * 60 + 2 * attempts + 5
+        assert world.disk.read_for[CRM] <= 1
+        assert world.disk.read_for[LOG] <= attempts + 20
+
+
 async def test_an_optional_endpoint_holds_no_receipt_back() -> None:
     """What is not required is owed every message, and READ does not wait for it."""
     async with World(Endpoint(CRM), Endpoint(LOG, required=False)) as world:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from relay.desk import DeadLetterQuery
-from relay.journal import OpenJournal, keys_in_use, open_journal
+from relay.desk import DeadLetterQuery, MessageQuery
+from relay.journal import OpenJournal, keeping, keys_in_use, open_journal
 from relay.journal.database import Database
+from relay.journal.rules import FORGOTTEN_AT_ONCE
 from relay.model import Delivery
 from relay.replay import ReplayOrder, Survey
 from tests.journal.samples import (
@@ -209,3 +210,27 @@ def used(line: str) -> str:
     index = r"(?:COVERING )?(?:INDEX (\S+)|((?:INTEGER )?PRIMARY KEY))"
     found = re.match(rf"(?:SEARCH|SCAN) (\S+) USING {index}", line)
     return f"{found[1]} {found[2] or found[3]}" if found else ""
+
+
+async def test_what_is_old_is_found_beside_the_writer(tmp_path: Path) -> None:
+    """Many dead letters that are kept make it long: the writer gets numbers, a few at a time."""
+    async with open_journal(f"sqlite:///{tmp_path}/journal.db") as opened:
+        journal, count = opened.journal, 2 * FORGOTTEN_AT_ONCE + 1
+        await journal.start([CRM], NOW)
+        await receive(journal, *(arrival(number) for number in range(1, count + 1)))
+        await journal.settle_receipts("bot", confirmed=range(1, count + 1), refused=[], now=NOW)
+        written: list[str] = []
+        writer = database(opened)._writer._engine
+        event.listen(writer, "before_cursor_execute", lambda *told: written.append(told[2]))
+        assert count == await journal.prune(LATER, limit=count + 1)
+        assert 3 == sum(text.startswith("DELETE FROM messages") for text in written)
+        assert [] == [text for text in written if "LIMIT" in text]
+
+
+async def test_what_has_become_unfinished_meanwhile_is_not_pruned(tmp_path: Path) -> None:
+    """Between the look and the removal an operator may have revived it."""
+    async with open_journal(f"sqlite:///{tmp_path}/journal.db") as opened:
+        await opened.journal.start([CRM], NOW)
+        await receive(opened.journal, arrival(1, CRM))
+        assert 0 == await database(opened).write(keeping.forget, [1], LATER)
+        assert 1 == len(await opened.desk.messages(MessageQuery()))

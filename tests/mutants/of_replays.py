@@ -94,7 +94,7 @@ MUTANTS = (
     Mutant(
         "pruned-before-its-turn",
         _KEEPING,
-        '    .where(~messages.c.seq.between(bindparam("held_from"), bindparam("held_to")))\n',
+        '    ~messages.c.seq.between(bindparam("held_from"), bindparam("held_to")),\n',
         "",
         "a replay would lose what it has not come to",
         _CONTRACT,

@@ -151,8 +151,8 @@ MUTANTS = (
     Mutant(
         "what-was-there-stays-in-free-pages",
         _DATABASE,
-        'self._run_alone("VACUUM")',
-        'self._run_alone("SELECT 1")',
+        'self._writer.execute("VACUUM")',
+        'self._writer.execute("SELECT 1")',
         "what was deleted before there was a key would stay on the disk",
         _OF_DISK,
     ),
