@@ -94,6 +94,15 @@ def test_every_target_is_there() -> None:
         assert f"\n{target}:" in makefile
 
 
+def test_every_measurement_is_named() -> None:
+    """Each `bench` target of the Makefile is named in the README and in docs/testing.md."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    testing = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^(bench[\w-]*):", makefile, re.MULTILINE))
+    assert targets == set(re.findall(r"^make (bench[\w-]*)", README, re.MULTILINE))
+    assert targets == set(re.findall(r"`make (bench[\w-]*)`", testing))
+
+
 def test_every_command_helps_itself() -> None:
     """`relay COMMAND --help` explains each command that the README names."""
     for name in ("", *COMMANDS):

@@ -13,7 +13,6 @@ from sqlalchemy import event
 from relay.desk import DeadLetterQuery, MessageQuery
 from relay.journal import OpenJournal, keeping, keys_in_use, open_journal
 from relay.journal.database import Database
-from relay.journal.rules import FORGOTTEN_AT_ONCE
 from relay.model import Delivery
 from relay.replay import ReplayOrder, Survey
 from tests.journal.samples import (
@@ -215,7 +214,7 @@ def used(line: str) -> str:
 async def test_what_is_old_is_found_beside_the_writer(tmp_path: Path) -> None:
     """Many dead letters that are kept make it long: the writer gets numbers, a few at a time."""
     async with open_journal(f"sqlite:///{tmp_path}/journal.db") as opened:
-        journal, count = opened.journal, 2 * FORGOTTEN_AT_ONCE + 1
+        journal, count = opened.journal, 250
         await journal.start([CRM], NOW)
         await receive(journal, *(arrival(number) for number in range(1, count + 1)))
         await journal.settle_receipts("bot", confirmed=range(1, count + 1), refused=[], now=NOW)

@@ -21,8 +21,51 @@ _CONTRACT = (
     "tests/journal/test_contract_running.py",
 )
 _MACHINE = ("tests/core/test_read_only_after_success.py",)
+_CHECKPOINTS = "relay/journal/checkpoints.py"
+_OF_CHECKPOINTS = ("tests/journal/test_checkpoints.py",)
 
 MUTANTS = (
+    # --- the writer and what goes on beside it ---------------------------------------------------
+    Mutant(
+        "the-log-never-begins-anew",
+        _CHECKPOINTS,
+        "finish = self._checkpoint(self._carrier) > LONG",
+        "finish = self._checkpoint(self._carrier) > 9 * LONG",
+        "the log would grow until a commit has to carry all of it",
+        _OF_CHECKPOINTS,
+    ),
+    Mutant(
+        "checkpoints-pile-up",
+        _CHECKPOINTS,
+        "if not self._under_way and now >= self._next_at:",
+        "if now >= self._next_at:",
+        "a slow disk would get one behind the other",
+        _OF_CHECKPOINTS,
+    ),
+    Mutant(
+        "one-failed-checkpoint-is-the-last",
+        _CHECKPOINTS,
+        "with self.alone, suppress(JournalUnavailable, sqlite3.Error, exc.DBAPIError):",
+        "with self.alone:",
+        "after a full disk every commit would wait again for the log to be carried",
+        _OF_CHECKPOINTS,
+    ),
+    Mutant(
+        "what-was-revived-is-pruned",
+        "relay/journal/keeping.py",
+        'where(among(messages.c.seq, "seqs"), *_FORGETTABLE)',
+        'where(among(messages.c.seq, "seqs"))',
+        "a message would be gone that an operator has just revived",
+        ("tests/journal/test_sqlite_plans.py",),
+    ),
+    Mutant(
+        "all-that-is-old-goes-at-once",
+        "relay/journal/rules.py",
+        "FORGOTTEN_AT_ONCE = 100",
+        "FORGOTTEN_AT_ONCE = 100_000",
+        "whoever records a message would wait for thousands to be deleted",
+        ("tests/journal/test_sqlite_plans.py",),
+    ),
     # --- the rules ------------------------------------------------------------------------------
     Mutant(
         "a-clock-set-back-holds-every-wait",
