@@ -351,7 +351,7 @@ async def _in_turn(relays: Sequence[Relay], world: World, load: Load, title: str
 
 
 def _verdict(all_seen: Windows, when: str) -> bool:
-    """Compare the middle windows, whatever shook the machine in one; say if the promise was kept."""
+    """Compare the middle windows, whatever shook the machine in one, and say if it was kept."""
     alone, beside = (
         statistics.median(each.percentile(0.99) for each in all_seen[name])
         for name in (ALONE, BESIDE)
