@@ -149,12 +149,12 @@ class SqlJournal:
 
     async def prune(self, before: float, *, limit: int) -> int:
         """Remove old finished messages, found beside whoever writes, in short transactions."""
+        await self._database.write(keeping.forget_the_rest, before)
         old = await self._database.read(keeping.old_messages, before, limit)
         pruned = 0
         for start in range(0, len(old), FORGOTTEN_AT_ONCE):
             part = old[start : start + FORGOTTEN_AT_ONCE]
             pruned += await self._database.write(keeping.forget, part, before)
-        await self._database.write(keeping.forget_the_rest, before)
         return pruned
 
     async def shrink(self) -> int:
