@@ -292,6 +292,29 @@ class JournalRecovered:
 
 
 @dataclass(frozen=True, slots=True)
+class DamageFound:
+    """The journal was found to be damaged, or its file to be gone; the run ends."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSetAside:
+    """A damaged journal was moved out of the way; `kept_as` is its path now."""
+
+    journal: str
+    kept_as: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class JournalUnchecked:
+    """Looking all through a journal took too long, and was broken off; what was seen is sound."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class JournalPruned:
     """Finished messages older than the retention were removed."""
 
@@ -475,6 +498,9 @@ Fact = (
     | JournalCommitted
     | JournalFailed
     | JournalRecovered
+    | DamageFound
+    | JournalSetAside
+    | JournalUnchecked
     | JournalPruned
     | JournalShrunk
     | CensusTaken

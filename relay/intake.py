@@ -16,7 +16,7 @@ from relay.facts import (
 from relay.groups import GroupCommit
 from relay.ledger import Duplicate, Fresh, Recorded, UnreadableFrame
 from relay.model import Delivery, Message
-from relay.ports import Clock, Journal, JournalUnavailable
+from relay.ports import Clock, Journal, JournalDamaged, JournalUnavailable
 from relay.routing import Routing
 
 MAX_WAITING = 4_000
@@ -128,7 +128,7 @@ class Intake:
         arrivals = [self._routing.arrival(message) for message in messages]
         try:
             answers: Sequence[Recorded] = await self._journal.record(arrivals)
-        except JournalUnavailable:
+        except (JournalUnavailable, JournalDamaged):
             raise
         except Exception as error:  # noqa: BLE001 - set aside, counted, seen again
             if len(messages) == 1:

@@ -4,6 +4,7 @@ Whatever these raise is mapped where it comes in: the relay itself sees only the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from enum import StrEnum
 from typing import Protocol
 
 from relay.ledger import (
@@ -33,10 +34,40 @@ class JournalUnavailable(Exception):  # noqa: N818 - a state of the disk, not an
     """
 
 
+class JournalDamaged(Exception):  # noqa: N818 - a state of the disk, not an error of the caller
+    """The journal's file can't be relied on any more: no call will succeed, and the relay ends.
+
+    Nothing was written that is known of. Whoever catches exceptions of all kinds lets this one
+    through.
+    """
+
+
+class JournalGone(JournalDamaged):
+    """The file that was opened is not the one in its place any more: deleted, or another's."""
+
+
+def find_damage(several: BaseExceptionGroup[BaseException]) -> JournalDamaged | None:
+    """Find the damage among what has ended a group of tasks."""
+    of_damage = several.subgroup(JournalDamaged)
+    while of_damage is not None:
+        first = of_damage.exceptions[0]
+        if isinstance(first, JournalDamaged):
+            return first
+        of_damage = first
+    return None
+
+
+class Recovery(StrEnum):
+    """What a relay does about a damaged journal: refuse to run, or set it aside and begin anew."""
+
+    REFUSE = "refuse"
+    START_FRESH = "start_fresh"
+
+
 class Journal(Protocol):
     """The durable record, as a running relay uses it. Each method is one transaction.
 
-    Every method may raise `JournalUnavailable`.
+    Every method may raise `JournalUnavailable` and `JournalDamaged`.
     """
 
     async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:

@@ -10,7 +10,7 @@ import time
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 
 from aiohttp import web
 
@@ -21,6 +21,7 @@ from relay.config import Settings
 from relay.crew import FLUSH_TIMEOUT, Crew
 from relay.desk import Reloaded, ReloadRefused
 from relay.facts import (
+    DamageFound,
     EndpointRemoved,
     RelayStarted,
     RelayStopped,
@@ -28,7 +29,7 @@ from relay.facts import (
     ReplayBegun,
     Telemetry,
 )
-from relay.journal import OpenJournal, open_journal
+from relay.journal import OpenJournal, last_set_aside, open_journal
 from relay.model import EndpointKey
 from relay.ops.admin import admin_app
 from relay.ops.health import Health, loop_turns, tasks_live
@@ -43,7 +44,7 @@ from relay.ops.service_manager import ServiceManager
 from relay.ops.telemetry import Voice, broadcast
 from relay.ops.volume import free_bytes
 from relay.outcomes import Outcomes
-from relay.ports import Clock, JournalUnavailable
+from relay.ports import Clock, JournalUnavailable, find_damage
 from relay.reloader import STOPPING, Reloader
 from relay.routing import Route
 from relay.steward import Steward, last_notice
@@ -95,6 +96,7 @@ class Service:
         metrics.journal_writable.set_function(lambda: self._health.journal_ok)
         if (journal := settings.journal_file) is not None:
             metrics.journal_free.set_function(lambda: free_bytes(journal))
+            metrics.journal_set_aside.set_function(lambda: last_set_aside(journal.resolve()))
         self.address: Address | None = None
 
     @property
@@ -127,8 +129,7 @@ class Service:
         Raises `JournalRefused` or `ListenFailed` if it can't start.
         """
         async with AsyncExitStack() as closing:
-            location, keys = self._settings.journal, self._settings.journal_keys
-            opened = await closing.enter_async_context(open_journal(location, keys=keys))
+            opened = await closing.enter_async_context(self._journal())
             server = await closing.enter_async_context(self._server(opened))
             self.address = server.address
             clean = await opened.journal.start(self._endpoints(), self._clock())
@@ -149,7 +150,22 @@ class Service:
     async def _run(
         self, house: House, bots: dict[str, Branch], steward: Steward, reloader: Reloader
     ) -> bool:
-        """Hold every loop in one group: a bug in one ends them all, and with them the process."""
+        """Hold every loop in one group: a bug in one ends them all, and with them the process.
+
+        So does a journal that is damaged. Raises `JournalDamaged`.
+        """
+        try:
+            return await self._run_all(house, bots, steward, reloader)
+        except BaseExceptionGroup as several:
+            damage = find_damage(several)
+            if damage is None:
+                raise
+            self._tell(DamageFound(str(damage)))
+            raise damage from None
+
+    async def _run_all(
+        self, house: House, bots: dict[str, Branch], steward: Steward, reloader: Reloader
+    ) -> bool:
         async with asyncio.TaskGroup() as group:
             crew = Crew(
                 group, house, bots, steward=steward, reloader=reloader, watch=LoopWatch(self._tell)
@@ -188,6 +204,15 @@ class Service:
             for bot in self._settings.bots
             for endpoint in bot.endpoints
         ]
+
+    def _journal(self) -> AbstractAsyncContextManager[OpenJournal]:
+        settings = self._settings
+        return open_journal(
+            settings.journal,
+            keys=settings.journal_keys,
+            recovery=settings.journal_recovery,
+            telemetry=self._tell,
+        )
 
     def _house(self, opened: OpenJournal) -> House:
         return House(

@@ -10,7 +10,7 @@ from relay.commands.printing import print_note
 from relay.commands.progress import progress
 from relay.commands.sheet import Sheet
 from relay.desk import DeadLetterQuery, Desk
-from relay.ports import JournalUnavailable
+from relay.ports import JournalDamaged, JournalUnavailable
 
 _SHARE = 0.5
 """Between two batches the journal is left to the relay for this part of the time that one took."""
@@ -33,7 +33,7 @@ class Acting:
         acted: set[str] = set()
         try:
             await self._act(query, act, sheet, acted)
-        except JournalUnavailable as error:
+        except (JournalUnavailable, JournalDamaged) as error:
             came = f"{sheet.count} {self._done} before that; the same again goes on from there"
             raise Failure(f"journal {error}; {came}") from None
         finally:  # what is done is told, also after Ctrl-C

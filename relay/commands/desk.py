@@ -10,7 +10,7 @@ from relay.config import Settings
 from relay.desk import Desk
 from relay.journal import JournalRefused, Vault, open_desk, open_vault
 from relay.model import EndpointKey
-from relay.ports import JournalUnavailable
+from relay.ports import JournalDamaged, JournalUnavailable
 
 T = TypeVar("T")
 Place = TypeVar("Place")
@@ -36,7 +36,7 @@ def _visit(opening: AbstractAsyncContextManager[Place], work: Callable[[Place], 
 
     try:
         return asyncio.run(visit())
-    except (JournalRefused, JournalUnavailable) as error:
+    except (JournalRefused, JournalUnavailable, JournalDamaged) as error:
         raise Failure(f"journal {error}") from None
 
 

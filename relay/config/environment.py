@@ -16,6 +16,7 @@ CONFIG = "RELAY_CONFIG"
 _HOUSE = {
     "RELAY_JOURNAL": "journal",
     "RELAY_JOURNAL_KEY_FILE": "journal_key_file",
+    "RELAY_JOURNAL_RECOVERY": "journal_recovery",
     "RELAY_LISTEN": "listen",
     "RELAY_LOG_LEVEL": "log_level",
     "RELAY_LOG_FORMAT": "log_format",

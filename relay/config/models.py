@@ -41,6 +41,7 @@ from relay.config.fields import (
     WebhookUrl,
 )
 from relay.ops.logs import LogFormat
+from relay.ports import Recovery
 from relay.sealing import Keyring
 from relay.webhook.exchange import Target, TlsSettings
 
@@ -223,6 +224,9 @@ class Settings(Section):
     listen: Listening = Listen("0.0.0.0", 8080)  # noqa: S104 - probes and scrapes come from outside the container
     journal: Journal = "sqlite:///relay.db"
     journal_key_file: JournalKeyFile = None
+    journal_recovery: Annotated[Recovery, Field(description="refuse or start_fresh")] = (
+        Recovery.REFUSE
+    )
     drain_timeout: Duration = 25.0
     ready_grace: Duration = 30.0
     retention: Annotated[

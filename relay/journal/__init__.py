@@ -2,6 +2,7 @@
 
 from relay.journal.opening import OpenJournal, open_desk, open_journal, open_vault
 from relay.journal.refusing import JournalRefused
+from relay.journal.setting_aside import last_set_aside
 from relay.journal.vault import Resealed, Vault
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "OpenJournal",
     "Resealed",
     "Vault",
+    "last_set_aside",
     "open_desk",
     "open_journal",
     "open_vault",

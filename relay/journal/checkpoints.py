@@ -16,7 +16,7 @@ from typing import Protocol
 
 from sqlalchemy import exc
 
-from relay.ports import JournalUnavailable
+from relay.ports import JournalDamaged, JournalUnavailable
 
 EVERY = 0.2
 """Seconds between two times, while something is written."""
@@ -84,7 +84,8 @@ class Checkpoints:
 
     def _checkpoint(self, thread: Thread) -> int:
         """Carry what nobody reads any more; answers with the log's length in pages."""
-        with self.alone, suppress(JournalUnavailable, sqlite3.Error, exc.DBAPIError):
+        passing = (JournalUnavailable, JournalDamaged, sqlite3.Error, exc.DBAPIError)
+        with self.alone, suppress(*passing):
             _busy, pages, _carried = thread.execute(_CARRY)
             return pages
         return 0

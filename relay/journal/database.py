@@ -6,6 +6,7 @@ between threads several times for each statement, which costs more than the stat
 """
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +17,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
 
 from relay.journal.checkpoints import BACKSTOP, Checkpoints
-from relay.ports import JournalUnavailable
+from relay.journal.schema import metadata
+from relay.journal.soundness import DAMAGE, code_of, damaged
+from relay.journal.whereabouts import Whereabouts
+from relay.ports import JournalDamaged, JournalUnavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,6 +29,11 @@ BUSY_TIMEOUT = 5.0
 """Seconds that a write waits for another process's, such as an operator's command."""
 
 _READERS = 2
+
+_NO_TABLE = re.compile(r"no such table: (?:main\.)?(\w+)")
+_NO_TEXT = "Could not decode to UTF-8"
+"""What the driver says of an id or a name that is no text any more."""
+
 _PRAGMAS = (
     # Power loss may take the last commits: Mixin still holds what is unread (design.md 6, W8).
     "PRAGMA synchronous=NORMAL",
@@ -60,18 +69,24 @@ class Database:
         pragmas = (*_WRITER_PRAGMAS, *_WIPING_PRAGMAS) if wipes else _WRITER_PRAGMAS
         # One writer at a time, and no reader that becomes one: SQLite would answer "locked".
         writer = _engine(path, busy_timeout, begin="BEGIN IMMEDIATE", pragmas=pragmas)
-        self._writer = _Workers(writer, threads=1)
+        self._whereabouts = Whereabouts(path)
+        self._writer = _Workers(writer, self._whereabouts, threads=1)
         readers = _engine(path, busy_timeout, begin="BEGIN", pragmas=_PRAGMAS)
-        self._readers = _Workers(readers, threads=_READERS)
+        self._readers = _Workers(readers, self._whereabouts, threads=_READERS)
         carrier = _engine(path, busy_timeout, begin="BEGIN", pragmas=_PRAGMAS)
-        self._carrier = _Workers(carrier, threads=1)
+        self._carrier = _Workers(carrier, self._whereabouts, threads=1)
         self._checkpoints = Checkpoints(self._carrier, self._writer)
+        self._damage: JournalDamaged | None = None
+
+    def stay(self) -> None:
+        """From now on its files have to stay where they are; there is a connection."""
+        self._whereabouts.note()
 
     async def write(
         self, change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a function in a transaction of its own and commit it."""
-        answer = await self._writer.run(lambda connection: change(connection, *args, **kwargs))
+        answer = await self._run(self._writer, lambda conn: change(conn, *args, **kwargs))
         self._checkpoints.written()
         return answer
 
@@ -79,7 +94,17 @@ class Database:
         self, look: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a function that sees one consistent state."""
-        return await self._readers.run(lambda connection: look(connection, *args, **kwargs))
+        return await self._run(self._readers, lambda conn: look(conn, *args, **kwargs))
+
+    async def _run(self, workers: "_Workers", work: Callable[[Connection], R]) -> R:
+        """Let nothing work on what was once seen to be damaged."""
+        if self._damage is not None:
+            raise type(self._damage)(str(self._damage))
+        try:
+            return await workers.run(work)
+        except JournalDamaged as damage:
+            self._damage = damage
+            raise
 
     async def rewrite(self) -> bool:
         """Write the whole database anew, so that nothing is left of what it once held.
@@ -93,6 +118,10 @@ class Database:
         """Give so many free pages back to the disk."""
         await self._writer.run_script(f"PRAGMA incremental_vacuum({pages})")
         self._checkpoints.written()
+
+    async def checkpoint(self) -> None:
+        """Take into the database what is in the log, as far as nobody is in the way."""
+        await self._writer.call(self._checkpoint)
 
     async def copy(self, path: Path) -> None:
         """Write all of it into an empty file, as it is at one moment, beside whoever works on it.
@@ -113,6 +142,10 @@ class Database:
         files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
+    def _checkpoint(self) -> None:
+        with self._checkpoints.alone:
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
     def _rewrite(self) -> bool:
         with self._checkpoints.alone:
             try:
@@ -125,8 +158,9 @@ class Database:
 class _Workers:
     """Threads that work on the database, a connection for each."""
 
-    def __init__(self, engine: Engine, *, threads: int) -> None:
+    def __init__(self, engine: Engine, whereabouts: Whereabouts, *, threads: int) -> None:
         self._engine = engine
+        self._whereabouts = whereabouts
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="journal")
 
     async def run(self, work: Callable[[Connection], R]) -> R:
@@ -154,7 +188,9 @@ class _Workers:
 
     def _transact(self, work: Callable[[Connection], R]) -> R:
         with _mapped_errors(), self._engine.begin() as connection:
-            return work(connection)
+            done = work(connection)
+            self._whereabouts.require()  # before the commit: it would be to nowhere
+            return done
 
     def execute(self, statement: str, *arguments: str) -> Any:
         """Execute what is refused in a transaction, on this thread; answers with its first row."""
@@ -193,15 +229,24 @@ def _engine(path: Path, busy_timeout: float, *, begin: str, pragmas: tuple[str, 
 
 @contextmanager
 def _mapped_errors() -> Iterator[None]:
-    """Tell what may pass, such as a full disk or a lock, from what is a bug."""
+    """Tell what may pass, such as a full disk or a lock, from damage and from what is a bug."""
     try:
         yield
-    except (exc.OperationalError, sqlite3.OperationalError) as error:
-        cause = error.orig if isinstance(error, exc.OperationalError) else error
-        if _primary_code(cause) == sqlite3.SQLITE_ERROR:  # SQL that makes no sense
+    except (exc.DatabaseError, sqlite3.DatabaseError) as error:
+        cause = error.orig if isinstance(error, exc.DatabaseError) else error
+        if _is_damage(cause):
+            raise damaged(cause) from error
+        if not isinstance(cause, sqlite3.OperationalError):
+            raise
+        if code_of(cause) == sqlite3.SQLITE_ERROR:  # SQL that makes no sense
             raise
         raise JournalUnavailable(f"{type(cause).__name__}: {cause}") from error
 
 
-def _primary_code(error: BaseException | None) -> int:
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+def _is_damage(error: BaseException | None) -> bool:
+    if code_of(error) in DAMAGE:
+        return True
+    missing = _NO_TABLE.fullmatch(str(error))
+    if missing is not None:
+        return missing[1] in metadata.tables  # the schema's, and there when the journal was opened
+    return str(error).startswith(_NO_TEXT)

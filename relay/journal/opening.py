@@ -1,23 +1,28 @@
 """Opens a journal: for the one relay that runs on it, or for an operator's command."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from relay.desk import Desk
+from relay.facts import JournalUnchecked, Telemetry
 from relay.journal.bodies import Bodies
 from relay.journal.database import BUSY_TIMEOUT, Database
 from relay.journal.keys_in_use import require as require_keys
 from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryDesk
 from relay.journal.refusing import JournalRefused, lock_of, refusals
+from relay.journal.rescue import Rescue
 from relay.journal.shrinking import can_shrink, is_small
+from relay.journal.soundness import LONGEST_LOOK, require_sound
 from relay.journal.sql import SqlJournal
 from relay.journal.sql_desk import SqlDesk
 from relay.journal.vault import Vault
 from relay.journal.versions import require_known, require_newest, upgrade
-from relay.ports import Journal, JournalUnavailable
+from relay.ports import Journal, JournalDamaged, JournalUnavailable, Recovery
 from relay.sealing import Keyring
 
 MEMORY = "memory:"
@@ -34,27 +39,71 @@ class OpenJournal:
 
 @asynccontextmanager
 async def open_journal(
-    location: str, *, keys: Keyring | None = None, busy_timeout: float = BUSY_TIMEOUT
+    location: str,
+    *,
+    keys: Keyring | None = None,
+    recovery: Recovery = Recovery.REFUSE,
+    telemetry: Telemetry = lambda _: None,
+    busy_timeout: float = BUSY_TIMEOUT,
 ) -> AsyncIterator[OpenJournal]:
     """Open the journal for a relay, alone, its schema brought to this version.
 
     `location` is `memory:` or `sqlite:///PATH`; what people wrote is sealed with the first of
     `keys`, if there are any; a write waits at most `busy_timeout` seconds for another process's.
-    Raises `JournalRefused`, also if rows are sealed with a key that is not there.
+    A damaged journal is set aside before a fresh one is begun if `recovery` says so, and also at
+    the end, if the damage shows only then. Raises `JournalRefused`, also if rows are sealed with a
+    key that is not there, and for the `JournalDamaged` that the run ends with.
     """
     if location == MEMORY:
         journal = MemoryJournal()
         yield OpenJournal(journal, MemoryDesk(journal))
         return
     path = _path(location)
+    rescue = Rescue(path, recovery, telemetry)
     with _alone(path):
-        async with _opened(path, keys, busy_timeout) as database:
-            with refusals(path):
-                await database.write(upgrade)
-                await database.read(require_keys, keys)
-            await _let_it_shrink(database)
-            bodies = Bodies(keys)
+        database = await _begin(path, keys, busy_timeout, rescue)
+        bodies = Bodies(keys)
+        try:
             yield OpenJournal(SqlJournal(database, bodies), SqlDesk(database, bodies, actor="api"))
+        except JournalDamaged as damage:
+            await database.close()
+            raise rescue.after_the_run(damage) from damage
+        finally:
+            await database.close()
+
+
+async def _begin(path: Path, keys: Keyring | None, busy_timeout: float, rescue: Rescue) -> Database:
+    """Open a sound journal, or a fresh one in the place of a damaged one."""
+    opening = partial(_open_sound, path, keys, busy_timeout, rescue.telemetry)
+    with refusals(path):
+        try:
+            return await opening()
+        except JournalDamaged as damage:
+            rescue.before_the_run(damage)
+        return await opening()
+
+
+async def _open_sound(
+    path: Path, keys: Keyring | None, busy_timeout: float, telemetry: Telemetry
+) -> Database:
+    if not await asyncio.to_thread(_look_and_touch, path):
+        telemetry(JournalUnchecked(LONGEST_LOOK))
+    database = Database(path, busy_timeout=busy_timeout, wipes=keys is not None)
+    try:
+        await database.write(upgrade)
+        await database.read(require_keys, keys)
+        await _let_it_shrink(database)
+        database.stay()
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+def _look_and_touch(path: Path) -> bool:
+    seen_all = require_sound(path)
+    path.touch(mode=0o600)  # it will hold what people wrote to each other
+    return seen_all
 
 
 @asynccontextmanager
@@ -133,7 +182,6 @@ def _alone(path: Path) -> Iterator[None]:
         if not path.parent.is_dir():
             raise JournalRefused(f"{path}: there is no directory {path.parent}")
         lock.acquire()
-        path.touch(mode=0o600)  # it will hold what people wrote to each other
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from sqlalchemy import exc
 
 from relay.journal.keys_in_use import WrongKeys
 from relay.journal.versions import WrongVersion
-from relay.ports import JournalUnavailable
+from relay.ports import JournalDamaged, JournalUnavailable
 
 
 class JournalRefused(Exception):  # noqa: N818 - said to an operator, who can mend it
@@ -26,7 +26,7 @@ def refusals(path: Path) -> Iterator[None]:
         raise JournalRefused(f"{path}: {text}") from error
     except OSError as error:
         raise JournalRefused(f"{path}: {error.strerror}") from error
-    except (WrongVersion, WrongKeys, JournalUnavailable) as error:
+    except (WrongVersion, WrongKeys, JournalUnavailable, JournalDamaged) as error:
         raise JournalRefused(f"{path}: {error}") from error
     except exc.DatabaseError as error:
         raise JournalRefused(f"{path}: not a journal, or damaged ({error.orig})") from error

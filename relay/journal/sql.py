@@ -47,6 +47,8 @@ class SqlJournal:
         seals_with = self._bodies.seals_with
         run = await self._database.write(runs.start, endpoints, now, seals_with)
         self._ids, self._numbers = run.ids, run.numbers
+        # Whoever loses the log from here on still finds a journal that was not stopped cleanly.
+        await self._database.checkpoint()
         return run.clean
 
     async def reconfigure(

@@ -24,7 +24,7 @@ def upgrade(connection: Connection) -> None:
     found = _found(connection)
     if found is None and inspect(connection).get_table_names():
         raise WrongVersion("it is a database, but not a relay's journal")
-    if found is not None and found not in _known():
+    if found is not None and found not in known():
         raise WrongVersion(f"its schema {found} is newer than this relay; upgrade the relay")
     config = _config()
     config.attributes["connection"] = connection
@@ -36,7 +36,7 @@ def downgrade(connection: Connection, version: str) -> None:
 
     Raises `WrongVersion` if there is none, or if the journal holds what can't be said in it.
     """
-    newest, *earlier = _known()
+    newest, *earlier = known()
     if version not in earlier:
         expected = ", ".join(earlier) or "none: this is the first"
         raise WrongVersion(f"its schema {newest} can't go to {version!r}; expected {expected}")
@@ -48,13 +48,13 @@ def downgrade(connection: Connection, version: str) -> None:
 def require_known(connection: Connection) -> None:
     """Raise `WrongVersion` unless this relay knows the schema, however old it is."""
     found = _found(connection)
-    if found not in _known():
+    if found not in known():
         raise WrongVersion(f"its schema is {found or 'none'}, which this relay doesn't know")
 
 
 def require_newest(connection: Connection) -> None:
     """Raise `WrongVersion` unless the schema is of the newest version."""
-    found, newest = _found(connection), _known()[0]
+    found, newest = _found(connection), known()[0]
     if found != newest:
         raise WrongVersion(f"its schema is {found or 'none'} and not {newest}; run the relay once")
 
@@ -64,7 +64,7 @@ def _found(connection: Connection) -> str | None:
 
 
 @cache
-def _known() -> tuple[str, ...]:
+def known() -> tuple[str, ...]:
     """All versions, newest first."""
     scripts = ScriptDirectory.from_config(_config())
     return tuple(script.revision for script in scripts.walk_revisions())

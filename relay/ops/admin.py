@@ -26,7 +26,7 @@ from relay.ops.admin_operations import (
 from relay.ops.admin_throttle import Throttle
 from relay.ops.inquiry import Inquiry
 from relay.ops.problem import Mistake, problem
-from relay.ports import Clock, JournalUnavailable
+from relay.ports import Clock, JournalDamaged, JournalUnavailable
 
 RETRY_AFTER = "5"
 """Seconds; a disk in trouble is not helped by asking sooner."""
@@ -132,7 +132,7 @@ async def _run(
         return problem(HTTPStatus.CONFLICT, why, mistakes=mistakes), None
     except TooSoon:
         return _later(HTTPStatus.TOO_MANY_REQUESTS, "asked a moment ago", f"{BACK_EVERY:.0f}"), None
-    except JournalUnavailable:
+    except (JournalUnavailable, JournalDamaged):
         why = "the journal takes no reads or writes at the moment"
         return _later(HTTPStatus.SERVICE_UNAVAILABLE, why, RETRY_AFTER), None
     return web.Response(text=done.model_dump_json(), content_type="application/json"), done

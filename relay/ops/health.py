@@ -13,6 +13,7 @@ from relay.facts import (
     ConnectEnded,
     ConnectResult,
     CredentialsRefused,
+    DamageFound,
     Disconnected,
     Fact,
     JournalCommitted,
@@ -23,6 +24,16 @@ from relay.facts import (
 
 BEAT_LIMIT = 30.0
 """Seconds without a beat after which the event loop counts as stuck."""
+
+
+_DISK_TROUBLE = (
+    "database or disk is full",
+    "attempt to write a readonly database",
+    "database is locked",
+    "disk I/O error",
+    "unable to open database file",
+)
+"""SQLite's own words, which may be repeated to whoever asks: they name nothing and nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +112,7 @@ class Health:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._links = {bot: Link(bot, ready_grace, clock) for bot in bots}
-        self._journal_ok = True
+        self._journal_trouble = ""
         self._draining = False
         self._live: list[Probe] = []
         self._ready: list[Probe] = [
@@ -114,9 +125,10 @@ class Health:
             ConnectEnded: self._connect_ended,
             Disconnected: lambda fact: self._links[fact.bot].went_down(),
             CredentialsRefused: lambda fact: self._links[fact.bot].was_refused(),
-            JournalCommitted: lambda _: self._set_journal(ok=True),
-            JournalRecovered: lambda _: self._set_journal(ok=True),
-            JournalFailed: lambda _: self._set_journal(ok=False),
+            JournalCommitted: lambda _: self._set_journal(""),
+            JournalRecovered: lambda _: self._set_journal(""),
+            JournalFailed: self._journal_failed,
+            DamageFound: lambda _: self._set_journal("is damaged"),
             RelayStopping: self._stopping,
         }
 
@@ -145,21 +157,24 @@ class Health:
     @property
     def journal_ok(self) -> bool:
         """Whether the journal took what was last written."""
-        return self._journal_ok
+        return not self._journal_trouble
 
     def _connect_ended(self, fact: ConnectEnded) -> None:
         if fact.result is ConnectResult.OK:
             self._links[fact.bot].came_up()
 
-    def _set_journal(self, *, ok: bool) -> None:
-        self._journal_ok = ok
+    def _set_journal(self, trouble: str) -> None:
+        self._journal_trouble = trouble
+
+    def _journal_failed(self, fact: JournalFailed) -> None:
+        known = next((each for each in _DISK_TROUBLE if each in fact.detail), None)
+        self._set_journal(f"accepts no writes: {known}" if known else "accepts no writes")
 
     def _stopping(self, _: RelayStopping) -> None:
         self._draining = True
 
     def _journal(self) -> Component:
-        reason = "accepts writes" if self._journal_ok else "accepts no writes"
-        return Component("journal", self._journal_ok, reason)
+        return Component("journal", self.journal_ok, self._journal_trouble or "accepts writes")
 
     def _drain(self) -> Component:
         reason = "draining" if self._draining else "not draining"

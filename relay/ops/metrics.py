@@ -225,6 +225,11 @@ class Metrics:
             registry=registry,
         )
         self.journal_free.set(math.nan)
+        self.journal_set_aside = Gauge(
+            "relay_journal_set_aside_timestamp_seconds",
+            "When a damaged journal was set aside that still lies there; or 0.",
+            registry=registry,
+        )
         self.journal_writable = Gauge(
             "relay_journal_writable", "1 while the journal accepts writes.", registry=registry
         )

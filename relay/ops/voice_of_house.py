@@ -9,13 +9,16 @@ from structlog.typing import FilteringBoundLogger
 from relay.facts import (
     AdminRefused,
     CensusTaken,
+    DamageFound,
     DeliveriesDiscarded,
     EndpointRemoved,
     JournalCommitted,
     JournalFailed,
     JournalPruned,
     JournalRecovered,
+    JournalSetAside,
     JournalShrunk,
+    JournalUnchecked,
     LoopLagged,
     OperatorActed,
     OperatorNoticed,
@@ -65,6 +68,9 @@ class HouseVoice:
             JournalRecovered: self._journal_recovered,
             JournalPruned: self._journal_pruned,
             JournalShrunk: self._journal_shrunk,
+            JournalUnchecked: self._journal_unchecked,
+            DamageFound: self._damage_found,
+            JournalSetAside: self._journal_set_aside,
             CensusTaken: self._census_taken,
             LoopLagged: self._loop_lagged,
             OperatorNoticed: self._operator_noticed,
@@ -104,6 +110,24 @@ class HouseVoice:
 
     def _journal_shrunk(self, fact: JournalShrunk) -> None:
         self._log.info("journal.shrunk", bytes=fact.size_bytes)
+
+    def _journal_unchecked(self, fact: JournalUnchecked) -> None:
+        advice = "it is large, and was not stopped cleanly; damage would show in the run"
+        self._log.warning("journal.unchecked", after=fact.seconds, advice=advice)
+
+    def _damage_found(self, fact: DamageFound) -> None:
+        self._log.error("journal.damaged", detail=fact.detail)
+
+    def _journal_set_aside(self, fact: JournalSetAside) -> None:
+        """Say it at any time, whatever else is being said: it is what only this line tells."""
+        self._log.error(
+            "journal.set_aside",
+            journal=fact.journal,
+            kept_as=fact.kept_as,
+            detail=fact.detail,
+            lost="dead letters and what was unread for more than 7 days are in the old file only",
+            advice="Mixin sends again what is unread; some may come twice without notice (W8)",
+        )
 
     def _census_taken(self, fact: CensusTaken) -> None:
         census = fact.census

@@ -16,7 +16,7 @@ from tests.journal.samples import NEW_KEY, OLD_KEY, OTHER_KEY
 
 PATH = "journal.db"
 
-NEWEST, *EARLIER = versions._known()
+NEWEST, *EARLIER = versions.known()
 
 
 def use(stage: Stage) -> list[list[str]]:

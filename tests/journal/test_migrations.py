@@ -108,7 +108,7 @@ async def test_a_journal_of_the_first_release_goes_on(of_0001: Path, keys: Keyri
 
 async def test_an_operator_does_not_upgrade(of_0001: Path) -> None:
     """A command on an older journal says what to do, and changes nothing."""
-    before, newest = content(of_0001), versions._known()[0]
+    before, newest = content(of_0001), versions.known()[0]
     for opening in (open_desk, open_vault):
         with pytest.raises(JournalRefused, match=f"0001 and not {newest}; run the relay"):
             async with opening(f"sqlite:///{of_0001}", keys=KEYS):
