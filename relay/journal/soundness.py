@@ -79,11 +79,11 @@ def require_sound(path: Path, *, longest: float = LONGEST_LOOK, brief: float = B
     from being read, such as a lock, is left to who opens it.
     """
     database, log, _ = files_of(path)
-    _require_log(log)
     if _size(database) == 0:
         if _size(log) > 0:
             raise damaged(f"{path.name} is empty or gone, and {log.name} is not")
         return True
+    _require_log(log)
     _require_header(database)
     try:
         with closing(_connect(path)) as connection:
@@ -156,7 +156,7 @@ def _version(connection: sqlite3.Connection) -> str | None:
         return None
     if "alembic_version" not in names:
         raise JournalDamaged("it is a database, but not a relay's journal")
-    versions = [version for (version,) in connection.execute("SELECT * FROM alembic_version")]
+    versions = [version for (version,) in connection.execute("SELECT version_num FROM alembic_version")]
     version = versions[0] if len(versions) == 1 else None
     if version in known():
         return str(version)

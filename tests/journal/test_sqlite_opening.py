@@ -198,7 +198,7 @@ async def test_another_programs_database_is_refused(location: str, path: Path) -
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TABLE songs (title TEXT)")
     expected = f"{path}: it is a database, but not a relay's journal"
-    assert expected == await refused(location)
+    assert expected in await refused(location)
     with closing(sqlite3.connect(path)) as database:
         assert [("songs",)] == database.execute("SELECT name FROM sqlite_master").fetchall()
 
