@@ -4,7 +4,10 @@ from tests.acceptance.house import House
 from tests.acceptance.process import RelayProcess
 from tests.acceptance.receiver import OK, Hang
 
-DOWN = {"journal": "accepts no writes"}
+
+def down(why: str) -> dict[str, str]:
+    """Say what /readyz has to say."""
+    return {"journal": f"accepts no writes: {why}"}
 
 
 async def assert_goes_on(house: House, relay: RelayProcess, ids: list[str]) -> None:
@@ -22,7 +25,7 @@ async def test_a_full_disk_as_messages_come(house: House) -> None:
     ids = house.push(20)
     await relay.said("journal.failed")
     ready = await relay.ready()
-    assert (503, DOWN) == (ready.status, ready.reasons)
+    assert (503, down("disk I/O error")) == (ready.status, ready.reasons)
     assert 200 == (await relay.alive()).status
     assert [] == receiver.posts
     relay.free_disk()
@@ -40,7 +43,7 @@ async def test_a_full_disk_as_an_outcome_comes(house: House) -> None:
     relay.fill_disk()
     receiver.release(OK)
     await relay.said("journal.failed")
-    assert DOWN == (await relay.ready()).reasons
+    assert down("disk I/O error") == (await relay.ready()).reasons
     assert 0 == house.acks_of(message_id)
     relay.free_disk()
     await assert_goes_on(house, relay, [message_id])
@@ -54,7 +57,7 @@ async def test_a_stranger_holds_the_write_lock(house: House) -> None:
     with house.locked_journal():
         ids = house.push(20)
         await relay.said("journal.failed")
-        assert DOWN == (await relay.ready()).reasons
+        assert down("database is locked") == (await relay.ready()).reasons
         assert [] == receiver.posts
     await assert_goes_on(house, relay, ids)
     assert sorted(ids) == sorted(receiver.taken)

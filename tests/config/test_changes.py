@@ -97,6 +97,7 @@ FOLLOWED: dict[str, Change] = {
 FIXED: dict[str, Change] = {
     "listen": lambda settings, _b, _e: settings.update(listen="127.0.0.1:1"),
     "journal": lambda settings, _b, _e: settings.update(journal="memory:"),
+    "journal_recovery": lambda s, _b, _e: s.update(journal_recovery="start_fresh"),
     "ready_grace": lambda settings, _b, _e: settings.update(ready_grace="5s"),
     "retention": lambda settings, _b, _e: settings.update(retention="9d"),
     "blocked_networks": lambda s, _b, _e: s.update(blocked_networks=["192.0.2.0/24"]),

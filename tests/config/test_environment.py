@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from relay.config import LogFormat, LogLevel, load_settings
+from relay.ports import Recovery
 from tests.config.example import (
     KEYSTORE,
     OTHER_KEYSTORE,
@@ -46,6 +47,7 @@ def test_every_variable_counts(tmp_path: Path) -> None:
             "RELAY_WEBHOOK_URLS": "https://a.example/",
             "RELAY_WEBHOOK_SECRET_FILE": str(tmp_path / "secret"),
             "RELAY_JOURNAL": "memory:",
+            "RELAY_JOURNAL_RECOVERY": "start_fresh",
             "RELAY_LISTEN": "127.0.0.1:0",
             "RELAY_BLAZE_URL": "ws://127.0.0.1:1/, ws://127.0.0.1:2/",
             "RELAY_API_URL": "http://127.0.0.1:1 http://127.0.0.1:2",
@@ -56,6 +58,7 @@ def test_every_variable_counts(tmp_path: Path) -> None:
     )
     (bot,) = settings.bots
     assert (settings.journal, settings.journal_file) == ("memory:", None)
+    assert settings.journal_recovery is Recovery.START_FRESH
     assert str(settings.listen) == "127.0.0.1:0"
     assert ["ws://127.0.0.1:1/", "ws://127.0.0.1:2/"] == [url.text for url in bot.blaze_url]
     assert ["http://127.0.0.1:1", "http://127.0.0.1:2"] == [url.text for url in bot.api_url]

@@ -32,6 +32,7 @@ from tests.config.example import at, example, load, mistakes
         ),
         ("blocked_networks", "x", "blocked_networks: 'x': expected networks such as"),
         ("log_level", "loud", "log_level: 'loud': expected debug, info, warning or error"),
+        ("journal_recovery", "fresh", "journal_recovery: 'fresh': expected refuse or start_fresh"),
         ("log_format", "xml", "log_format: 'xml': expected json or console"),
         ("admin_token", "a b", "admin_token: ***: expected a token without spaces"),
         ("bots", [], "bots: an empty list: expected a list of bots, or RELAY_KEYSTORE_FILE and"),

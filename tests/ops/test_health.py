@@ -8,6 +8,7 @@ from relay.facts import (
     ConnectEnded,
     ConnectResult,
     CredentialsRefused,
+    DamageFound,
     Disconnected,
     DisconnectReason,
     Fact,
@@ -108,6 +109,27 @@ def test_a_journal_that_takes_no_writes_is_not_ready(healed: Fact) -> None:
 
     patient.tell(healed)
     assert [] == patient.unready()
+
+
+@pytest.mark.parametrize(
+    ("fact", "reason"),
+    [
+        (
+            JournalFailed("OperationalError: disk I/O error", 1.0),
+            "accepts no writes: disk I/O error",
+        ),
+        (
+            JournalFailed("OperationalError: database or disk is full (/secret)", 1.0),
+            "accepts no writes: database or disk is full",
+        ),
+        (DamageFound("not a journal, or damaged (at a secret place)"), "is damaged"),
+    ],
+)
+def test_why_a_journal_takes_no_writes_is_told(fact: Fact, reason: str) -> None:
+    """Of SQLite's words those are repeated that name nothing."""
+    patient = Patient()
+    patient.tell(fact)
+    assert [f"journal: {reason}"] == patient.unready()
 
 
 def test_draining_is_not_ready() -> None:

@@ -44,6 +44,7 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_journal_commit_seconds": ("histogram", set()),
     "relay_journal_bytes": ("gauge", set()),
     "relay_journal_free_bytes": ("gauge", set()),
+    "relay_journal_set_aside_timestamp_seconds": ("gauge", set()),
     "relay_journal_writable": ("gauge", set()),
     "relay_ready": ("gauge", set()),
     "relay_conservation_imbalance": ("gauge", BOT),

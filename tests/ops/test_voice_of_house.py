@@ -3,6 +3,7 @@
 from relay.facts import (
     AdminRefused,
     CensusTaken,
+    DamageFound,
     DeliveriesDiscarded,
     EndpointLeft,
     EndpointRemoved,
@@ -12,6 +13,8 @@ from relay.facts import (
     JournalPruned,
     JournalRecovered,
     JournalShrunk,
+    JournalSetAside,
+    JournalUnchecked,
     LoopLagged,
     MessagesFinished,
     OperatorNoticed,
@@ -46,6 +49,25 @@ def test_commits_are_observed(listening: Listening) -> None:
     assert 2.0 == listening.series("relay_journal_commit_seconds_count")
     assert 0.06 == listening.series("relay_journal_commit_seconds_sum")
     assert [] == listening.loud
+
+
+def test_damage_is_told_whatever_else_is(listening: Listening) -> None:
+    """That a journal is damaged, was set aside or could not be looked through is always said."""
+    listening.tell(*[JournalFailed(f"trouble {number}", 1.0) for number in range(1000)])
+    before = len(listening.loud)
+    aside = JournalSetAside("/a/relay.db", "/a/relay.db.corrupt-20261122T183000Z", "cut short")
+    listening.tell(DamageFound("cut short"), aside, JournalUnchecked(30.0))
+    assert [
+        ("error", "journal.damaged"),
+        ("error", "journal.set_aside"),
+        ("warning", "journal.unchecked"),
+    ] == listening.loud[before:]
+    (line,) = listening.lines("journal.set_aside")
+    assert (aside.journal, aside.kept_as, "cut short") == (
+        line["journal"],
+        line["kept_as"],
+        line["detail"],
+    )
 
 
 def test_a_journal_in_trouble_is_an_error_once(listening: Listening) -> None:
