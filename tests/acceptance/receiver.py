@@ -226,7 +226,7 @@ class Receiver:
             for replayed in (False, True)
             for posts in [[post for post in all_posts if post.replayed is replayed]]
             for number, post in enumerate(posts)
-            if not _fits(post, posts[:number])
+            if not fits(post, posts[:number])
         ]
 
     # --- Serving
@@ -306,7 +306,7 @@ class Receiver:
                 return await _drip(request)
 
 
-def _fits(post: Post, before: Sequence[Post]) -> bool:
+def fits(post: Post, before: Sequence[Post]) -> bool:
     """Tell whether what a request says of those before it is true."""
     if any(one.taken or one.status is None for one in before):
         return post.prior == "unknown"

@@ -16,9 +16,10 @@ import aiohttp
 import trustme
 
 from relay.simulator import Simulator
+from tests.acceptance.damages import DAMAGES
 from tests.acceptance.house import BOT, House
 from tests.acceptance.nursery import Starter, opened_nursery
-from tests.prove.oracle import judge
+from tests.prove.oracle import Era, late
 from tests.prove.scene import Scene, Tally
 from tests.prove.weather import FRONTS, Front
 
@@ -29,6 +30,9 @@ PHASES = 6
 _PUSHED_AT_ONCE = 200
 _PHASE = 6.0
 """Seconds that a phase of bad weather lasts at most."""
+
+_DAMAGED = 0.2
+"""The share of the episodes in which a journal is damaged."""
 
 _RETRY = {"first": "10ms", "max": "300ms", "rejected_attempts": 3}
 _GATE = {"open_after": 5, "probe_max": "300ms", "gone_confirm": "1h"}
@@ -77,12 +81,15 @@ async def _play(scene: Scene, messages: int, *, calm: bool) -> None:
     await _furnish(scene)
     watching = asyncio.create_task(scene.watch())
     try:
-        for share in _shares(messages, PHASES):
+        damaged_after = None if calm else _damaged_after(scene)
+        for number, share in enumerate(_shares(messages, PHASES)):
             await _phase(scene, share, [] if calm else _fronts(scene))
+            if number == damaged_after:
+                await scene.lose_journal(scene.chance.choice(DAMAGES))
         await _heal(scene)
     finally:
         watching.cancel()
-    scene.tally.complaints += _judged(scene)
+    scene.tally.complaints += scene.judged()
     await scene.stop()
 
 
@@ -90,6 +97,7 @@ async def _furnish(scene: Scene) -> None:
     """Open the receivers: one or two, now and then behind TLS, in order or not."""
     chance, house = scene.chance, scene.house
     house.settings |= {"log_level": "info", "drain_timeout": "3s"}
+    house.settings["journal_recovery"] = "start_fresh"
     house.bots[BOT]["ordering"] = chance.choice(["conversation", "conversation", "none"])
     for name in ("crm", "archive")[: chance.choice([1, 1, 1, 2])]:
         options: dict[str, Any] = {"retry": _RETRY, "gate": _GATE, "timeout": "1s"}
@@ -99,6 +107,7 @@ async def _furnish(scene: Scene) -> None:
         endpoint = house.bots[BOT]["endpoints"][-1]
         endpoint["url"] = endpoint["url"].replace("127.0.0.1", "localhost")
         scene.receivers.append(receiver)
+    scene.eras.append(Era({}, {receiver.name: 0 for receiver in scene.receivers}))
 
 
 def _behind_tls(scene: Scene) -> dict[str, Any]:
@@ -118,6 +127,11 @@ def _server(authority: trustme.CA) -> ssl.SSLContext:
 def _shares(messages: int, phases: int) -> Iterator[int]:
     for phase in range(phases):
         yield messages // phases + (1 if phase < messages % phases else 0)
+
+
+def _damaged_after(scene: Scene) -> int | None:
+    """Draw the phase after which the journal is damaged; in most episodes none."""
+    return scene.chance.randrange(PHASES) if scene.chance.random() < _DAMAGED else None
 
 
 def _fronts(scene: Scene) -> list[Front]:
@@ -170,8 +184,8 @@ async def _heal(scene: Scene) -> None:
     try:
         reading.result()
     except TimeoutError:
-        left = len(scene.house.simulator.pending())
-        scene.tally.complaints.append(f"{left} messages unread {PATIENCE:g} s after the last fault")
+        left = scene.house.simulator.pending()
+        scene.tally.complaints += late(len({*left} & {*alive}), PATIENCE)
     scene.tally.drained = time.monotonic() - began
     await _doomed(scene, relay)
 
@@ -191,20 +205,3 @@ async def _doomed(scene: Scene, relay: Any) -> None:
         return
     scene.tally.complaints.append(f"of {len(doomed)} doomed messages not all are dead letters")
     del relay
-
-
-def _judged(scene: Scene) -> list[str]:
-    rows = scene.house.rows("SELECT message_id, seq FROM messages")
-    arrived = {str(message_id): int(seq) for message_id, seq in rows}
-    ordered = scene.house.bots[BOT]["ordering"] == "conversation"
-    doomed = {one.message_id for one in scene.obligations if one.doomed}
-    complaints = [
-        f"{each} is READ and was never taken" for each in _read_all_the_same(scene, doomed)
-    ]
-    for receiver in scene.receivers:
-        complaints += judge(scene.obligations, receiver, arrived=arrived, ordered=ordered)
-    return complaints
-
-
-def _read_all_the_same(scene: Scene, doomed: set[str]) -> set[str]:
-    return doomed - set(scene.house.simulator.pending())

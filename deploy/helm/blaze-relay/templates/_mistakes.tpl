@@ -90,7 +90,7 @@ settings: a key or a signing secret is written out; expected a file, by keystore
 extraEnv: {{ .name }}: a key or a signing secret is written out; expected valueFrom with a secretKeyRef
 {{- end }}
 {{- end }}
-{{- $ours := list "RELAY_CONFIG" "RELAY_LISTEN" "RELAY_JOURNAL" "RELAY_JOURNAL_KEY" "RELAY_JOURNAL_KEY_FILE" "RELAY_KEYSTORE"
+{{- $ours := list "RELAY_CONFIG" "RELAY_LISTEN" "RELAY_JOURNAL" "RELAY_JOURNAL_KEY" "RELAY_JOURNAL_KEY_FILE" "RELAY_JOURNAL_RECOVERY" "RELAY_KEYSTORE"
     "RELAY_KEYSTORE_FILE" "RELAY_WEBHOOK_URLS" "RELAY_WEBHOOK_SECRET" "RELAY_WEBHOOK_SECRET_FILE" "RELAY_ADMIN_TOKEN"
     "RELAY_ADMIN_TOKEN_FILE" "RELAY_LOG_LEVEL" "RELAY_LOG_FORMAT" -}}
 {{- range .extraEnv }}
