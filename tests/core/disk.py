@@ -23,7 +23,7 @@ from relay.ledger import (
     UnreadableFrame,
 )
 from relay.model import DeadLettered, Deferred, Delivery, EndpointKey, Outcome
-from relay.ports import JournalUnavailable
+from relay.ports import JournalDamaged, JournalUnavailable
 from relay.replay import Fed, Newcomer, Pick, ReplayRecord, UnderWay
 
 T = TypeVar("T")
@@ -38,7 +38,8 @@ class Disk:
 
     Up to `latency` seconds pass before a write is committed, and up to as many before anybody hears
     of it; the next one waits for its end, as in a database. Reads wait for nobody. While `full`,
-    nothing is written; while `unreadable`, nothing is read. What is `poisonous` can't be recorded.
+    nothing is written; while `unreadable`, nothing is read. What is `poisonous` can't be recorded;
+    once it is `damaged`, nothing can.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class Disk:
         self.full = False
         self.free = 0
         self.unreadable = False
+        self.damaged = False
+        self.asked_to_record = 0
         self.poisonous: set[str] = set()
         self.groups: list[int] = []
         self.reads = 0
@@ -84,6 +87,9 @@ class Disk:
         await self._write(self.journal.stop)
 
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
+        self.asked_to_record += 1
+        if self.damaged:
+            raise JournalDamaged("spoilt")
         if any(arrival.message.message_id in self.poisonous for arrival in arrivals):
             raise UnicodeError
         return await self._write(lambda: self._record(arrivals))

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+import pytest
+
 from relay.facts import (
     FrameUnreadable,
     JournalFailed,
@@ -15,6 +17,7 @@ from relay.intake import Intake
 from relay.journal.memory import MemoryJournal
 from relay.ledger import UnreadableFrame
 from relay.model import Delivery, MessageOutcome, Source
+from relay.ports import JournalDamaged
 from relay.routing import Route, Routing
 from tests.core.disk import Disk
 from tests.core.recorder import Recorder
@@ -184,6 +187,17 @@ async def test_a_journal_that_takes_no_writes_loses_nothing() -> None:
     assert [1, 2, 3] == [number for number, _ in on.offered]
     assert 0 == on.tell.count(MessageDuplicated)
     await on.end()
+
+
+async def test_a_damaged_journal_ends_it() -> None:
+    """No message is blamed for what is the journal's: the loop ends, and with it the relay."""
+    on = await stage()
+    on.disk.damaged = True
+    for number in (1, 2):
+        on.intake.take(message(number))
+    with pytest.raises(JournalDamaged):
+        await on.running
+    assert (1, 0) == (on.disk.asked_to_record, on.tell.count(FrameUnreadable))
 
 
 async def test_a_frame_that_is_no_event_is_kept() -> None:

@@ -2,6 +2,7 @@
 
 from tests.mutants import (
     of_both_ends,
+    of_damage,
     of_judging,
     of_lanes,
     of_operators,
@@ -21,6 +22,7 @@ MUTANTS = (
     *of_both_ends.MUTANTS,
     *of_receipts.MUTANTS,
     *of_the_journal.MUTANTS,
+    *of_damage.MUTANTS,
     *of_sealing.MUTANTS,
     *of_reloading.MUTANTS,
     *of_replays.MUTANTS,

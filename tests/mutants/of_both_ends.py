@@ -21,7 +21,7 @@ MUTANTS = (
     Mutant(
         "full-disk-is-taken-for-poison",
         _INTAKE,
-        "        except JournalUnavailable:\n            raise\n",
+        "        except (JournalUnavailable, JournalDamaged):\n            raise\n",
         "",
         "a full disk would set messages aside",
         _OF_INTAKE,

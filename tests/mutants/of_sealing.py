@@ -87,8 +87,8 @@ MUTANTS = (
     Mutant(
         "no-look-at-the-keys",
         "relay/journal/opening.py",
-        "                await database.read(require_keys, keys)\n            await _let",
-        "            await _let",
+        "        await database.read(require_keys, keys)\n        await _let",
+        "        await _let",
         "a relay would start without the key, and stand still",
         _OF_ROWS,
     ),

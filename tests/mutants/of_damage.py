@@ -1,0 +1,106 @@
+"""Mutants of what is noticed of a damaged journal, and done about it."""
+
+from tests.mutants.mutant import Mutant
+
+_SOUND = ("tests/journal/test_soundness.py",)
+_ASIDE = ("tests/journal/test_setting_aside.py",)
+_ORACLE = ("tests/prove/test_oracle.py",)
+
+MUTANTS = (
+    Mutant(
+        "a-newer-journal-is-damaged",
+        "relay/journal/soundness.py",
+        "if isinstance(version, str) and _VERSION.fullmatch(version) and version > known()[0]:",
+        "if False:",
+        "an older relay would set a newer one's journal aside",
+        _SOUND,
+    ),
+    Mutant(
+        "a-log-without-its-database-is-nothing",
+        "relay/journal/soundness.py",
+        "        if _size(log) > 0:\n",
+        "        if False:\n",
+        "SQLite would delete the log, and all that only it holds",
+        _SOUND,
+    ),
+    Mutant(
+        "a-log-without-a-header-is-fine",
+        "relay/journal/soundness.py",
+        "    _require_log(log)\n",
+        "",
+        "SQLite would ignore the log, and with it the last commits, without a word",
+        _SOUND,
+    ),
+    Mutant(
+        "only-the-front-is-looked-at",
+        "relay/journal/soundness.py",
+        "    return _look_through(path, tables, brief if clean else longest) or clean\n",
+        "    return True\n",
+        "damage inside would be served until somebody meets it",
+        _SOUND,
+    ),
+    Mutant(
+        "refuse-sets-aside",
+        "relay/journal/rescue.py",
+        '            raise JournalRefused(f"{self.path}: {damage}; {_ADVICE}") from damage\n',
+        "            pass\n",
+        "nobody asked for it, and dead letters would be out of sight",
+        _SOUND,
+    ),
+    Mutant(
+        "what-replaced-it-is-set-aside",
+        "relay/journal/rescue.py",
+        "if isinstance(damage, JournalGone):",
+        "if False:",
+        "an operator's backup would be taken for the damaged journal",
+        _SOUND,
+    ),
+    Mutant(
+        "a-taken-name-is-taken-again",
+        "relay/journal/setting_aside.py",
+        "os.O_WRONLY | os.O_CREAT | os.O_EXCL",
+        "os.O_WRONLY | os.O_CREAT",
+        "a file with that name would be overwritten",
+        _ASIDE,
+    ),
+    Mutant(
+        "the-log-stays-behind",
+        "relay/journal/setting_aside.py",
+        "    for old, new in moves:\n        if os.path.lexists(old):",
+        "    for old, new in moves[:1]:\n        if os.path.lexists(old):",
+        "the old journal would lack its last commits, and the fresh one have a stranger's log",
+        _ASIDE,
+    ),
+    Mutant(
+        "files-may-go",
+        "relay/journal/database.py",
+        "            self._whereabouts.require()  # before the commit: it would be to nowhere\n",
+        "",
+        "READ would be sent for what is written into a deleted file",
+        _SOUND,
+    ),
+    Mutant(
+        "damage-is-trouble-that-passes",
+        "relay/journal/database.py",
+        "            raise damaged(cause) from error\n",
+        "            raise JournalUnavailable(str(cause)) from error\n",
+        "the relay would try again for ever",
+        _SOUND,
+    ),
+    Mutant(
+        "damage-is-taken-for-poison",
+        "relay/intake.py",
+        "except (JournalUnavailable, JournalDamaged):",
+        "except JournalUnavailable:",
+        "each message would be tried alone, and set aside, in a journal that is gone",
+        ("tests/core/test_intake.py",),
+    ),
+    Mutant(
+        "the-oracle-pardons-what-was-read",
+        "tests/prove/oracle.py",
+        "and post.message_id not in era.unread:",
+        "and False:",
+        "a relay that delivers READ messages again would pass the proof",
+        _ORACLE,
+    ),
+)
