@@ -22,11 +22,12 @@ SET_ASIDE = "relay_journal_set_aside_timestamp_seconds"
 InTheRun = Callable[[Path], None]
 
 
-def each(*all_of_them: Any, at_once: set[Any]) -> Any:
+def each(*all_of_them: Any, at_once: set[Any]) -> list[Any]:
     """Try each; all but a few only with the proof, since each takes its second or two."""
-    for one in all_of_them:
-        marks = () if one in at_once else pytest.mark.prove
-        yield pytest.param(one, id=one.__name__, marks=marks)
+    return [
+        pytest.param(one, id=one.__name__, marks=() if one in at_once else pytest.mark.prove)
+        for one in all_of_them
+    ]
 
 
 each_damage = pytest.mark.parametrize("damage", each(*DAMAGES, at_once={broken_header, broken_log}))

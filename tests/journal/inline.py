@@ -32,6 +32,10 @@ class InlineDatabase(Database):
         """Read on this thread."""
         return self._readers._transact(lambda connection: look(connection, *args, **kwargs))
 
+    async def checkpoint(self) -> None:
+        """Take the log in on this thread."""
+        self._writer._run_alone("PRAGMA wal_checkpoint(PASSIVE)")
+
     def dispose(self) -> None:
         """Close the connections; no thread was ever started."""
         self._writer._engine.dispose()

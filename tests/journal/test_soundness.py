@@ -157,6 +157,20 @@ async def test_a_log_that_a_power_cut_took_is_no_damage(path: Path) -> None:
     assert require_sound(path)
 
 
+async def test_a_log_that_sqlite_would_ignore_is_damage(path: Path) -> None:
+    """A log whose header is spoilt holds commits that SQLite would leave out without a word."""
+    async with relay_process(f"sqlite:///{path}") as relay:
+        await relay.hear()
+        await relay.tell("record 1")
+        await relay.kill()
+    log = path.with_name("journal.db-wal")
+    sound = read(log)
+    for spoilt in (b"x" + sound[1:], sound[:8] + b"spoilt" + sound[14:]):
+        write(log, spoilt)
+        with pytest.raises(JournalDamaged, match="no header of a log"):
+            require_sound(path)
+
+
 async def test_looking_ends_in_time(path: Path) -> None:
     """What takes too long is broken off: told after a crash, and nothing special otherwise."""
     await make(path, clean=False)

@@ -58,9 +58,9 @@ MUTANTS = (
     Mutant(
         "a-taken-name-is-taken-again",
         "relay/journal/setting_aside.py",
-        "os.O_WRONLY | os.O_CREAT | os.O_EXCL",
-        "os.O_WRONLY | os.O_CREAT",
-        "a file with that name would be overwritten",
+        "        if os.path.lexists(new):\n",
+        "        if False:\n",
+        "the log would be parted from its database, whose name was free",
         _ASIDE,
     ),
     Mutant(
