@@ -29,6 +29,8 @@ _TOO_LONG = 4 * LONG
 BACKSTOP = f"PRAGMA wal_autocheckpoint={_TOO_LONG}"
 """For the writer: its own commits carry what comes faster than it can be carried beside them."""
 
+_TOLD_BY_WRITES = (JournalUnavailable, JournalDamaged, sqlite3.Error, exc.DBAPIError)
+
 _CARRY = "PRAGMA wal_checkpoint(PASSIVE)"
 
 
@@ -84,8 +86,7 @@ class Checkpoints:
 
     def _checkpoint(self, thread: Thread) -> int:
         """Carry what nobody reads any more; answers with the log's length in pages."""
-        passing = (JournalUnavailable, JournalDamaged, sqlite3.Error, exc.DBAPIError)
-        with self.alone, suppress(*passing):
+        with self.alone, suppress(*_TOLD_BY_WRITES):
             _busy, pages, _carried = thread.execute(_CARRY)
             return pages
         return 0

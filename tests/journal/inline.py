@@ -34,7 +34,7 @@ class InlineDatabase(Database):
 
     async def checkpoint(self) -> None:
         """Take the log in on this thread."""
-        self._writer._run_alone("PRAGMA wal_checkpoint(PASSIVE)")
+        self._checkpoint()
 
     def dispose(self) -> None:
         """Close the connections; no thread was ever started."""
