@@ -2,6 +2,8 @@
 
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine
 
 from relay.journal import JournalRefused, open_desk, open_journal, open_vault, versions
@@ -24,10 +27,10 @@ from tests.journal.samples import CRM, KEYS, NOW, arrival, delivered, due, recei
 
 @pytest.fixture
 def migrated(tmp_path: Path) -> Iterator[Engine]:
-    """Bring an empty file to the newest version."""
+    """Bring an empty file to the newest version, migration by migration."""
     engine = create_engine(f"sqlite:///{tmp_path}/migrated.db")
     with engine.begin() as connection:
-        upgrade(connection)
+        versions._migrate(connection, "upgrade", "head")
     yield engine
     engine.dispose()
 
@@ -43,15 +46,41 @@ def test_the_migrations_make_the_details_that_alembic_overlooks(
 ) -> None:
     """Indexes have the same conditions, tables the same keys, and what is special is so in both."""
     created = create_engine(f"sqlite:///{tmp_path}/created.db")
-    metadata.create_all(created)
+    with created.begin() as connection:
+        upgrade(connection)
+        require_newest(connection)
     created.dispose()
     migrated.dispose()
     from_code = details(tmp_path / "created.db")
-    from_migrations = details(tmp_path / "migrated.db")
-    del from_migrations["alembic_version"]
-    assert from_code == from_migrations
+    assert from_code == details(tmp_path / "migrated.db")
     assert "WITHOUT ROWID" in from_code["lanes"]
     assert "AUTOINCREMENT" in from_code["notices"]
+
+
+def test_the_files_names_are_the_versions() -> None:
+    """Newest first, as Alembic knows them."""
+    scripts = ScriptDirectory.from_config(versions._config()).walk_revisions()
+    assert tuple(script.revision for script in scripts) == versions.known()
+
+
+_STARTS_TWICE = """
+import asyncio, sys
+from relay.journal import open_journal
+
+async def start():
+    for _ in range(2):
+        async with open_journal("sqlite:///journal.db"):
+            pass
+
+asyncio.run(start())
+sys.exit("alembic" in sys.modules)
+"""
+
+
+def test_what_migrates_is_loaded_for_migrations_only(tmp_path: Path) -> None:
+    """A relay that has nothing to migrate has 10 MiB less to carry, for as long as it runs."""
+    ended = subprocess.run([sys.executable, "-c", _STARTS_TWICE], cwd=tmp_path, check=False)
+    assert 0 == ended.returncode
 
 
 def test_an_upgrade_of_the_newest_changes_nothing(migrated: Engine) -> None:
