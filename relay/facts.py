@@ -103,6 +103,14 @@ class TakeoverSuspected:
     closes: int
 
 
+@dataclass(frozen=True, slots=True)
+class SessionShared:
+    """Another relay on this machine has the same session as well, or no longer (W10)."""
+
+    bot: str
+    shared: bool
+
+
 # --- The way of a message -----------------------------------------------------------------------
 
 
@@ -479,6 +487,7 @@ Fact = (
     | RequestRefused
     | CredentialsRefused
     | TakeoverSuspected
+    | SessionShared
     | MessageReceived
     | MessageDuplicated
     | MessageFinished

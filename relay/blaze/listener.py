@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import aiohttp
 from yarl import URL
 
+from relay.blaze.claim import Claim
 from relay.blaze.credentials import FIRST, LONGEST, Credentials
 from relay.blaze.keystore import Keystore
 from relay.blaze.link import Ending, Link, Patience, Socket, TurnedAway, Unreachable, dial
@@ -77,6 +78,7 @@ class Listener:
         self._jitter = jitter
         self._new_id = new_id
         self._patience = patience or Patience()
+        self._claim = Claim(bot, keystore.session_id, tell)
         self._host = 0
         self._failures = 0
         self._soon_closed = 0
@@ -94,12 +96,15 @@ class Listener:
         """Hold the socket until `close`. Raises only what is a bug."""
         try:
             async with asyncio.TaskGroup() as group:
+                claiming = group.create_task(self._claim.run())
                 reading = group.create_task(self._stay_connected())
                 await self._stopped.wait()
                 reading.cancel()
                 await self._closed.wait()
+                claiming.cancel()
         finally:
             await self._hang_up(Ending(DisconnectReason.STOPPING, "stopping"))
+            self._claim.release()
 
     def stop_reading(self) -> None:
         """Read no more; the socket stays open, so that no other relay is given the backlog yet."""

@@ -98,6 +98,9 @@ class _Families:
         self.last_frame = gauge(
             "blaze_last_frame_timestamp_seconds", "When a frame last came in.", "bot"
         )
+        self.session_shared = gauge(
+            "blaze_session_shared", "1 while another relay here has the same session.", "bot"
+        )
         self.received = counter(
             "messages_received", "Messages, each once.", "bot", "category", "source"
         )
@@ -160,6 +163,7 @@ class BotSeries:
         self.connects = {r: families.connects.labels(bot, r) for r in ConnectResult}
         self.disconnects = {r: families.disconnects.labels(bot, r) for r in DisconnectReason}
         self.last_frame = families.last_frame.labels(bot)
+        self.session_shared = families.session_shared.labels(bot)
         self.duplicates = families.duplicates.labels(bot)
         self.unreadable = families.unreadable.labels(bot)
         self.finished = {o: families.finished.labels(bot, o) for o in MessageOutcome}

@@ -20,6 +20,7 @@ from relay.facts import (
     ReceiptsRetried,
     ReceiptsStuck,
     RequestRefused,
+    SessionShared,
     TakeoverSuspected,
 )
 from relay.ops.metrics import Made, Metrics
@@ -46,6 +47,7 @@ class UpstreamVoice:
             RequestRefused: self._request_refused,
             CredentialsRefused: self._credentials_refused,
             TakeoverSuspected: self._takeover_suspected,
+            SessionShared: self._session_shared,
             MessageReceived: self._message_received,
             MessageDuplicated: self._message_duplicated,
             ReceiptsConfirmed: self._receipts_confirmed,
@@ -125,6 +127,18 @@ class UpstreamVoice:
             closes=fact.closes,
             advice="stop one of them: another relay seems to use the same keystore",
         )
+
+    def _session_shared(self, fact: SessionShared) -> None:
+        self._series[fact.bot].session_shared.set(fact.shared)
+        if fact.shared:
+            self._log.error(
+                "blaze.session_shared",
+                bot=fact.bot,
+                advice="stop one of them: another relay on this machine uses the same keystore,"
+                " and receivers get each message from both",
+            )
+        else:
+            self._log.info("blaze.session_alone", bot=fact.bot)
 
     def _message_received(self, fact: MessageReceived) -> None:
         self._series[fact.bot].received(fact.category, fact.source).inc()

@@ -217,6 +217,23 @@ async def test_w9_receiver_away_for_more_than_a_week(house: House) -> None:
     assert sorted(ids) == sorted(receiver.taken)
 
 
+async def test_w10_two_relays_are_both_served(house: House) -> None:
+    """Neither would notice by its socket; the second raises the alarm until the first has gone."""
+    house.one_journal = False
+    receiver = await house.receiver()
+    one = await house.relay()
+    other = await house.another_relay()
+    said = await other.said("blaze.session_shared")
+    assert ("error", "support") == (said["level"], said["bot"])
+    assert 1.0 == (await other.metrics()).value("relay_blaze_session_shared", bot="support")
+    ids = house.push(3)
+    await house.read(ids)
+    assert set(ids) == set(receiver.taken)
+    assert 0 == await one.stop()
+    await other.said("blaze.session_alone")
+    assert 0 == await other.stop()
+
+
 async def test_w10_two_relays_push_each_other_out(house: House) -> None:
     """Two relays with one keystore raise the alarm, and READ waits for a 2xx all the same."""
     house.simulator.faults.sessions = Sessions.NEWEST_WINS

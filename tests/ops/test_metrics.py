@@ -21,6 +21,7 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_blaze_connects_total": ("counter", BOT | {"result"}),
     "relay_blaze_disconnects_total": ("counter", BOT | {"reason"}),
     "relay_blaze_last_frame_timestamp_seconds": ("gauge", BOT),
+    "relay_blaze_session_shared": ("gauge", BOT),
     "relay_messages_received_total": ("counter", BOT | {"category", "source"}),
     "relay_messages_duplicate_total": ("counter", BOT),
     "relay_frames_unreadable_total": ("counter", BOT),

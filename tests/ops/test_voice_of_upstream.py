@@ -17,6 +17,7 @@ from relay.facts import (
     ReceiptsRetried,
     ReceiptsStuck,
     RequestRefused,
+    SessionShared,
     TakeoverSuspected,
 )
 from relay.model import Source
@@ -130,6 +131,19 @@ def test_a_takeover_is_an_error(listening: Listening) -> None:
 
     assert [("error", "blaze.takeover_suspected")] == listening.loud
     assert 5 == listening.lines("blaze.takeover_suspected")[0]["closes"]
+
+
+def test_a_shared_session_is_an_error_until_it_is_over(listening: Listening) -> None:
+    """The gauge says how long; the log what to do."""
+    listening.tell(SessionShared(BOT, shared=True))
+    assert 1.0 == listening.of_bot("relay_blaze_session_shared")
+    listening.tell(SessionShared(BOT, shared=False))
+    assert 0.0 == listening.of_bot("relay_blaze_session_shared")
+    assert [
+        ("error", "blaze.session_shared"),
+        ("info", "blaze.session_alone"),
+    ] == listening.loud
+    assert "stop one of them" in listening.lines("blaze.session_shared")[0]["advice"]
 
 
 def test_the_last_frame_is_a_timestamp(listening: Listening) -> None:
