@@ -145,7 +145,8 @@ class MemoryJournal:
     async def defer(self, deferred: Sequence[Deferred]) -> None:
         """Mark cut deliveries doubtful."""
         for cut in deferred:
-            self.store.deliveries[cut.delivery.id].doubtful = True
+            if (row := self.store.deliveries.get(cut.delivery.id)) is not None:
+                row.doubtful = True
 
     async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
         """Read owed receipts."""
@@ -263,7 +264,9 @@ class MemoryJournal:
         )
 
     def _settle(self, outcome: Outcome, now: float) -> Settled:
-        row = self.store.deliveries[outcome.delivery.id]
+        row = self.store.deliveries.get(outcome.delivery.id)
+        if row is None:  # pruned in flight: of a replay that was cancelled meanwhile
+            return Settled(lane_continues=True)
         self._charge(row, outcome)
         match outcome:
             case Postponed(due_at=due_at):

@@ -58,6 +58,7 @@ _CHARGE_AND_END = _CHARGE.values(
     state=bindparam("as"), ended_at=bindparam("at"), ended_reason=bindparam("why")
 )
 _DOUBT = update(deliveries).where(among(deliveries.c.id, "ids")).values(doubtful=True)
+_STILL_THERE = select(deliveries.c.id).where(among(deliveries.c.id, "ids"))
 _ROWS: Select[Any] = select(
     deliveries.c.id, deliveries.c.seq, deliveries.c.required, deliveries.c.replay
 ).where(among(deliveries.c.id, "ids"))
@@ -101,21 +102,29 @@ def settle(
     bodies: Bodies,
 ) -> list[Settled]:
     """Record ended attempts, let lanes go on, owe receipts, finish messages."""
-    if not outcomes:
-        return []
-    made = [attempt_values(each.delivery, each.attempt, bodies) for each in outcomes]
-    connection.execute(_ATTEMPT, made)
-    _postpone(connection, [each for each in outcomes if isinstance(each, Postponed)], ids)
-    ended = [each for each in outcomes if not isinstance(each, Postponed)]
-    came = _end(connection, ended, now)
+    gone = _gone(connection, outcomes)
+    there = [each for each in outcomes if each.delivery.id not in gone]
+    if there:
+        made = [attempt_values(each.delivery, each.attempt, bodies) for each in there]
+        connection.execute(_ATTEMPT, made)
+    _postpone(connection, [each for each in there if isinstance(each, Postponed)], ids)
+    came = _end(connection, [each for each in there if not isinstance(each, Postponed)], now)
     # From the last: what becomes of a message is told with the outcome that completes it.
-    return [_answer(each, ids, came) for each in reversed(outcomes)][::-1]
+    return [_answer(each, ids, came, gone) for each in reversed(outcomes)][::-1]
 
 
-def _answer(outcome: Outcome, ids: EndpointIds, came: _Consequences) -> Settled:
-    if isinstance(outcome, Postponed):
-        return Settled(lane_continues=True)
+def _gone(connection: Connection, outcomes: Sequence[Outcome]) -> set[int]:
+    """Find what was pruned while it was in flight: of a replay that was cancelled meanwhile."""
+    again = {each.delivery.id for each in outcomes if each.delivery.replay is not None}
+    return again.difference(connection.scalars(_STILL_THERE, {"ids": again})) if again else again
+
+
+def _answer(
+    outcome: Outcome, ids: EndpointIds, came: _Consequences, gone: Collection[int]
+) -> Settled:
     delivery = outcome.delivery
+    if isinstance(outcome, Postponed) or delivery.id in gone:
+        return Settled(lane_continues=True)
     row = came.rows[delivery.id]
     continues = (ids[delivery.endpoint], delivery.lane) in came.going_on
     if row.replay is not None:

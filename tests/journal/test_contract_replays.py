@@ -1,5 +1,7 @@
 """What every journal promises of replays."""
 
+from collections.abc import Callable
+
 import pytest
 
 from relay.desk import DeadLetterQuery, Desk
@@ -7,10 +9,12 @@ from relay.journal import OpenJournal
 from relay.journal.rules import LOOKED_THROUGH_AT_ONCE, REPLAYED_BYTES
 from relay.ledger import NoticeKind, Settled
 from relay.model import (
+    Deferred,
     Delivery,
     DeliveryState,
     EndpointKey,
     Message,
+    Outcome,
     Postponed,
     PriorOutcome,
     ReceiptState,
@@ -394,6 +398,27 @@ async def test_what_a_replay_may_still_send_is_not_pruned(
     await fed(journal)
     assert 1 == await journal.prune(LATER, limit=10)
     assert [] == await desk.replays()
+
+
+@pytest.mark.parametrize("end", [delivered, dead, lambda delivery: postponed(delivery, LATER)])
+async def test_what_is_pruned_in_flight_costs_nothing(
+    journal: Journal, desk: Desk, end: Callable[[Delivery], Outcome]
+) -> None:
+    """An attempt may outlive its cancelled replay and its message; what ends beside it counts."""
+    await taken(journal, 1)
+    await desk.ask_replay(ALL, NOW)
+    await fed(journal)
+    (in_flight,) = await again(journal)
+    await desk.cancel_replay(1, NOW)
+    assert 1 == await journal.prune(LATER, limit=10)
+    (other,) = await receive(journal, arrival(2, CRM))
+    gone, settled = await journal.settle([end(in_flight), delivered(other)], LATER)
+    assert Settled(lane_continues=True) == gone
+    assert settled.receipt_owed
+    assert [Settled(lane_continues=True)] == await journal.settle([end(in_flight)], LATER)
+    await journal.defer([Deferred(in_flight)])
+    assert [uuid(2)] == [ended.message_id for ended in await confirm(journal)]
+    assert 0 == await imbalance(journal)
 
 
 async def test_a_removed_endpoint_keeps_nothing(
