@@ -118,7 +118,7 @@ class MemoryReplays:
     def feed(self, endpoint: EndpointKey, pick: Pick, now: float, most: int) -> Fed:
         """Put the next deliveries into their lanes, or end a replay that has none left."""
         row = self._under_way_at(endpoint)
-        if row is None:
+        if row is None or not self._store.endpoints[endpoint].configured:
             return Fed()
         waiting = [each for each in self._deliveries(row.number) if _is_pending(each)]
         if row.position < row.upto:

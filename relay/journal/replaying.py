@@ -186,8 +186,8 @@ def feed(
     numbers: Numbers,
 ) -> Fed:
     """Put the next deliveries into their lanes, or end a replay that has none left."""
-    mine = replays.c.endpoint_id == ids[endpoint]
-    row = connection.execute(_RECORD.where(_UNDER_WAY, mine)).first()
+    mine = (replays.c.endpoint_id == ids[endpoint], endpoints.c.configured)
+    row = connection.execute(_RECORD.where(_UNDER_WAY, *mine)).first()
     if row is None:
         return Fed()
     waiting, size = connection.execute(_LOAD, {"of": row.id}).one()

@@ -431,6 +431,17 @@ async def test_a_removed_endpoint_keeps_nothing(
     assert 1 == await journal.prune(LATER, limit=10)
 
 
+async def test_an_endpoint_that_goes_gets_nothing_more(journal: Journal, desk: Desk) -> None:
+    """Whoever feeds a replay a moment too late leaves nothing behind that nobody will deliver."""
+    await taken(journal, 1)
+    await desk.ask_replay(ALL, NOW)
+    assert {} == await journal.reconfigure(added=(), removed=[CRM], now=NOW)
+    assert Fed() == await fed(journal)
+    assert [] == await again(journal)
+    await journal.reconfigure(added=[CRM], removed=(), now=NOW)
+    assert Fed(1) == await fed(journal)
+
+
 async def test_operators_see_it(journal: Journal, desk: Desk) -> None:
     """A message's history names its replays; an endpoint counts them beside what it is owed."""
     await taken(journal, 1)
