@@ -7,7 +7,7 @@ the locks of this one.
 
 from pathlib import Path
 
-from relay.ports import JournalGone
+from relay.ports import JournalGone, JournalUnavailable
 
 _Identity = tuple[int, int] | None
 
@@ -29,7 +29,10 @@ class Whereabouts:
         self._noted = tuple(map(_identity, self._files))
 
     def require(self) -> None:
-        """Raise `JournalGone` if one of them is gone, or is another one now."""
+        """Raise `JournalGone` if one of them is gone, or is another one now.
+
+        Raises `JournalUnavailable` if that can't be told, which may pass.
+        """
         if self._noted is None:
             return
         for file, noted in zip(self._files, self._noted, strict=True):
@@ -42,6 +45,8 @@ class Whereabouts:
 def _identity(file: Path) -> _Identity:
     try:
         status = file.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:  # a disk in trouble, a directory that is closed to us
+        raise JournalUnavailable(f"{file.name}: {error.strerror}") from error
     return status.st_dev, status.st_ino

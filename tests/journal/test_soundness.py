@@ -15,7 +15,7 @@ from relay.journal import JournalRefused, open_journal
 from relay.journal.database import Database
 from relay.journal.soundness import require_sound
 from relay.journal.versions import WrongVersion
-from relay.ports import JournalDamaged, JournalGone, Recovery
+from relay.ports import JournalDamaged, JournalGone, JournalUnavailable, Recovery
 from relay.sealing import Keyring
 from tests.acceptance.damages import DAMAGES, Damage, emptied
 from tests.journal.relay_process import relay_process
@@ -374,4 +374,16 @@ async def test_files_have_to_stay(path: Path, name: str) -> None:
     path.with_name(name).write_bytes(b"")
     with pytest.raises(JournalGone, match=f"{name} is gone"):
         await database.read(lambda connection: connection.exec_driver_sql("SELECT * FROM a"))
+    await database.close()
+
+
+async def test_files_that_can_t_be_looked_for_are_not_gone(public: Path) -> None:
+    """A folder that is closed to the relay is trouble that may pass, as a full disk is."""
+    database = Database(public / "journal.db")
+    await database.write(lambda connection: connection.exec_driver_sql("CREATE TABLE a (b)"))
+    database.stay()
+    with nobody({public: 0}), pytest.raises(JournalUnavailable, match="Permission denied"):
+        await database.write(lambda connection: connection.exec_driver_sql("DELETE FROM a"))
+    with nobody({public: 0o777}):
+        await database.write(lambda connection: connection.exec_driver_sql("DELETE FROM a"))
     await database.close()
