@@ -46,6 +46,11 @@ def _rate(text: str) -> float:
     return number
 
 
+def _text(text: str) -> str:
+    text.encode()  # bytes on a command line that are no UTF-8 come as lone surrogates
+    return text
+
+
 def one_of(*choices: str) -> Kind:
     """Make a kind of a few words."""
 
@@ -62,6 +67,7 @@ def one_of_enum(choices: type[StrEnum]) -> Kind:
     return Kind(f"one of {', '.join(choices)}", choices)
 
 
+TEXT = Kind("text in UTF-8", _text)
 COUNT = Kind("a whole number from 1", _count)
 RATE = Kind("messages a second, from 0", _rate)
 MESSAGE_ID = Kind("a message's id, which is a UUID", lambda text: str(UUID(text)))

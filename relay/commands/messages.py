@@ -15,7 +15,7 @@ from relay.commands.desk import at_desk, find_endpoint, require_bot
 from relay.commands.failure import Failure, require_none
 from relay.commands.family import Family
 from relay.commands.filters import AGE, TIME, earliest
-from relay.commands.kinds import COUNT, MESSAGE_ID, one_of_enum
+from relay.commands.kinds import COUNT, MESSAGE_ID, TEXT, one_of_enum
 from relay.commands.options import config_option, json_option
 from relay.commands.printing import print_note, print_table
 from relay.commands.settings import read_settings
@@ -87,8 +87,8 @@ class _Filter:
 @json_option
 @click.option("--bot", metavar="NAME", help="Only this bot's.")
 @click.option("--endpoint", metavar="NAME", help="Only those owed to it: NAME or BOT/NAME.")
-@click.option("--conversation", metavar="ID", help="Only those of this conversation.")
-@click.option("--category", metavar="CATEGORY", help="Only those of this category.")
+@click.option("--conversation", type=TEXT, metavar="ID", help="Only those of this conversation.")
+@click.option("--category", type=TEXT, metavar="CATEGORY", help="Only those of this category.")
 @click.option("--state", type=one_of_enum(MessageState), help=f"One of {', '.join(MessageState)}.")
 @click.option("--outcome", type=one_of_enum(MessageOutcome), help="Only those that ended so.")
 @click.option("--pending", is_flag=True, help="Only unfinished ones.")

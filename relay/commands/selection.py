@@ -8,7 +8,7 @@ import click
 
 from relay.commands.desk import find_endpoint, require_bot
 from relay.commands.filters import AGE, TIME, earliest
-from relay.commands.kinds import COUNT, MESSAGE_ID, one_of
+from relay.commands.kinds import COUNT, MESSAGE_ID, TEXT, one_of
 from relay.config import Settings
 from relay.desk import DeadLetterQuery, Desk
 from relay.model import Reason
@@ -74,7 +74,7 @@ def selecting(function: F) -> F:
         click.option("--older-than", type=AGE, metavar="AGE", help="Dead for longer, as in 2d."),
         click.option("--until", type=TIME, metavar="TIME", help="Died before then."),
         click.option("--since", type=TIME, metavar="TIME", help="Died then or later."),
-        click.option("--conversation", metavar="ID", help="Only those of this conversation."),
+        click.option("--conversation", type=TEXT, metavar="ID", help="Of this conversation."),
         click.option("--reason", type=_REASON, metavar="REASON", help="Of the last attempt."),
         click.option("--endpoint", metavar="NAME", help="Only this endpoint's: NAME or BOT/NAME."),
         click.option("--bot", metavar="NAME", help="Only this bot's."),

@@ -61,6 +61,14 @@ ID = "00000000-0000-0000-0000-000000000001"
         ("healthcheck --url x", ["--url: expected a base URL such as http://127.0.0.1:8080"]),
         ("simulator --rate x", ["--rate: 'x': expected messages a second, from 0"]),
         ("simulator --listen x", ["--listen: 'x': expected HOST:PORT such as 0.0.0.0:8080 or"]),
+        *(
+            (f"{command} \udcff", [f"{command.split()[-1]}: '\\udcff': expected text in UTF-8"])
+            for command in (
+                "messages list --conversation",
+                "messages list --category",
+                "dead-letters list --conversation",
+            )
+        ),
         (
             "run --config /none",
             ["--config: '/none': expected a readable settings file (No such file or directory)"],
