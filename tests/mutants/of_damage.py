@@ -80,6 +80,14 @@ MUTANTS = (
         _SOUND,
     ),
     Mutant(
+        "a-closed-folder-is-a-bug",
+        "relay/journal/whereabouts.py",
+        "    except OSError as error:  # a disk in trouble, a directory that is closed to us\n",
+        "    except BlockingIOError as error:\n",
+        "a disk in trouble would end the relay with a trace",
+        _SOUND,
+    ),
+    Mutant(
         "damage-is-trouble-that-passes",
         "relay/journal/database.py",
         "            raise damaged(cause) from error\n",

@@ -12,6 +12,22 @@ _SETTLING, _KEEPING = "relay/journal/settling.py", "relay/journal/keeping.py"
 
 MUTANTS = (
     Mutant(
+        "what-is-pruned-in-flight-ends-the-process",
+        _SETTLING,
+        "    gone = _gone(connection, outcomes)\n",
+        "    gone: set[int] = set()\n",
+        "cancelling a replay of old messages would lose what else was committed then",
+        _CONTRACT,
+    ),
+    Mutant(
+        "an-endpoint-that-goes-is-fed",
+        _FEEDING,
+        "mine = (replays.c.endpoint_id == ids[endpoint], endpoints.c.configured)",
+        "mine = (replays.c.endpoint_id == ids[endpoint],)",
+        "a reload would leave deliveries behind that nobody delivers",
+        _CONTRACT,
+    ),
+    Mutant(
         "a-replay-makes-read",
         _SETTLING,
         "for row in rows.values() if row.replay is None}",
