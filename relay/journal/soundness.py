@@ -175,7 +175,7 @@ def _stopped_cleanly(connection: sqlite3.Connection) -> bool:
 
 
 def _look_through(path: Path, tables: Mapping[str, Table], seconds: float) -> bool:
-    """Let a process of its own go through all of it; False if that took too long."""
+    """Let a process of its own go through all of it; False if that took too long, or none began."""
     asked = {"uri": _uri(path), "queries": {name: _wrong_in(tables[name]) for name in tables}}
     command = [sys.executable, "-I", "-S", looking.__file__]
     try:
@@ -188,7 +188,7 @@ def _look_through(path: Path, tables: Mapping[str, Table], seconds: float) -> bo
             timeout=seconds,
             check=False,
         )
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, OSError):  # or no process is to be had: no fault of the file
         return False
     if looked.stdout:
         raise damaged(looked.stdout)

@@ -179,6 +179,16 @@ async def test_looking_ends_in_time(path: Path) -> None:
     assert require_sound(path, brief=0)
 
 
+@pytest.mark.parametrize("clean", [True, False])
+async def test_no_process_is_no_damage(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, clean: bool
+) -> None:
+    """Where no more may begin, all but the front is unseen, and the journal is not refused."""
+    await make(path, clean=clean)
+    monkeypatch.setattr("sys.executable", str(path.with_name("no-python")))
+    assert clean is require_sound(path)
+
+
 async def test_what_was_not_seen_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A relay that could not look at all of it says so, and goes on."""
     await make(path, clean=False)
