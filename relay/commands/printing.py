@@ -5,8 +5,11 @@ from collections.abc import Iterable, Sequence
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from relay.commands.layout import Layout, fitted
 
 _LONGEST_IN_MS = 10.0
 
@@ -21,12 +24,31 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         for row in safe:
             click.echo("\t".join(row))
         return
+    console = Console()
+    shown = fitted(columns, safe, console.width)
+    if shown.below:
+        _print_in_blocks(shown, console)
+        return
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
-    for column in columns:
+    for column in shown.columns:
         table.add_column(column, no_wrap=column in _TO_COPY, overflow="fold")
-    for row in safe:
-        table.add_row(*map(Text, row))
-    Console().print(table)
+    for cells in shown.rows:
+        table.add_row(*map(Text, cells))
+    console.print(table)
+
+
+def _print_in_blocks(shown: Layout, console: Console) -> None:
+    """Print each row with its words under it, which no table of rich can do."""
+    widths = [max(map(len, cells)) for cells in zip(shown.columns, *shown.rows, strict=True)]
+    console.print(Text(_padded(shown.columns, widths), style="bold", overflow="fold"))
+    for row, words in zip(shown.rows, shown.below, strict=True):
+        console.print(Text(_padded(row, widths), overflow="fold"))
+        if words:
+            console.print(Padding(Text(words), (0, 0, 0, 2)))
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def print_note(text: str) -> None:
