@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 
 import click
 from rich.console import Console
@@ -12,6 +13,8 @@ from rich.text import Text
 from relay.commands.layout import Layout, fitted
 
 _LONGEST_IN_MS = 10.0
+
+_INDENT = "  "
 
 _TO_COPY = frozenset({"message", "endpoint", "setting", "component"})
 """Columns that go into the next command, so they stay whole however narrow the terminal is."""
@@ -55,6 +58,25 @@ def print_note(text: str) -> None:
     """Print a word for a person; programs that read tables are spared it."""
     if sys.stdout.isatty():
         click.echo(cleaned(text))
+
+
+def indented(text: str) -> str:
+    """Write what is to be copied: however long, it stays one line."""
+    return f"{_INDENT}{text}"
+
+
+def paragraph(text: str) -> str:
+    """Write a sentence; on a terminal a long one goes on below, a bit further in."""
+    if not sys.stdout.isatty():
+        return indented(text)
+    return fill(
+        text,
+        Console().width,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT * 2,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def took(seconds: float) -> str:
