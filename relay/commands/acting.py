@@ -45,10 +45,14 @@ class Acting:
 
     async def _act(self, query: DeadLetterQuery, act: Act, sheet: Sheet, acted: set[str]) -> None:
         named = query.message_ids is not None
-        total = await self._desk.count_dead_letters(query) if not named else 0
+        if query.message_ids is not None:  # there may be more than one statement takes
+            total = len(set(query.message_ids))
+        else:
+            total = await self._desk.count_dead_letters(query)
+        meant = min(total, query.limit or total)
         # What dies again while this goes on is not what was meant.
-        most = query.limit if named else min(total, query.limit or total)
-        with progress(self._done, total) as advance:
+        most = query.limit if named else meant
+        with progress(self._done, meant) as advance:
             began = time.monotonic()
             async for letters in in_batches(act, replace(query, limit=most)):
                 sheet.add(letters)

@@ -8,9 +8,11 @@ import click
 from relay.commands.desk import at_desk, find_endpoint
 from relay.commands.family import Family
 from relay.commands.options import config_option, json_option
-from relay.commands.printing import print_table
+from relay.commands.printing import print_note, print_table
 from relay.commands.settings import read_settings
 from relay.desk import Desk, EndpointRecord
+from relay.explanation import troubles
+from relay.journal import is_relayed
 from relay.model import EndpointKey
 from relay.moments import moment
 from relay.ops.admin_answers import EndpointActed, EndpointList
@@ -36,13 +38,16 @@ def command() -> None:
 @json_option
 def list_endpoints(config: Path | None, *, as_json: bool) -> None:
     """List the endpoints that the journal knows: state, pending, oldest, last error, next probe."""
-    records = at_desk(read_settings(config), lambda desk: desk.endpoints())
+    settings = read_settings(config)
+    records = at_desk(settings, lambda desk: desk.endpoints())
     if as_json:
         answer = EndpointList.model_validate({"endpoints": records}, from_attributes=True)
         click.echo(answer.model_dump_json(indent=2))
     else:
         now = time.time()
         print_table(_COLUMNS, [_row(record, now) for record in records])
+        for line in troubles(records, now, relayed=is_relayed(settings.journal)):
+            print_note(line)
 
 
 @command.command()

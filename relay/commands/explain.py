@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,10 +12,12 @@ from relay.commands.desk import at_desk
 from relay.commands.failure import Failure
 from relay.commands.kinds import MESSAGE_ID
 from relay.commands.options import config_option, json_option
-from relay.commands.printing import cleaned
+from relay.commands.printing import cleaned, indented, paragraph
 from relay.commands.settings import read_settings
 from relay.config import Settings
+from relay.desk import Desk
 from relay.explanation import Explanation, unknown
+from relay.journal import is_relayed
 from relay.ops.admin_answers import ExplanationList
 from relay.ops.inquiry import Inquiry
 from relay.routing import Route
@@ -34,9 +37,14 @@ _PARTS = (
 def command(message_id: str, config: Path | None, *, as_json: bool) -> None:
     """Say in plain words what happened to the message ID, what it waits for and what comes next."""
     settings = read_settings(config)
-    inquiry = Inquiry(lambda bot: routes_of(settings, bot), settings.retention)
     now = time.time()
-    found = at_desk(settings, lambda desk: inquiry.explain(desk, message_id, now))
+
+    async def work(desk: Desk) -> list[Explanation]:
+        runs = is_relayed(settings.journal)
+        inquiry = Inquiry(partial(routes_of, settings), settings.retention, relayed=runs)
+        return await inquiry.explain(desk, message_id, now)
+
+    found = at_desk(settings, work)
     if not found:
         raise Failure(f"ID: {message_id!r}: {unknown(message_id, settings.retention)}")
     if as_json:
@@ -56,5 +64,6 @@ def _text(explanation: Explanation) -> str:
     for title, part in _PARTS:
         sentences: tuple[str, ...] = getattr(explanation, part)
         if sentences:
-            lines += ["", title, *(f"  {cleaned(sentence)}" for sentence in sentences)]
+            lay = indented if part == "commands" else paragraph
+            lines += ["", title, *(lay(cleaned(sentence)) for sentence in sentences)]
     return "\n".join(lines)

@@ -11,8 +11,8 @@ from relay.desk import DeadLetter
 from relay.moments import moment
 from relay.ops.admin_answers import DeadLetterAnswer
 
-SHOWN = 100
-"""What a person is shown of what was acted on; programs get all of it."""
+SHOWN = 20
+"""What a person is shown of what was acted on, half a screen; programs get all of it."""
 
 _COLUMNS = ("died", "message", "endpoint", "category", "attempts", "reason", "status", "detail")
 
@@ -51,7 +51,8 @@ class Sheet:
             rest = f'"{cursor}"' if cursor else "null"
             click.echo(f'{head}\n], "count": {self.count}, "next_cursor": {rest}}}')
             return
-        _print(self._held)
+        if self._held or not self.count:
+            _print(self._held)
         if self._holds and self.count > len(self._held):
             print_note(f"and {self.count - len(self._held)} more")
         if cursor:

@@ -71,7 +71,7 @@ def delivery_events(delivery: DeliveryRecord) -> Iterator[Event]:
         why = f"its endpoint is {delivery.gate} until it is resumed"
         yield Event(None, where, f"attempt {number} waits: {why}{doubt}")
     elif delivery.waits:
-        yield Event(None, where, f"waits for an earlier message of its lane{doubt}")
+        yield Event(None, where, f"waits for an earlier message of its conversation{doubt}")
     else:
         probe = ", when a probe of its endpoint is" if delivery.gate is GateState.OPEN else ""
         yield Event(delivery.due_at, where, f"attempt {number} is due{probe}{doubt}")

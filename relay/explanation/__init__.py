@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from relay.desk import DeliveryRecord, EndpointRecord, MessageHistory
 from relay.explanation.again import commands_again, next_again
 from relay.explanation.story import story
+from relay.explanation.troubles import NO_RELAY, troubles
 from relay.explanation.waiting import waiting
 from relay.explanation.words import REMOVED, both, dead_of, pending_of
 from relay.model import DeliveryState, EndpointKey, MessageOutcome, ReceiptState
 from relay.moments import age, moment
 from relay.replay import ReplayRecord
 from relay.routing import Route
+
+__all__ = ["Circumstances", "Explanation", "explain", "troubles", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,8 @@ class Circumstances:
     `leaders` has the deliveries that go first in the lanes of those that wait, by endpoint;
     `routes` the bot's endpoints as they are configured now, None if the bot is not; `retention`
     in seconds; `receipt_trouble` why READ fails at the moment, empty if nobody knows; `replays`
-    those that its deliveries are part of, by number.
+    those that its deliveries are part of, by number; `relayed` whether a relay runs, without which
+    nothing comes next.
     """
 
     endpoints: Mapping[EndpointKey, EndpointRecord] = field(default_factory=dict)
@@ -33,6 +37,7 @@ class Circumstances:
     retention: float = 0.0
     receipt_trouble: str = ""
     replays: Mapping[int, ReplayRecord] = field(default_factory=dict)
+    relayed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +58,21 @@ def explain(history: MessageHistory, around: Circumstances, now: float) -> Expla
         waiting(each, around.endpoints.get(each.endpoint), around.leaders.get(each.endpoint), now)
         for each in pending_of(history)
     ]
+    idle = not around.relayed and _is_under_way(history)
     return Explanation(
         history.summary.bot,
         history.summary.message_id,
         tuple(story(history, around.routes, around.replays, now)),
-        (*(line for each in waits for line in each.why), *_waits_for_mixin(history, around)),
-        (*(line for each in waits for line in each.next), *_next(history, around, now)),
+        (
+            *([NO_RELAY] if idle else []),
+            *(line for each in waits for line in each.why),
+            *_waits_for_mixin(history, around),
+        ),
+        (
+            *(["Nothing of what follows, before a relay is started."] if idle else []),
+            *(line for each in waits for line in each.next),
+            *_next(history, around, now),
+        ),
         tuple(
             dict.fromkeys(
                 [
@@ -69,6 +83,10 @@ def explain(history: MessageHistory, around: Circumstances, now: float) -> Expla
             )
         ),
     )
+
+
+def _is_under_way(history: MessageHistory) -> bool:
+    return bool(pending_of(history)) or history.summary.receipt is ReceiptState.OWED
 
 
 def unknown(message_id: str, retention: float) -> str:

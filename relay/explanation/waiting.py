@@ -67,7 +67,9 @@ def _held_by_endpoint(
         case GateState.OPEN | GateState.PROBING:
             later = probe_at is not None and probe_at > now
             when = moment(probe_at, now) if later else "now"
-            why = f"{where} failed too often in a row, so its gate is open{error}."
+            why = (
+                f"{where} failed too often in a row, so it is only probed: its gate is open{error}."
+            )
             then = (
                 f"{where}: a single probe, with the oldest delivery that is due, is made {when}; "
                 "once one succeeds, everything goes on."

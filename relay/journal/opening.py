@@ -14,7 +14,7 @@ from relay.journal.database import BUSY_TIMEOUT, Database
 from relay.journal.keys_in_use import require as require_keys
 from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryDesk
-from relay.journal.refusing import JournalRefused, lock_of, refusals
+from relay.journal.refusing import JournalRefused, acquire, is_held, lock_of, refusals
 from relay.journal.rescue import Rescue
 from relay.journal.shrinking import can_shrink, is_small
 from relay.journal.soundness import LONGEST_LOOK, require_sound
@@ -154,6 +154,14 @@ async def _opened_for_operators(
         yield database
 
 
+def is_relayed(location: str) -> bool:
+    """Say whether a relay runs on a journal that was opened for an operator; if in doubt, one does.
+
+    Without one, nothing of what the journal says is still to come happens.
+    """
+    return location == MEMORY or is_held(_path(location))
+
+
 def _path(location: str) -> Path:
     path = location.removeprefix(_SQLITE)
     if path in (location, ""):
@@ -181,7 +189,7 @@ def _alone(path: Path) -> Iterator[None]:
             raise JournalRefused(f"{path}: is a directory; expected a file in one")
         if not path.parent.is_dir():
             raise JournalRefused(f"{path}: there is no directory {path.parent}")
-        lock.acquire()
+        acquire(lock)
     try:
         yield
     finally:

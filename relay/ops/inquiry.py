@@ -21,12 +21,14 @@ def no_trouble(_bot: str, _message_id: str) -> str:
 class Inquiry:
     """What is known beside the journal: the settings, and what a running relay sees.
 
-    `retention` in seconds; `receipt_trouble` says why a message's READ fails at the moment.
+    `retention` in seconds; `receipt_trouble` says why a message's READ fails at the moment;
+    `relayed` whether a relay runs at all.
     """
 
     routes: Routes
     retention: float
     receipt_trouble: Callable[[str, str], str] = no_trouble
+    relayed: bool = True
 
     async def explain(self, desk: Desk, message_id: str, now: float) -> list[Explanation]:
         """Explain a message, for each bot that has it; empty if none does."""
@@ -46,6 +48,7 @@ class Inquiry:
                     self.retention,
                     self.receipt_trouble(history.summary.bot, history.summary.message_id),
                     replays,
+                    self.relayed,
                 ),
                 now,
             )

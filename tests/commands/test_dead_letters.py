@@ -228,6 +228,27 @@ def test_a_bar_for_a_person(burials: Stage, monkeypatch: pytest.MonkeyPatch) -> 
     assert "3/3" in said.err
 
 
+@pytest.mark.parametrize(
+    "arguments", [["--reason", "http_4xx", "--limit", "2"], [uuid(1), uuid(2)]]
+)
+def test_a_bar_ends_with_what_is_asked(
+    burials: Stage, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """With --limit or ids the bar is full at the end, whatever else is dead."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")
+    assert "2/2" in burials.relay("dead-letters", "retry", *arguments).err
+
+
+def test_a_list_is_printed_once(burials: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal a list has one head; an empty one has it as well."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "300")
+    assert 1 == burials.relay("dead-letters", "list").out.count("attempts")
+    assert 1 == burials.relay("dead-letters", "list", "--reason", "dns").out.count("attempts")
+
+
 def test_a_journal_that_fails_half_way(burials: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was done is told, with what is to do; the document is whole."""
     monkeypatch.setattr(in_batches, "__kwdefaults__", {"size": 2})
@@ -247,7 +268,7 @@ def test_a_journal_that_fails_half_way(burials: Stage, monkeypatch: pytest.Monke
 
 
 def test_a_table_for_a_person_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person is shown the first hundred of those that were acted on, and told how many more."""
+    """A person is shown the first twenty of those that were acted on, and told how many more."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "300")
     letter = DeadLetter(CRM, uuid(1), "c", "PLAIN_TEXT", 1, "dns", None, "", NOW, NOW)
@@ -258,4 +279,4 @@ def test_a_table_for_a_person_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         printed: list[str] = []
         patched.setattr("relay.commands.sheet.print_note", printed.append)
         sheet.end()
-    assert ["and 20 more"] == printed
+    assert ["and 100 more"] == printed

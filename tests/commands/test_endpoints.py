@@ -1,8 +1,12 @@
 """`relay endpoints`."""
 
+import sys
+
 import pytest
 
+from relay.explanation.troubles import NO_RELAY
 from relay.journal import OpenJournal
+from relay.journal.refusing import lock_of
 from relay.ledger import EndpointNote
 from relay.model import GateState
 from tests.commands.stage import CRM, NOW, SALES, Stage
@@ -85,3 +89,15 @@ def test_a_name_must_be_that_of_one(stage: Stage, action: str, name: str, line: 
     stage.receive(1, CRM)
     said = stage.relay("endpoints", action, name)
     assert (2, "", f"relay: NAME: {line}\n") == (said.code, said.out, said.err)
+
+
+def test_what_is_wrong_in_words(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal a line for each trouble stands under the table; programs are spared them."""
+    stage.bury(1, CRM)
+    assert 3 == len(stage.relay("endpoints", "list").rows)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    letters = "support/crm has 1 dead letter: relay dead-letters list --endpoint support/crm"
+    assert [NO_RELAY, letters] == stage.relay("endpoints", "list").out.splitlines()[4:]
+    with lock_of(stage.folder / "journal.db"):
+        assert [letters] == stage.relay("endpoints", "list").out.splitlines()[4:]

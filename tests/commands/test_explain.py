@@ -1,8 +1,12 @@
 """`relay explain`."""
 
+import sys
+
 import pytest
 
+from relay.explanation.troubles import NO_RELAY
 from relay.journal import OpenJournal
+from relay.journal.refusing import lock_of
 from relay.ledger import Arrival, EndpointNote, Owed
 from relay.model import GateState, Message, Source
 from tests.commands.stage import CONVERSATION, CRM, LOG, NOW, Stage, frame, uuid
@@ -48,7 +52,7 @@ def test_what_goes_before_it_is_explained(stage: Stage) -> None:
     out = stage.relay("explain", uuid(2)).out
     assert f"the earlier message {uuid(1)} of its conversation goes first." in out
     assert "That one's attempt 1 is due." in out
-    assert "its gate is open (last error: connect, refused)" in out
+    assert "so it is only probed: its gate is open (last error: connect, refused)" in out
     assert f"relay explain {uuid(1)}" in out
 
 
@@ -59,6 +63,28 @@ def test_an_explanation_for_programs(stage: Stage) -> None:
     assert ("support", uuid(1)) == (explanation["bot"], explanation["message_id"])
     assert {"bot", "message_id", "happened", "waits_for", "next", "commands"} == set(explanation)
     assert "It is owed to support/crm and support/log." == explanation["happened"][1]
+
+
+def test_that_no_relay_runs(stage: Stage) -> None:
+    """Where nobody is there to do what comes next, it is said first; beside a relay it is not."""
+    stage.receive(1, CRM)
+    out = stage.relay("explain", uuid(1)).out
+    assert f"What it waits for\n  {NO_RELAY}\n" in out
+    assert "What comes next\n  Nothing of what follows, before a relay is started.\n" in out
+    with lock_of(stage.folder / "journal.db"):
+        assert "relay is started" not in stage.relay("explain", uuid(1)).out
+
+
+def test_long_sentences_on_a_terminal(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person reads whole words, and copies commands as one line."""
+    stage.bury(1, CRM)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = stage.relay("explain", uuid(1)).out.splitlines()
+    assert f"  relay dead-letters retry {uuid(1)} --endpoint support/crm" in lines
+    sentences = lines[: lines.index("What may help")]
+    assert 60 >= max(map(len, sentences))
+    assert any(line.startswith("    ") for line in sentences)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])

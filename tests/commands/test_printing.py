@@ -1,5 +1,6 @@
 """Tables and times."""
 
+import re
 import sys
 
 import pytest
@@ -62,6 +63,26 @@ def test_ids_stay_whole(
     out = capsys.readouterr().out
     assert message in out
     assert 60 == out.count("x") + out.count("y")
+
+
+def test_words_stand_under_their_row(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receiver's long words are indented under what they are about, markup or not."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [("ce64f7b8", "404", "[b]gone[/b] for good and for all times"), ("bd53", "-", "-")]
+    print_table(("message", "status", "detail"), rows)
+    lines = [
+        line.rstrip()
+        for line in re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    ]
+    assert [
+        "message   status",
+        "ce64f7b8  404",
+        "  [b]gone[/b] for good and for all times",
+        "bd53      -",
+    ] == lines
 
 
 def test_a_note_is_for_people_only(capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,9 +51,9 @@ def test_what_comes_next_is_last() -> None:
 
 
 def test_a_delivery_that_waits() -> None:
-    """One that waits for an earlier message of its lane has no time yet."""
+    """One that waits for an earlier message of its conversation has no time yet."""
     waiting = replace(PENDING, attempts=(), waits=True, due_at=None, doubtful=False)
-    assert (None, "waits for an earlier message of its lane") == _told(SUMMARY, waiting)[-1]
+    assert (None, "waits for an earlier message of its conversation") == _told(SUMMARY, waiting)[-1]
 
 
 @pytest.mark.parametrize("gate", [GateState.PAUSED, GateState.GONE])

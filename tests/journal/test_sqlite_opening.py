@@ -1,17 +1,19 @@
 """A journal in a file: who may open it, and what is said to whoever may not."""
 
+import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
 from relay.desk import MessageQuery
-from relay.journal import JournalRefused, open_desk, open_journal
+from relay.journal import JournalRefused, is_relayed, open_desk, open_journal, refusing
 from relay.ledger import NoticeKind
 from tests.journal.relay_process import relay_process
 from tests.journal.samples import (
@@ -49,6 +51,14 @@ async def make(location: str) -> None:
     async with open_journal(location) as opened:
         await opened.journal.start([CRM, LOG], NOW)
         await opened.journal.stop()
+
+
+@contextmanager
+def looking_at_the_lock(path: Path) -> Iterator[Callable[[], None]]:
+    """Hold the lock as one who only looks does; gives what ends that."""
+    with Path(f"{path}.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        yield lambda: fcntl.flock(lock, fcntl.LOCK_UN)
 
 
 def write(path: Path, content: bytes) -> None:
@@ -269,6 +279,33 @@ async def test_a_second_process_is_refused(location: str, path: Path) -> None:
         assert "another relay runs on this journal" in await refused(location)
     async with open_journal(location), relay_process(location) as second:
         assert f"refused {path}: another relay runs on this journal" in await second.hear()
+
+
+async def test_whether_a_relay_runs(location: str) -> None:
+    """One in this process or in another is seen, none after a crash or where none ever was."""
+    assert not is_relayed(location)
+    async with open_journal(location):
+        assert is_relayed(location)
+    assert not is_relayed(location)
+    async with relay_process(location) as relay:
+        await relay.hear()
+        assert is_relayed(location)
+        await relay.kill()
+    assert not is_relayed(location)
+    assert is_relayed("memory:")
+
+
+async def test_whoever_looks_keeps_no_relay_from_starting(
+    location: str, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay that starts while a command looks at the lock waits for that instant."""
+    monkeypatch.setattr(refusing, "PATIENCE", 60.0)
+    await make(location)
+    with looking_at_the_lock(path) as look_away:
+        looks = Timer(0.05, look_away)
+        looks.start()
+        await make(location)
+        looks.join()
 
 
 async def test_a_killed_relay_holds_nothing(location: str) -> None:

@@ -14,6 +14,7 @@ from relay.desk import (
     MessageSummary,
 )
 from relay.explanation import Circumstances, Explanation, explain, unknown
+from relay.explanation.troubles import NO_RELAY
 from relay.ledger import EndpointNote
 from relay.model import (
     AttemptOutcome,
@@ -241,8 +242,8 @@ def test_the_next_probe_of_an_open_gate() -> None:
         happened=[IT_CAME, OWED, FAILED_ONCE],
         waits_for=[
             (
-                "support/crm failed too often in a row, so its gate is open (last error: http_5xx, "
-                "status 500)."
+                "support/crm failed too often in a row, so it is only probed: its gate is open "
+                "(last error: http_5xx, status 500)."
             ),
             "support/crm: the wait before its next attempt.",
         ],
@@ -256,6 +257,20 @@ def test_the_next_probe_of_an_open_gate() -> None:
         ],
         commands=[RESUME],
     )
+
+
+def test_that_no_relay_runs() -> None:
+    """Without a relay nothing is sent: said first, also where only READ is owed."""
+    explanation = told(history(delivery()), Circumstances(relayed=False))
+    assert NO_RELAY == explanation.waits_for[0]
+    assert "Nothing of what follows, before a relay is started." == explanation.next[0]
+    owed = told(
+        history(ended(DeliveryState.DELIVERED), receipt=ReceiptState.OWED),
+        Circumstances(relayed=False),
+    )
+    assert NO_RELAY == owed.waits_for[0]
+    over = told(history(ended(DeliveryState.DEAD)), Circumstances(relayed=False))
+    assert () == over.waits_for
 
 
 def test_a_probe_that_is_due() -> None:
