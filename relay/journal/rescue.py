@@ -11,8 +11,9 @@ from relay.journal.setting_aside import set_aside
 from relay.ports import JournalDamaged, JournalGone, Recovery
 
 _ADVICE = (
-    "put a backup in its place, or set journal_recovery: start_fresh, which keeps it under another "
-    'name and begins anew; docs/operations.md, "A damaged journal"'
+    "move it and its -wal aside and put a backup in its place, or set journal_recovery: "
+    "start_fresh, which keeps it under another name and begins anew; "
+    'docs/operations.md, "A damaged journal"'
 )
 
 

@@ -353,7 +353,7 @@ async def test_what_is_damaged_once_is_not_worked_on(path: Path) -> None:
 @pytest.mark.parametrize(
     ("recovery", "damage", "said", "moved"),
     [
-        (Recovery.REFUSE, JournalDamaged("spoilt"), "spoilt; put a backup in its place", False),
+        (Recovery.REFUSE, JournalDamaged("spoilt"), "spoilt; move it and its -wal aside", False),
         (Recovery.START_FRESH, JournalDamaged("spoilt"), "the next start begins a fresh", True),
         (Recovery.START_FRESH, JournalGone("gone"), "looks at what is there", False),
     ],
