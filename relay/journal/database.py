@@ -73,6 +73,8 @@ class Database:
         self._writer = _Workers(writer, self._whereabouts, threads=1)
         readers = _engine(path, busy_timeout, begin="BEGIN", pragmas=_PRAGMAS)
         self._readers = _Workers(readers, self._whereabouts, threads=_READERS)
+        browsers = _engine(path, busy_timeout, begin="BEGIN", pragmas=_PRAGMAS)
+        self._browsers = _Workers(browsers, self._whereabouts, threads=1)
         carrier = _engine(path, busy_timeout, begin="BEGIN", pragmas=_PRAGMAS)
         self._carrier = _Workers(carrier, self._whereabouts, threads=1)
         self._checkpoints = Checkpoints(self._carrier, self._writer)
@@ -95,6 +97,12 @@ class Database:
     ) -> R:
         """Run a function that sees one consistent state."""
         return await self._run(self._readers, lambda conn: look(conn, *args, **kwargs))
+
+    async def browse(
+        self, look: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Read as an operator does, for whom messages don't wait: it may take seconds."""
+        return await self._run(self._browsers, lambda conn: look(conn, *args, **kwargs))
 
     async def _run(self, workers: "_Workers", work: Callable[[Connection], R]) -> R:
         """Let nothing work on what was once seen to be damaged."""
@@ -134,6 +142,7 @@ class Database:
         """Let what runs end, and close every connection."""
         self._checkpoints.end()
         await self._readers.close()
+        await self._browsers.close()
         await self._carrier.close()  # before the writer, which it may leave something to do
         await self._writer.close()  # the last to close takes the WAL into the database
 

@@ -85,23 +85,23 @@ class SqlDesk:
 
     async def messages(self, query: MessageQuery) -> Sequence[MessageSummary]:
         """List messages."""
-        return await self._database.read(_messages, query)
+        return await self._database.browse(_messages, query)
 
     async def history(self, message_id: str) -> Sequence[MessageHistory]:
         """Tell all of one message."""
-        return await self._database.read(_histories, message_id, self._bodies)
+        return await self._database.browse(_histories, message_id, self._bodies)
 
     async def unreadable(self, bot: str | None, limit: int) -> Sequence[UnreadableRecord]:
         """List frames that could not be read."""
-        return await self._database.read(_unreadable, bot, limit, self._bodies)
+        return await self._database.browse(_unreadable, bot, limit, self._bodies)
 
     async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
         """List dead letters."""
-        return await self._database.read(sql_dead_letters.find, query, self._bodies)
+        return await self._database.browse(sql_dead_letters.find, query, self._bodies)
 
     async def count_dead_letters(self, query: DeadLetterQuery) -> int:
         """Count dead letters."""
-        return await self._database.read(sql_dead_letters.count, query)
+        return await self._database.browse(sql_dead_letters.count, query)
 
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
         """Revive dead letters."""
@@ -124,11 +124,11 @@ class SqlDesk:
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
         """List endpoints."""
-        return await self._database.read(_endpoints, self._bodies)
+        return await self._database.browse(_endpoints, self._bodies)
 
     async def survey_replay(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
         """Count on what a replay would send."""
-        return await self._database.read(replaying.survey, order, pick, sofar)
+        return await self._database.browse(replaying.survey, order, pick, sofar)
 
     async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
         """Ask for a replay."""
@@ -136,7 +136,7 @@ class SqlDesk:
 
     async def replays(self) -> Sequence[ReplayRecord]:
         """List replays."""
-        return await self._database.read(replaying.find)
+        return await self._database.browse(replaying.find)
 
     async def cancel_replay(self, number: int, now: float) -> ReplayRecord | None:
         """Send no more of a replay."""

@@ -274,6 +274,21 @@ async def test_a_read_waits_for_no_write(opened: OpenJournal, pending: list[Deli
     assert {"held"} == await errors(opened)
 
 
+async def test_messages_wait_for_no_operator(opened: OpenJournal, pending: list[Delivery]) -> None:
+    """However many long looks operators take at once, what is due is read beside them."""
+    go, loop, begun = threading.Event(), asyncio.get_running_loop(), asyncio.Event()
+
+    def look(_: Connection) -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return go.wait(PATIENCE)
+
+    looks = [asyncio.create_task(database(opened).browse(look)) for _ in range(4)]
+    await begun.wait()
+    assert 3 == len((await due(opened.journal)).deliveries)
+    go.set()
+    assert [True] * 4 == await asyncio.gather(*looks)
+
+
 async def test_a_caller_that_is_gone_leaves_a_whole_write(opened: OpenJournal) -> None:
     """A write that has begun is committed although nobody waits for it any more."""
     held = Held(opened)
