@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from tests.acceptance.house import WHISPER
 from tests.acceptance.receiver import Post, fits
 
+MOST_RSS = 150 * 2**20
+"""Bytes; whatever waits, it waits in the journal."""
+
 _LARGE_EVERY = 97
 _LARGE = 8_000
 _HEX = 64
@@ -93,6 +96,12 @@ def imbalanced(imbalance: float) -> Iterator[str]:
     """Complain if the relay's own books don't balance."""
     if imbalance:
         yield f"relay_conservation_imbalance is {imbalance:g}"
+
+
+def bloated(rss: float) -> Iterator[str]:
+    """Complain if the relay takes more memory than it may; bytes."""
+    if rss > MOST_RSS:
+        yield f"the relay takes {rss / 2**20:.0f} MiB"
 
 
 def late(left: int, seconds: float) -> Iterator[str]:

@@ -19,7 +19,16 @@ from tests.acceptance.house import BOT, House, conversation
 from tests.acceptance.process import RelayProcess
 from tests.acceptance.receiver import Answer, Receiver
 from tests.prove.fail_points import FAIL_POINT, HURTS, WINDOWS
-from tests.prove.oracle import Era, Obligation, content_of, imbalanced, judge, misread, moved
+from tests.prove.oracle import (
+    Era,
+    Obligation,
+    bloated,
+    content_of,
+    imbalanced,
+    judge,
+    misread,
+    moved,
+)
 
 CONVERSATIONS = 40
 DOOMED_EVERY = 1_500
@@ -209,3 +218,4 @@ class Scene:
         self.tally.complaints += imbalanced(imbalance)
         rss = metrics.value("process_resident_memory_bytes")
         self.tally.most_rss = max(self.tally.most_rss, rss)
+        self.tally.complaints += bloated(rss)

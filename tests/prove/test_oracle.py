@@ -10,8 +10,10 @@ from tests.acceptance.house import conversation
 from tests.acceptance.receiver import Post
 from tests.drivers.simulator_client import simulated
 from tests.prove.oracle import (
+    MOST_RSS,
     Era,
     Obligation,
+    bloated,
     content_of,
     imbalanced,
     judge,
@@ -186,6 +188,12 @@ def test_books_that_do_not_balance(imbalance: float) -> None:
     """Any imbalance is told, whichever way."""
     assert [] == list(imbalanced(0.0))
     assert [f"relay_conservation_imbalance is {imbalance:g}"] == list(imbalanced(imbalance))
+
+
+def test_memory_has_a_bound() -> None:
+    """However much waits, it waits in the journal."""
+    assert [] == list(bloated(MOST_RSS))
+    assert ["the relay takes 151 MiB"] == list(bloated(MOST_RSS + 2**20))
 
 
 def test_a_drain_that_comes_late() -> None:
