@@ -4,6 +4,7 @@ It needs nothing but the standard library; the settings file is read only if the
 """
 
 import http.client
+import json
 import os
 from pathlib import Path
 from urllib.parse import SplitResult
@@ -20,29 +21,42 @@ _TIMEOUT = 5.0
 _DEFAULT_PORT = 8080
 _PORT_DIGITS = 5
 _READY = 200
+_MOST = 64 * 1024
+"""Bytes of an answer; a relay's has some hundreds for each bot."""
 
 
 @click.command(name="healthcheck")
 @config_option
 @click.option("--url", metavar="URL", help="Base of the HTTP surface; default: here, at `listen`.")
 def command(config: Path | None, url: str | None) -> None:
-    """Exit 0 if /readyz says ready, 1 if not or out of reach."""
+    """Exit 0 if /readyz says ready, 1 if not or out of reach; it says what is not well."""
     base = (url or f"http://127.0.0.1:{_port(config)}").rstrip("/")
     target = base_of(base)
     try:
-        status = _get(target)
+        status, body = _get(target)
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = str(error) or type(error).__name__
         raise Failure(f"{base}/readyz: out of reach ({why}); expected {_READY}") from None
     if status != _READY:
-        raise Failure(f"{base}/readyz: {status}; expected {_READY}")
+        why = "".join(f"; {each}" for each in _troubles(body))
+        raise Failure(f"{base}/readyz: {status}; expected {_READY}{why}")
 
 
-def _get(target: SplitResult) -> int:
+def _troubles(body: bytes) -> list[str]:
+    """Read what is not well; nothing if it is no relay that answers."""
+    try:
+        found = json.loads(body)["components"]
+        return [f"{part['name']}: {part['reason']}" for part in found if not part["ok"]]
+    except (ValueError, LookupError, TypeError):
+        return []
+
+
+def _get(target: SplitResult) -> tuple[int, bytes]:
     connection = connection_to(target, timeout=_TIMEOUT)
     try:
-        connection.request("GET", f"{target.path}/readyz")
-        return connection.getresponse().status
+        connection.request("GET", f"{target.path}/readyz?verbose")
+        answer = connection.getresponse()
+        return answer.status, answer.read(_MOST)
     finally:
         connection.close()
 

@@ -19,6 +19,7 @@ _TIMEOUT = 600.0
 """Seconds; a removed endpoint gets `drain_timeout`, and a large backlog is given up in parts."""
 
 _OK = 200
+_UNAUTHORIZED = 401
 _CONFLICT = 409
 
 
@@ -69,6 +70,8 @@ def _post(target: SplitResult, token: str, ask: dict[str, Any]) -> tuple[int, An
 
 
 def _refusals(status: int, answer: Any) -> list[str]:
+    if status == _UNAUTHORIZED:
+        return ["admin_token: the relay that runs has another one; it read its own at its start"]
     if status != _CONFLICT:
         return [f"{status}: {answer.get('detail') or answer.get('title')}; expected {_OK}"]
     refused = [f"{each['where']}: {each['what']}".removeprefix(": ") for each in answer["mistakes"]]

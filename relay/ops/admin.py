@@ -13,12 +13,13 @@ from relay.facts import AdminRefused, OperatorActed, Telemetry
 from relay.ops.admin_asks import said
 from relay.ops.admin_document import openapi
 from relay.ops.admin_keys import ACTOR, RECEIVERS, BackTokens, Keys
+from relay.ops.admin_mistakes import mistakes
+from relay.ops.admin_names import NotKnown
 from relay.ops.admin_operations import (
     BACK_EVERY,
     OPERATIONS,
     Asked,
     Contradiction,
-    NotKnown,
     Office,
     Operation,
     TooSoon,
@@ -84,7 +85,7 @@ def _bearer(keys: Keys, throttle: Throttle, tell: Telemetry) -> Middleware:
             return _later(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens", f"{again_in:.0f}")
         return problem(
             HTTPStatus.UNAUTHORIZED,
-            "a bearer token is needed",
+            "the bearer token is wrong here" if given else "a bearer token is needed",
             headers={hdrs.WWW_AUTHENTICATE: 'Bearer realm="relay"'},
         )
 
@@ -103,7 +104,7 @@ def _serving(operation: Operation, office: Office, tell: Telemetry) -> Handler:
         try:
             ask = await _asked(operation, request)
         except ValidationError as error:
-            return _mistaken(error)
+            return _mistaken(error, operation.ask)
         answered, done = await _run(operation, office, ask)
         if operation.method != hdrs.METH_GET:
             count = getattr(done, "count", 1) if done is not None else 0
@@ -128,8 +129,8 @@ async def _run(
         return problem(HTTPStatus.CONFLICT, str(error)), None
     except ReloadRefused as refused:
         why = "the settings are refused, and the old ones stay"
-        mistakes = [_refusal(mistake) for mistake in refused.mistakes]
-        return problem(HTTPStatus.CONFLICT, why, mistakes=mistakes), None
+        reasons = [_refusal(mistake) for mistake in refused.mistakes]
+        return problem(HTTPStatus.CONFLICT, why, mistakes=reasons), None
     except TooSoon:
         return _later(HTTPStatus.TOO_MANY_REQUESTS, "asked a moment ago", f"{BACK_EVERY:.0f}"), None
     except (JournalUnavailable, JournalDamaged):
@@ -150,17 +151,16 @@ def _refusal(mistake: str) -> Mistake:
 async def _asked(operation: Operation, request: web.Request) -> BaseModel:
     match operation.asked:
         case Asked.BODY:
-            return operation.ask.model_validate_json(await request.read())
+            return operation.ask.model_validate_json(await request.read() or b"{}")
         case Asked.QUERY:
             query = {name: request.query.getall(name) for name in request.query}
             singles = {name: v[0] if len(v) == 1 else v for name, v in query.items()}
             return operation.ask.model_validate({**singles, **request.match_info})
 
 
-def _mistaken(error: ValidationError) -> web.Response:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    no_json = any(mistake["type"] == "json_invalid" for mistake in found)
+def _mistaken(error: ValidationError, ask: type[BaseModel]) -> web.Response:
+    no_json = any(mistake["type"] == "json_invalid" for mistake in error.errors())
     return problem(
         HTTPStatus.BAD_REQUEST if no_json else HTTPStatus.UNPROCESSABLE_ENTITY,
-        mistakes=[Mistake(where=".".join(map(str, m["loc"])), what=m["msg"]) for m in found],
+        mistakes=mistakes(error, ask),
     )

@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -15,7 +16,7 @@ from pydantic import (
 from pydantic.config import JsonValue
 
 from relay.desk import PLACE, DeadLetterQuery, MessageQuery, MessageState, Place
-from relay.model import EndpointKey, MessageOutcome
+from relay.model import EndpointKey, MessageOutcome, Reason
 from relay.replay import ReplayOrder
 
 MOST = 1000
@@ -44,6 +45,20 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _known_reason(value: str) -> str:
+    if value not in REASONS:
+        raise ValueError(f"expected one of {', '.join(REASONS)}")
+    return value
+
+
+def _meant(bot: str | None, endpoint: str | None) -> tuple[str | None, str | None]:
+    """Take `BOT/NAME` apart, as the commands do; with another bot beside it, it is nobody's."""
+    of, slash, name = (endpoint or "").rpartition("/")
+    return (of, name) if slash and bot in (None, of) else (bot, endpoint)
+
+
+REASONS = (*map(str, Reason), "removed")
+
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -57,6 +72,9 @@ QueriedIds = Annotated[
     list[MessageId], BeforeValidator(_as_list), Field(min_length=1, max_length=IN_A_URL)
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+LetterReason = Annotated[
+    str, AfterValidator(_known_reason), Field(json_schema_extra={"enum": [*REASONS]})
+]
 Age = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}(ms|s|m|h|d)$")]
 """A duration as in the settings, such as 90s or 2d."""
 MessageCursor = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")]
@@ -106,7 +124,7 @@ class MessagesAsk(_Window):
     """Which messages to list; the times are those of their arrival."""
 
     bot: Name | None = None
-    endpoint: Name | None = Field(None, description="owed to an endpoint of this name")
+    endpoint: Name | None = Field(None, description="owed to this endpoint: NAME or BOT/NAME")
     conversation_id: MessageId | None = None
     category: Name | None = None
     state: MessageState | None = Field(
@@ -119,14 +137,15 @@ class MessagesAsk(_Window):
 
     def query(self, now: float) -> MessageQuery:
         """Put it as the journal understands it."""
+        bot, endpoint = _meant(self.bot, self.endpoint)
         return MessageQuery(
-            bot=self.bot,
+            bot=bot,
             conversation_id=self.conversation_id,
             category=self.category,
             pending=self.pending,
             outcome=self.outcome,
             limit=self.limit,
-            endpoint=self.endpoint,
+            endpoint=endpoint,
             since=self._since(),
             until=self._until(now),
             after=None if self.cursor is None else int(self.cursor),
@@ -141,19 +160,20 @@ class MessageAsk(_Ask):
 
 class _DeadLetterFilter(_Window):
     bot: Name | None = None
-    endpoint: Name | None = None
+    endpoint: Name | None = Field(None, description="of this endpoint: NAME or BOT/NAME")
     conversation_id: MessageId | None = None
-    reason: Name | None = Field(None, description="of the last attempt, or `removed`")
+    reason: LetterReason | None = Field(None, description="of the last attempt, or `removed`")
     ended_before: Time | None = Field(None, description="as until")
     cursor: LetterCursor | None = Field(None, description="the next_cursor of the answer before")
 
     def _query(self, message_ids: list[str] | None, limit: int, now: float) -> DeadLetterQuery:
         before = None if self.ended_before is None else self.ended_before.timestamp()
         ends = (before, self._until(now))
+        bot, endpoint = _meant(self.bot, self.endpoint)
         return DeadLetterQuery(
             message_ids=None if message_ids is None else tuple(message_ids),
-            bot=self.bot,
-            endpoint=self.endpoint,
+            bot=bot,
+            endpoint=endpoint,
             reason=self.reason,
             ended_before=min((end for end in ends if end is not None), default=None),
             limit=limit,

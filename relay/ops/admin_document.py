@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from relay.ops.admin_operations import OPERATIONS, Asked, Operation
@@ -12,7 +13,7 @@ _AT = "#/components/schemas/"
 _PROBLEMS = {
     "400": "The body is no JSON",
     "401": "The bearer token is missing or wrong",
-    "404": "The journal does not know it",
+    "404": "The journal does not know it, or not the bot or endpoint that is named",
     "409": "What is asked can't be, or the settings are refused: `mistakes` says why",
     "413": "The body is too large",
     "422": "A parameter is wrong; `mistakes` says which",
@@ -79,11 +80,23 @@ def _described(
     }
     match operation.asked:
         case Asked.BODY:
-            body = {"required": True, "content": {"application/json": {"schema": ask}}}
+            body = {
+                "required": _needs_body(operation),
+                "content": {"application/json": {"schema": ask}},
+            }
             return {**described, "requestBody": body}
         case Asked.QUERY:
             model = definitions[ask["$ref"].removeprefix(_AT)]
             return {**described, "parameters": _parameters(operation, model)}
+
+
+def _needs_body(operation: Operation) -> bool:
+    """Say whether there is something that has to be asked."""
+    try:
+        operation.ask()
+    except ValidationError:
+        return True
+    return False
 
 
 def _parameters(operation: Operation, model: Schema) -> list[Schema]:

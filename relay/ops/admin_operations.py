@@ -39,6 +39,7 @@ from relay.ops.admin_asks import (
     ReplayNumber,
     RetryAsk,
 )
+from relay.ops.admin_names import NotKnown, require_known
 from relay.ops.inquiry import Inquiry
 from relay.ports import Clock, JournalUnavailable
 
@@ -46,10 +47,6 @@ BACK_EVERY = 1.0
 """Seconds; whoever is back need not say so more often."""
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
-
-
-class NotKnown(Exception):  # noqa: N818 - an answer, not a fault
-    """What was asked about is not in the journal; the text says what."""
 
 
 class Contradiction(Exception):  # noqa: N818 - an answer, not a fault
@@ -104,6 +101,7 @@ class Office:
         """List messages."""
         query = ask.query(self.clock())
         rows = await self.desk.messages(query)
+        await require_known(self.desk, query, rows)
         cursor = str(rows[-1].number) if len(rows) == query.limit else None
         return _answer(MessageList, messages=rows, next_cursor=cursor)
 
@@ -125,18 +123,19 @@ class Office:
         """List dead letters."""
         query = ask.query(self.clock())
         rows = await self.desk.dead_letters(query)
+        await require_known(self.desk, query, rows)
         return _answer(DeadLetterList, dead_letters=rows, next_cursor=_rest(rows, query))
 
     async def retry(self, ask: RetryAsk) -> DeadLettersActed:
         """Make dead letters due again."""
         now = self.clock()
-        return await _acted(lambda query: self.desk.retry(query, now), ask.query(now))
+        return await self._acted(lambda query: self.desk.retry(query, now), ask.query(now))
 
     async def discard(self, ask: DiscardAsk) -> DeadLettersActed:
         """Give dead letters up."""
         now, mark_read = self.clock(), ask.mark_read
         act: Act = lambda query: self.desk.discard(query, now, mark_read=mark_read)  # noqa: E731 - a name for the type
-        return await _acted(act, ask.query(now))
+        return await self._acted(act, ask.query(now))
 
     async def endpoints(self, _: NothingAsked) -> EndpointList:
         """List endpoints."""
@@ -193,24 +192,24 @@ class Office:
         self.backs[endpoint] = now
         return done
 
+    async def _acted(self, act: Act, query: DeadLetterQuery) -> DeadLettersActed:
+        """Act in short transactions; if the journal fails half-way, the next ask does the rest."""
+        done: list[DeadLetter] = []
+        try:
+            async for letters in in_batches(act, query):
+                done += letters
+        except JournalUnavailable:
+            if not done:
+                raise
+            cursor: str | None = done[-1].place.text
+        else:
+            cursor = _rest(done, query)
+        await require_known(self.desk, query, done)
+        return _answer(DeadLettersActed, dead_letters=done, count=len(done), next_cursor=cursor)
+
 
 def _answer(answer: type[_Answer], **parts: object) -> _Answer:
     return answer.model_validate(parts, from_attributes=True)
-
-
-async def _acted(act: Act, query: DeadLetterQuery) -> DeadLettersActed:
-    """Act in short transactions; a journal that fails half-way leaves the rest to the next ask."""
-    done: list[DeadLetter] = []
-    try:
-        async for letters in in_batches(act, query):
-            done += letters
-    except JournalUnavailable:
-        if not done:
-            raise
-        cursor: str | None = done[-1].place.text
-    else:
-        cursor = _rest(done, query)
-    return _answer(DeadLettersActed, dead_letters=done, count=len(done), next_cursor=cursor)
 
 
 def _rest(rows: Sequence[DeadLetter], query: DeadLetterQuery) -> str | None:
@@ -324,7 +323,7 @@ OPERATIONS = (
     _post(
         "resumeEndpoint",
         "/endpoints/{bot}/{name}/resume",
-        "Let an endpoint go on, paused or gone; pokes an open gate at once",
+        "Let an endpoint go on, paused or gone, and try one in trouble at once",
         ask=EndpointAsk,
         answer=EndpointActed,
         run=Office.resume,

@@ -1,5 +1,6 @@
 """`relay healthcheck`."""
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,6 +17,7 @@ class Surface(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.status = 200
+        self.body = b""
         self.asked: list[str] = []
 
     @property
@@ -31,6 +33,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.status:
             self.send_response(self.server.status)
             self.end_headers()
+            self.wfile.write(self.server.body)
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -50,7 +53,7 @@ def test_ready(stage: Stage, surface: Surface) -> None:
     """Exit 0, and not a word, if /readyz says 200."""
     said = stage.relay("healthcheck", "--url", f"{surface.url}/base/")
     assert (0, "", "") == (said.code, said.out, said.err)
-    assert ["/base/readyz"] == surface.asked
+    assert ["/base/readyz?verbose"] == surface.asked
 
 
 @pytest.mark.parametrize("status", [503, 404, 204, 302])
@@ -63,6 +66,25 @@ def test_not_ready(stage: Stage, surface: Surface, status: int) -> None:
         said.out,
         said.err,
     )
+
+
+def test_what_is_not_well(stage: Stage, surface: Surface) -> None:
+    """The parts that are not well are named, with the reason."""
+    surface.status = 503
+    parts = [("journal", True, "accepts writes"), ("bot support", False, "away for 40 s")]
+    components = [{"name": name, "ok": ok, "reason": why} for name, ok, why in parts]
+    surface.body = json.dumps({"status": "failing", "components": components}).encode()
+    said = stage.relay("healthcheck", "--url", surface.url)
+    why = "503; expected 200; bot support: away for 40 s"
+    assert (1, f"relay: {surface.url}/readyz: {why}\n") == (said.code, said.err)
+
+
+@pytest.mark.parametrize("body", [b"no", b"[]", b'{"components": [1]}', b"\xff"])
+def test_another_service(stage: Stage, surface: Surface, body: bytes) -> None:
+    """Whatever answers at that address, it is a line."""
+    surface.status, surface.body = 500, body
+    said = stage.relay("healthcheck", "--url", surface.url)
+    assert (1, f"relay: {surface.url}/readyz: 500; expected 200\n") == (said.code, said.err)
 
 
 def test_out_of_reach(stage: Stage, surface: Surface) -> None:

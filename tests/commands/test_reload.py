@@ -99,8 +99,13 @@ def test_a_refusal_is_a_failure(stage: Stage, surface: Surface) -> None:
     said = reload(stage, surface)
     assert (1, "") == (said.code, said.out)
     assert "relay: support/log: is owed 3 deliveries" == said.err.splitlines()[0]
-    surface.answer = 401, {"title": "Unauthorized", "detail": "a bearer token is needed"}
-    assert "relay: 401: a bearer token is needed; expected 200\n" == reload(stage, surface).err
+    surface.answer = 404, {"title": "Not Found", "detail": "the admin API is off"}
+    assert "relay: 404: the admin API is off; expected 200\n" == reload(stage, surface).err
+    surface.answer = 401, {"title": "Unauthorized", "detail": "the bearer token is wrong here"}
+    another = (
+        "relay: admin_token: the relay that runs has another one; it read its own at its start\n"
+    )
+    assert another == reload(stage, surface).err
 
 
 def test_without_the_admin_api_a_signal_is_needed(stage: Stage, surface: Surface) -> None:

@@ -108,7 +108,10 @@ ENDPOINT = EndpointRecord(
 
 @dataclass
 class FakeDesk:
-    """Answers from the stock above; every request and its arguments are in `asked`."""
+    """Answers from the stock above; every request and its arguments are in `asked`.
+
+    An `empty` one knows the endpoint, and has nothing of it.
+    """
 
     asked: list[tuple[object, ...]] = field(default_factory=list)
     available: bool = True
@@ -139,7 +142,7 @@ class FakeDesk:
         return self._answer([], "unreadable", bot, limit)
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
-        return self._answer([ENDPOINT], "endpoints")
+        return self._answer([ENDPOINT], "endpoints") or [ENDPOINT]
 
     async def survey_replay(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
         return self._answer([Survey(upto=0)], "survey_replay", order, pick, sofar)[0]

@@ -12,7 +12,7 @@ import pytest
 from relay.bulk import BATCH
 from relay.desk import DeadLetter, DeadLetterQuery, MessageQuery, Reloaded, ReloadRefused
 from relay.facts import AdminRefused, Fact, OperatorActed, SettingsReloaded
-from relay.model import EndpointKey, MessageOutcome
+from relay.model import EndpointKey, MessageOutcome, Reason
 from relay.ops.admin import admin_app
 from relay.ops.admin_asks import MOST
 from relay.ops.admin_throttle import BURST, DELAY
@@ -134,7 +134,13 @@ async def test_nothing_without_the_token(authorization: str | None, path: str) -
     headers = {} if authorization is None else {"Authorization": authorization}
 
     async with calling(desk, headers) as client, client.get(f"{API}{path}") as answer:
-        assert 401 == (await read_problem(answer))["status"]
+        problem = await read_problem(answer)
+        what = (
+            "a bearer token is needed"
+            if authorization is None
+            else "the bearer token is wrong here"
+        )
+        assert (401, what) == (problem["status"], problem["detail"])
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     assert [] == desk.asked
 
@@ -366,7 +372,7 @@ async def test_nothing_is_done_by_mistake(action: str, body: object) -> None:
     assert [] == desk.asked
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"all=true", b"[" * 60_000])
+@pytest.mark.parametrize("data", [b"{", b"\xff", b"all=true", b"[" * 60_000])
 async def test_a_body_that_is_no_json_is_refused(data: bytes) -> None:
     """400, and the desk is not asked."""
     desk = FakeDesk()
@@ -687,6 +693,82 @@ async def test_a_wrong_parameter_is_named(path: str, where: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("/messages?conversation=a", "unknown; did you mean conversation_id?"),
+        ("/replays?bot=a", "unknown; expected nothing"),
+        ("/messages?older_than=2w", "expected a duration such as 90s, 5m, 72h or 7d"),
+        ("/messages?cursor=x", "expected the next_cursor of an earlier answer"),
+        ("/messages?since=2h", "expected a time such as 2026-11-22T08:00:00Z"),
+        ("/messages?pending=x", "expected a valid boolean"),
+        (
+            "/messages?state=lost",
+            "expected 'pending', 'failing', 'read', 'unwanted', 'dead' or 'discarded'",
+        ),
+        (
+            "/dead-letters?reason=400",
+            f"expected one of {', '.join(Reason)}, removed",
+        ),
+    ],
+)
+async def test_what_is_wrong_is_said_plainly(path: str, what: str) -> None:
+    """What is expected, in the words of the command line and not of a library."""
+    _, problem = await ask(FakeDesk(), "GET", path)
+    assert [what] == [mistake["what"] for mistake in problem["mistakes"]]
+
+
+async def test_an_unknown_field_names_those_that_are() -> None:
+    """A name that is like none is answered with all of them; a missing one is missing."""
+    _, problem = await ask(FakeDesk(), "POST", "/replays", json={"xyz": 1})
+    told = {mistake["where"]: mistake["what"] for mistake in problem["mistakes"]}
+    assert "unknown; expected one of bot, endpoint, since, until" == told["xyz"]
+    assert "missing" == told["since"]
+    _, problem = await ask(FakeDesk(), "POST", "/dead-letters/retry", data=b"")
+    assert [{"where": "", "what": "either message_ids or all: true is needed, and not both"}] == (
+        problem["mistakes"]
+    )
+
+
+@pytest.mark.parametrize("path", ["/messages?", "/dead-letters?"])
+@pytest.mark.parametrize(
+    ("filters", "named"),
+    [
+        ("endpoint=nope", "endpoint nope"),
+        ("endpoint=support/nope", "endpoint support/nope"),
+        ("endpoint=support/crm&bot=sales", "endpoint sales/support/crm"),
+        ("bot=nope", "bot nope"),
+    ],
+)
+async def test_a_name_that_nobody_has(path: str, filters: str, named: str) -> None:
+    """Nothing found by a wrong name is no good news: 404 says which names there are."""
+    status, problem = await ask(FakeDesk(empty=True), "GET", f"{path}{filters}")
+    assert (404, f"no {named}; expected one of support/crm") == (status, problem["detail"])
+
+
+@pytest.mark.parametrize("action", ["retry", "discard"])
+async def test_nothing_is_acted_on_by_a_wrong_name(action: str) -> None:
+    """Nor does an action that did nothing look like one that had nothing to do."""
+    body = {"all": True, "endpoint": "nope"}
+    status, _ = await ask(FakeDesk(empty=True), "POST", f"/dead-letters/{action}", json=body)
+    assert 404 == status
+    body = {"all": True, "endpoint": "crm"}
+    status, done = await ask(FakeDesk(empty=True), "POST", f"/dead-letters/{action}", json=body)
+    assert (200, 0) == (status, done["count"])
+
+
+@pytest.mark.parametrize("path", ["/messages", "/dead-letters"])
+async def test_an_endpoint_by_its_whole_name(path: str) -> None:
+    """BOT/NAME, as the commands print it, is as good as two parameters."""
+    desk = FakeDesk()
+    await ask(desk, "GET", f"{path}?endpoint=support/crm")
+    await ask(desk, "GET", f"{path}?endpoint=crm&bot=support")
+    whole, parts = (asked[1] for asked in desk.asked)
+    assert isinstance(whole, MessageQuery | DeadLetterQuery)
+    assert ("support", "crm") == (whole.bot, whole.endpoint)
+    assert whole == parts
+
+
+@pytest.mark.parametrize(
     ("method", "path", "body"),
     [
         ("GET", "/messages", None),
@@ -785,6 +867,12 @@ async def test_a_reload_answers_what_changed() -> None:
             "settings": ["drain_timeout"],
             "discarded": 7,
         } == said
+
+
+async def test_a_reload_needs_no_body() -> None:
+    """Nothing has to be asked, so nothing has to be said."""
+    fact = SettingsReloaded((), (), (), ())
+    assert (200, [False]) == (await ask_to_reload(Reloaded(fact, 0), None))[::2]
 
 
 async def test_a_refused_reload_is_a_conflict() -> None:

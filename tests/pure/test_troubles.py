@@ -38,15 +38,15 @@ def test_no_relay_runs() -> None:
         (
             EndpointNote(GateState.OPEN, "dns", NOW + 20),
             (
-                "support/crm is down: it failed too often in a row (its gate is open), "
-                f"and is tried again in 20s. At once: {RESUME}"
+                "support/crm is down: it failed too often in a row (its gate is open), and is "
+                f"tried again in 20s. At once: {RESUME}"
             ),
         ),
         (
             EndpointNote(GateState.PROBING, "dns", NOW - 20),
             (
-                "support/crm is down: it failed too often in a row (its gate is open), "
-                f"and is tried again now. At once: {RESUME}"
+                "support/crm is down: it failed too often in a row (its gate is open), and is "
+                f"tried again now. At once: {RESUME}"
             ),
         ),
         (
