@@ -89,7 +89,12 @@ class _Filter:
 @click.option("--endpoint", metavar="NAME", help="Only those owed to it: NAME or BOT/NAME.")
 @click.option("--conversation", type=TEXT, metavar="ID", help="Only those of this conversation.")
 @click.option("--category", type=TEXT, metavar="CATEGORY", help="Only those of this category.")
-@click.option("--state", type=one_of_enum(MessageState), help=f"One of {', '.join(MessageState)}.")
+@click.option(
+    "--state",
+    type=one_of_enum(MessageState),
+    help="pending: unfinished; failing: of these, an attempt failed and another is to come; or how "
+    "it ended: read, unwanted, dead, discarded.",
+)
 @click.option("--outcome", type=one_of_enum(MessageOutcome), help="Only those that ended so.")
 @click.option("--pending", is_flag=True, help="Only unfinished ones.")
 @click.option("--finished", is_flag=True, help="Only finished ones.")

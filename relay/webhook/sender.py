@@ -7,6 +7,8 @@ environment, decompression. It never repeats a POST.
 import asyncio
 import errno
 import io
+import os
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -308,6 +310,15 @@ def _words(error: Exception) -> str:
         case _, aiohttp.ClientError() as cause:
             return type(cause).__name__
         case _, OSError() as cause:
-            return str(cause)
+            return _CONNECT.sub(_connect_words, str(cause))
         case _, cause:
             return type(cause).__name__
+
+
+_CONNECT = re.compile(r"\[Errno ([0-9]{1,5})\] Connect call failed \('([^']*)', ([0-9]+)[^)]*\)")
+"""asyncio's own words for an address that did not let us in; there may be several in one text."""
+
+
+def _connect_words(found: re.Match[str]) -> str:
+    number, host, port = found.groups()
+    return f"{os.strerror(int(number))} ({f'[{host}]' if ':' in host else host}:{port})"

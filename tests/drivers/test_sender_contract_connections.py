@@ -110,6 +110,7 @@ async def test_a_refused_connect_is_told(sender: Sender) -> None:
     with refusing_port() as port:
         got = await sender.send(post(port))
     assert (None, Failure.CONNECT, Sent.NO) == outcome(got)
+    assert f"Connection refused (127.0.0.1:{port})" == got.detail
 
 
 async def test_an_unknown_name_is_told(sender: Sender) -> None:
