@@ -30,6 +30,18 @@ def among(column: ColumnElement[int], name: str) -> ColumnElement[bool]:
     return column.in_(select(numbers.c.value))
 
 
+def padded(texts: Collection[str]) -> list[str]:
+    """Repeat a text until there are 1, 2, 4, 8… of them, for an expanding parameter of texts.
+
+    Each length is another statement, of which SQLite keeps a hundred, with 20 KB for hundreds of
+    texts. An array in JSON would be one, but loses what follows a NUL.
+    """
+    filled = list(texts)
+    if filled:
+        filled += filled[-1:] * ((1 << (len(filled) - 1).bit_length()) - len(filled))
+    return filled
+
+
 def in_parts(numbers: Collection[int]) -> Iterator[list[int]]:
     """Cut what may be millions into parts whose answers fit into memory."""
     ordered = sorted(numbers)

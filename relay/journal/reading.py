@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, fun
 
 from relay.journal.bodies import Bodies
 from relay.journal.lane_terms import IN_LANE
-from relay.journal.many import among
+from relay.journal.many import among, padded
 from relay.journal.rows import (
     ENDPOINT,
     ENDPOINT_KEY,
@@ -76,9 +76,9 @@ def due(
     max_bytes: int,
 ) -> Due:
     """Read what is due, lane by lane: first what there is and its size, then what fits."""
-    asked = {"at": endpoint_id, "now": now, "skip": list(skip), "limit": limit + 1}
+    asked = {"at": endpoint_id, "now": now, "skip": padded(skip), "limit": limit + 1}
     window = fit(connection.execute(_FRONTS, asked).all(), limit, max_bytes)
-    asked["skip"] = [*skip, *window.lanes]
+    asked["skip"] = padded([*skip, *window.lanes])
     return Due(
         _deliveries(connection, endpoint, window.taken, bodies),
         frozenset(window.whole),

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from relay.journal import finishing
 from relay.journal.bodies import Bodies
-from relay.journal.many import among
+from relay.journal.many import among, padded
 from relay.journal.rows import Values, delivery_values, lane_values, message_values
 from relay.journal.rules import RECEIPTED, read_owed
 from relay.journal.schema import deliveries, lanes, messages, replays
@@ -104,7 +104,7 @@ def _known(connection: Connection, arrivals: Sequence[Arrival]) -> dict[tuple[st
     ids = [arrival.message.message_id for arrival in arrivals]
     return {
         (row.bot, row.message_id): _Known(row.seq, row.receipt in RECEIPTED)
-        for row in connection.execute(_KNOWN, {"message_ids": ids})
+        for row in connection.execute(_KNOWN, {"message_ids": padded(ids)})
     }
 
 
@@ -113,7 +113,7 @@ def _taken_lanes(
 ) -> set[LaneKey]:
     owed = [owed for arrival in arrivals for owed in arrival.owed]
     endpoints, names = {ids[each.endpoint] for each in owed}, {each.lane for each in owed}
-    rows = connection.execute(_TAKEN, {"endpoint_ids": endpoints, "lanes": list(names)})
+    rows = connection.execute(_TAKEN, {"endpoint_ids": endpoints, "lanes": padded(names)})
     return {(row.endpoint_id, row.lane) for row in rows}
 
 

@@ -32,6 +32,12 @@ class InlineDatabase(Database):
         """Read on this thread."""
         return self._readers._transact(lambda connection: look(connection, *args, **kwargs))
 
+    async def browse(
+        self, look: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Read on this thread, as an operator."""
+        return await self.read(look, *args, **kwargs)
+
     async def checkpoint(self) -> None:
         """Take the log in on this thread."""
         self._checkpoint()

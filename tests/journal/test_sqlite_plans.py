@@ -186,7 +186,7 @@ def listen(opened: OpenJournal) -> list[Statement]:
         if text.startswith(("SELECT", "UPDATE", "DELETE")):
             statements.append((text, values[0] if many else values))
 
-    for workers in (behind._writer, behind._readers):
+    for workers in (behind._writer, behind._readers, behind._browsers):
         event.listen(workers._engine, "before_cursor_execute", note)
     return statements
 

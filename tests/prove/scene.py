@@ -187,7 +187,8 @@ class Scene:
         elif not started:  # it refuses a journal in trouble, and is started again
             self.tally.fault("start_refused")
         elif not asked or code != 0:
-            self.tally.complaints.append(f"the relay ended with {code}")
+            said = relay.err.lines[-3:] if relay else []
+            self.tally.complaints.append(f"the relay ended with {code}, {asked=}: {said}")
 
     async def progress(self, posts: int, seconds: float) -> None:
         """Wait for so many more requests, for the relay's death, or for so long at most."""

@@ -1,7 +1,8 @@
 """What can go wrong around a relay, each with its beginning and its end."""
 
+import sqlite3
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 from relay.simulator import Answer as MixinAnswer
@@ -246,7 +247,8 @@ async def disk_slow(scene: Scene, closing: AsyncExitStack) -> None:
 async def journal_locked(scene: Scene, closing: AsyncExitStack) -> None:
     """Let another program hold the journal's write lock."""
     if scene.house.journal.exists():
-        closing.enter_context(scene.house.locked_journal())
+        with suppress(sqlite3.DatabaseError):  # damaged, and not set aside yet: nothing to lock
+            closing.enter_context(scene.house.locked_journal())
 
 
 # --- The clock ------------------------------------------------------------------------------------
