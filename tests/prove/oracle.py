@@ -48,8 +48,8 @@ class Era:
     """The time of one journal; another one begins when it is damaged and set aside.
 
     `arrived` has the place of each message in the order in which it was written down, `begins` how
-    many requests each receiver had had before, `unread` what Mixin still held then: only that may
-    come again without notice (W8).
+    many requests each receiver had had before, `unread` what Mixin still held then, or has pushed
+    again since: only that may come again without notice (W8).
     """
 
     arrived: Mapping[str, int]

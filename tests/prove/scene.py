@@ -139,6 +139,11 @@ class Scene:
         damage(self.house.journal, self.chance)
         self.tally.fault(f"journal: {damage.__name__}")
 
+    def comes_again(self, message_id: str) -> None:
+        """Note that Mixin pushes a message again, READ or not: a fresh journal can't know it."""
+        era = self.eras[-1]
+        self.eras[-1] = replace(era, unread=era.unread | {message_id})
+
     def _end_era(self) -> None:
         self._note_arrivals()
         begins = {receiver.name: len(receiver.posts) for receiver in self.receivers}

@@ -85,6 +85,7 @@ async def duplicates(scene: Scene, closing: AsyncExitStack) -> None:
     simulator = scene.house.simulator
     simulator.faults.pushes.next(None, None, None, Repeat(2), Repeat(1, same_frame=True), times=20)
     for one in scene.chance.sample(scene.obligations, min(50, len(scene.obligations))):
+        scene.comes_again(one.message_id)
         simulator.push_again(one.message_id)
     closing.callback(simulator.faults.pushes.off)
 
