@@ -16,7 +16,7 @@ from relay.ledger import OwedReceipt
 from relay.model import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken
 from relay.ports import Acknowledger, Clock, Journal, JournalUnavailable
 from relay.retry import backoff
-from relay.sieve import AT_ONCE, MAX_BATCH, Answer, Batch, Lesson, Sieve
+from relay.sieve import AT_ONCE, HELD_AT_ONCE, MAX_BATCH, Answer, Batch, Lesson, Sieve
 
 LINGER = 0.2
 """A receipt waits at most so many seconds for others to share its batch."""
@@ -180,11 +180,12 @@ class Outbox:
     # --- Rounds ---------------------------------------------------------------------------------
 
     async def _round(self, batches: Sequence[Batch], *, new: bool) -> bool:
-        """Send batches side by side; answers whether all were taken."""
+        """Send batches, some side by side; answers whether all were taken."""
         if not batches:
             return True
+        places = asyncio.Semaphore(HELD_AT_ONCE)
         async with asyncio.TaskGroup() as requests:
-            sent = [requests.create_task(self._send(batch)) for batch in batches]
+            sent = [requests.create_task(self._send(batch, places)) for batch in batches]
         answers = [request.result() for request in sent]
         try:
             await self._settle(answers)
@@ -200,9 +201,10 @@ class Outbox:
         self._tell(answers, lesson)
         return all(isinstance(verdict, ReceiptsTaken) for _, verdict in answers)
 
-    async def _send(self, batch: Batch) -> Answer:
+    async def _send(self, batch: Batch, places: asyncio.Semaphore) -> Answer:
         ids = [receipt.message_id for receipt in batch]
-        return batch, await self._acknowledger.mark_read(ids)
+        async with places:
+            return batch, await self._acknowledger.mark_read(ids)
 
     async def _settle(self, answers: Sequence[Answer]) -> None:
         confirmed = [r for batch, v in answers if isinstance(v, ReceiptsTaken) for r in batch]

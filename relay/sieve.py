@@ -34,6 +34,12 @@ TRUST = 2.0
 PATIENCE = 200
 """Rounds of held receipts that may fail with nothing between: hundreds of bad ids in a row do."""
 
+PROBE_EVERY = 2.0
+"""Seconds for each of an outage's probes: no storm, and hundreds are tried within half an hour."""
+
+MAX_PROBES = 30
+"""Single receipts in one round of probes at most."""
+
 EARLY = 5.0
 """What is owed anew is tried so many seconds into an outage: it may be none, but bad ids only."""
 
@@ -74,11 +80,24 @@ class _Aside:
 
 @dataclass(frozen=True, slots=True)
 class _Outage:
-    """Nothing gets through: for how many rounds, and when the next is; `early` if there is news."""
+    """Nothing gets through: for how many rounds, since the last of which, and until the next.
+
+    The next is `early` if something is owed anew, unless Mixin itself wants it `slow`.
+    """
 
     rounds: int
+    last: float
     until: float
-    early: float
+    slow: bool
+
+    @property
+    def early(self) -> float:
+        return self.until if self.slow else min(self.until, self.last + EARLY)
+
+    def probes(self, now: float) -> int:
+        """Say how many may be tried: hundreds of bad ids with few good ones are no outage."""
+        waited = int((now - self.last) / PROBE_EVERY)
+        return AT_ONCE if self.slow else min(max(AT_ONCE, waited), MAX_PROBES)
 
 
 class _Timed:
@@ -104,6 +123,12 @@ class _Timed:
         taken: list[Batch] = []
         while self._heap and len(taken) < most and self._heap[0][0] <= now:
             taken.append(heapq.heappop(self._heap)[2])
+        return taken
+
+    def empty(self) -> list[Batch]:
+        """Take all of them out, whenever they may go."""
+        taken = [batch for _, _, batch in sorted(self._heap)]
+        self._heap.clear()
         return taken
 
     def hasten(self, now: float) -> None:
@@ -182,9 +207,9 @@ class Sieve:
             self._stride *= 2
         else:
             self.look_after, self._stride = 0, _FIRST_STRIDE
-        if not self._stalled:
-            self._stalled.extend(each for one in self._suspects.pop_due(now, 1) for each in one)
-        while self._stalled and len(singles) < AT_ONCE:
+        self._stalled.extend(each for one in self._suspects.empty() for each in one)
+        most = self._outage.probes(now) if self._outage else AT_ONCE
+        while self._stalled and len(singles) < most:
             singles.append(self._stalled.popleft())
         return [(single,) for single in singles]
 
@@ -303,8 +328,8 @@ class Sieve:
                     self._stalled.append(receipt)
         failures = [failure for _, failure in answers]
         rounds = 1 + (self._outage.rounds if self._outage else 0)
-        wait, slowly = self._wait_after(rounds, failures)
-        self._outage = _Outage(rounds, now + wait, now + (wait if slowly else min(wait, EARLY)))
+        wait, slow = self._wait_after(rounds, failures)
+        self._outage = _Outage(rounds, now, now + wait, slow)
         return wait
 
     def _wait_after(self, rounds: int, failures: Sequence[ReceiptsFailed]) -> tuple[float, bool]:

@@ -379,7 +379,7 @@ async def test_a_receipt_that_is_stuck_is_told_of_once() -> None:
 
 
 async def test_an_outage_with_steady_traffic_is_no_storm_and_ends_soon() -> None:
-    """A few single receipts each five seconds at most; soon after it everything is READ."""
+    """Single receipts, less than one a second; soon after it everything is READ."""
     on = await stage(owed=5000)
     await on.read(*(uuid(n) for n in range(5000)))
     on.mixin.usual = FAILED

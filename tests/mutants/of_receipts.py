@@ -73,6 +73,14 @@ MUTANTS = (
         _OF_SIEVE,
     ),
     Mutant(
+        "an-outage-forgets-the-suspects",
+        _SIEVE,
+        "        self._stalled.extend(each for one in self._suspects.empty() for each in one)\n",
+        "",
+        "good ids among hundreds of bad ones would not be READ until something new came",
+        _OF_SIEVE,
+    ),
+    Mutant(
         "batch-is-too-large",
         _SIEVE,
         "MAX_BATCH = 100\n",

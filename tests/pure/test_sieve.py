@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from relay import sieve as module
 from relay.ledger import OwedReceipt
 from relay.model import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken, ReceiptVerdict
-from relay.sieve import AT_ONCE, EARLY, HELD_AT_ONCE, MAX_BATCH, Answer, Batch, Sieve
+from relay.sieve import AT_ONCE, EARLY, HELD_AT_ONCE, MAX_BATCH, MAX_PROBES, Answer, Batch, Sieve
 from tests.core.samples import uuid
 
 TAKEN = ReceiptsTaken()
@@ -156,6 +156,36 @@ def test_more_bad_ids_than_can_be_remembered_are_tried_again(
     assert [*page[3:]] == sifted.new(page)
 
 
+def test_an_outage_tries_those_that_were_under_suspicion_before() -> None:
+    """A good one among them is found however much is tried in vain."""
+    sifted, page = sieve(), receipts(*range(100))
+    sifted.learn([(page, FAILED), (receipts(999), TAKEN)], 0.0, new=True)
+    sifted.learn(answered([receipts(1000)], FAILED), 10.0, new=True)
+    tried, now = set[int](), 10.0
+    while len(tried) < 101:
+        assert now < 1000.0
+        now = sifted.probe_at(news=False)
+        probes = sifted.probes((), now)
+        tried |= {receipt.seq for (receipt,) in probes}
+        sifted.learn(answered(probes, FAILED), now, new=True)
+
+
+def test_an_outage_is_probed_each_two_seconds() -> None:
+    """However much is owed, for half an hour, everything in its turn; but slowly where asked."""
+    for failure, most in ((FAILED, 950), (UNAUTHORIZED, 60)):
+        sifted, page, now = sieve(), receipts(*range(400)), 0.0
+        sifted.learn(answered(sifted.batches(page), failure), now, new=True)
+        tried: list[int] = []
+        while now < 1800.0:
+            now = sifted.probe_at(news=False)
+            probes = sifted.probes((), now)
+            tried += [receipt.seq for (receipt,) in probes]
+            sifted.learn(answered(probes, failure), now, new=True)
+        assert len(tried) < most
+        assert [*range(400)][: len(tried)] == tried[:400]
+        assert failure is UNAUTHORIZED or len(tried) > 800
+
+
 class Queue(RuleBasedStateMachine):
     """A queue of owed receipts in front of Mixin, by turns up and down, and a sieve between."""
 
@@ -198,12 +228,13 @@ class Queue(RuleBasedStateMachine):
     @rule()
     def send_new(self) -> None:
         """Send what is new, or probes."""
+        most = MAX_PROBES if self.sieve.outage else AT_ONCE
         if not self.sieve.outage:
             batches = self.sieve.batches(self.sieve.new([*self.owed.values()]))
         else:
             page = [r for r in self.owed.values() if r.seq > self.sieve.look_after]
             batches = self.sieve.probes(page, self.now)
-        assert len(batches) <= AT_ONCE
+        assert len(batches) <= most
         self._send(batches, new=True)
 
     @rule()
@@ -247,12 +278,14 @@ class Queue(RuleBasedStateMachine):
         super().teardown()
 
     def _turn_until(self, done: Callable[[], bool]) -> None:
-        end = self.now + 86_400.0  # hundreds of bad ids in a row, with nothing good: an outage
+        # Even what looks like an outage is tried one by one, about one in two seconds.
+        end = self.now + 600.0 + 4.0 * len(self.owed)
         while not done():
             assert self.now < end
-            self.send_new()
+            if self.now >= self.sieve.probe_at(news=False):
+                self.send_new()
             self.send_held()
-            self.now += 5.0
+            self.now += 1.0
 
 
 TestQueue = Queue.TestCase
