@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -213,12 +213,8 @@ class _Workers:
     @contextmanager
     def _raw_cursor(self) -> Iterator[Any]:
         """Go below SQLAlchemy, which would begin a transaction."""
-        connection = self._engine.raw_connection()
-        try:
-            with _mapped_errors():
-                yield connection.cursor()
-        finally:
-            connection.close()
+        with _mapped_errors(), closing(self._engine.raw_connection()) as connection:
+            yield connection.cursor()
 
 
 def _engine(path: Path, busy_timeout: float, *, begin: str, pragmas: tuple[str, ...]) -> Engine:

@@ -161,6 +161,22 @@ async def test_a_message_that_no_database_takes_spoils_nothing(opened: OpenJourn
     await receive(opened.journal, arrival(2, CRM))
 
 
+async def test_a_connection_that_can_not_be_made_is_unavailable(tmp_path: Path) -> None:
+    """Whether for a transaction or for what is none: both are tried again, and end nothing."""
+    closed = Database(tmp_path / "nowhere" / "journal.db")
+    acts: dict[str, Callable[[], Awaitable[Any]]] = {
+        "write": lambda: closed.write(lambda _: None),
+        "release": lambda: closed.release(1),
+        "checkpoint": closed.checkpoint,
+        "copy": lambda: closed.copy(tmp_path / "copy.db"),
+        "rewrite": closed.rewrite,
+    }
+    for act in acts.values():
+        with pytest.raises(JournalUnavailable, match="unable to open"):
+            await act()
+    await closed.close()
+
+
 async def test_nonsense_is_not_taken_for_trouble(opened: OpenJournal) -> None:
     """A statement that can never succeed is a bug and not a journal that is unavailable."""
     with pytest.raises(Exception, match="no such table") as caught:
