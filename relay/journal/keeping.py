@@ -8,6 +8,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from relay.journal.bodies import Bodies
 from relay.journal.many import among
+from relay.journal.rows import is_endpoint
 from relay.journal.rules import KEPT_NOTICES, MAX_UNREADABLE
 from relay.journal.schema import (
     DEAD,
@@ -36,7 +37,7 @@ def note_endpoint(
     state = GateState.CLOSED if note.state is GateState.PAUSED else note.state
     connection.execute(
         update(endpoints)
-        .where(endpoints.c.bot == endpoint.bot, endpoints.c.name == endpoint.name)
+        .where(is_endpoint(endpoint))
         .values(
             state=state.value,
             last_error=error,

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
 from relay.journal.many import among
+from relay.journal.rows import is_endpoint
 from relay.journal.rules import LOOKED_THROUGH_AT_ONCE, Room
 from relay.journal.schema import deliveries, endpoints, messages
 from relay.model import DeliveryState, EndpointKey, Message, Source
@@ -86,8 +87,7 @@ def _made(
 ) -> defaultdict[int, list[Made]]:
     """Find what an endpoint has had of these messages."""
     found: defaultdict[int, list[Made]] = defaultdict(list)
-    mine = (endpoints.c.bot == endpoint.bot, endpoints.c.name == endpoint.name)
-    number = connection.scalar(select(endpoints.c.id).where(*mine))
+    number = connection.scalar(select(endpoints.c.id).where(is_endpoint(endpoint)))
     for row in connection.execute(_MADE, {"seqs": seqs, "at": number}):
         made = Made(DeliveryState(row.state), row.ended_at, row.replay is not None)
         found[row.seq].append(made)

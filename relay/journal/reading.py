@@ -12,6 +12,7 @@ from relay.journal.rows import (
     ENDPOINT,
     ENDPOINT_KEY,
     endpoint_of,
+    is_endpoint,
     read_delivery,
     read_note,
     select_deliveries,
@@ -24,7 +25,6 @@ from relay.journal.schema import (
     PENDING,
     UNFINISHED,
     deliveries,
-    endpoints,
     lanes,
     messages,
     notices,
@@ -112,9 +112,7 @@ def owed_receipts(connection: Connection, bot: str, after: int, limit: int) -> l
 
 def endpoint_note(connection: Connection, endpoint: EndpointKey, bodies: Bodies) -> EndpointNote:
     """Read what is written of an endpoint."""
-    row = connection.execute(
-        select(*ENDPOINT).where(endpoints.c.bot == endpoint.bot, endpoints.c.name == endpoint.name)
-    ).first()
+    row = connection.execute(select(*ENDPOINT).where(is_endpoint(endpoint))).first()
     return read_note(row, bodies) if row else EndpointNote(GateState.CLOSED)
 
 

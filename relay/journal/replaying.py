@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     Select,
@@ -20,7 +19,7 @@ from relay.journal.lane_terms import CLOSE_EMPTY_LANES
 from relay.journal.looking_through import Front, look
 from relay.journal.many import among
 from relay.journal.receiving import EndpointIds, Numbers
-from relay.journal.rows import ENDPOINT_KEY, Values, endpoint_of, lane_values
+from relay.journal.rows import ENDPOINT_KEY, Values, endpoint_of, is_endpoint, lane_values
 from relay.journal.rules import (
     CANCELLED,
     REMOVED,
@@ -85,7 +84,7 @@ def survey(connection: Connection, order: ReplayOrder, pick: Pick, sofar: Survey
 
 def ask(connection: Connection, order: ReplayOrder, now: float) -> Asked | None:
     """Write a replay down, unless another one to the same endpoint is under way."""
-    mine = select(endpoints.c.id).where(*_named(order.endpoint), endpoints.c.configured)
+    mine = select(endpoints.c.id).where(is_endpoint(order.endpoint), endpoints.c.configured)
     number = connection.scalar(mine)
     if number is None:
         return None
@@ -148,14 +147,14 @@ def welcome(
         if each.retained and _is_new(connection, each, names) and _last_seq(connection)
     ]
     for each in newcomers:
-        named = update(endpoints).where(*_named(each.endpoint))
+        named = update(endpoints).where(is_endpoint(each.endpoint))
         connection.execute(named.values(address=each.address))
     return begun
 
 
 def _is_new(connection: Connection, newcomer: Newcomer, names: frozenset[EndpointKey]) -> bool:
     """Say whether nobody knows the endpoint, not even by a name that is in use no more."""
-    known = select(endpoints.c.address).where(*_named(newcomer.endpoint))
+    known = select(endpoints.c.address).where(is_endpoint(newcomer.endpoint))
     there = select(*ENDPOINT_KEY).where(
         endpoints.c.bot == newcomer.endpoint.bot, endpoints.c.address == newcomer.address
     )
@@ -228,12 +227,8 @@ def _queue(
 # --- Rows -----------------------------------------------------------------------------------------
 
 
-def _named(endpoint: EndpointKey) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return endpoints.c.bot == endpoint.bot, endpoints.c.name == endpoint.name
-
-
 def _number(connection: Connection, endpoint: EndpointKey) -> int:
-    row = connection.execute(select(*ENDPOINT_KEY).where(*_named(endpoint))).first()
+    row = connection.execute(select(*ENDPOINT_KEY).where(is_endpoint(endpoint))).first()
     return row.id if row else 0
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Column, Label, LargeBinary, Row, Select, cast, select
+from sqlalchemy import Column, ColumnElement, Label, LargeBinary, Row, Select, cast, select
 
 from relay.journal.bodies import Bodies
 from relay.journal.schema import attempts, deliveries, endpoints, messages, unreadable
@@ -219,6 +219,11 @@ def read_note(row: Row[Any], bodies: Bodies) -> EndpointNote:
     if row.paused:
         return EndpointNote(GateState.PAUSED, error, None, row.gone_since)
     return EndpointNote(GateState(row.state), error, row.next_probe_at, row.gone_since)
+
+
+def is_endpoint(endpoint: EndpointKey) -> ColumnElement[bool]:
+    """Say in SQL that a row is this endpoint's."""
+    return (endpoints.c.bot == endpoint.bot) & (endpoints.c.name == endpoint.name)
 
 
 def endpoint_of(row: Row[Any]) -> EndpointKey:

@@ -29,6 +29,7 @@ from relay.journal.rows import (
     as_bytes,
     detail_names,
     endpoint_of,
+    is_endpoint,
     read_frame,
     read_note,
 )
@@ -388,11 +389,7 @@ def _change(
     kind: NoticeKind,
     **values: object,
 ) -> bool:
-    changed = connection.execute(update(endpoints).where(*_named(endpoint)).values(**values))
+    changed = connection.execute(update(endpoints).where(is_endpoint(endpoint)).values(**values))
     if changed.rowcount:
         keeping.notify(connection, kind, endpoint, deed=deed)
     return bool(changed.rowcount)
-
-
-def _named(endpoint: EndpointKey) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return endpoints.c.bot == endpoint.bot, endpoints.c.name == endpoint.name
