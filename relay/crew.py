@@ -7,6 +7,7 @@ from relay.branch import Branch, House
 from relay.dispatcher import Dispatcher
 from relay.line import Line
 from relay.model import EndpointKey
+from relay.ops import heap
 from relay.ops.lag import LoopWatch
 from relay.ports import JournalUnavailable
 from relay.reloader import Reloader
@@ -36,7 +37,10 @@ class Crew:
         self._bots = list(bots.values())
         self._steward = steward
         start = group.create_task
-        self._beat = start(watch.run(), name="loop watch")
+        self._endless = [
+            start(watch.run(), name="loop watch"),
+            start(heap.keep_small(), name="heap"),
+        ]
         self._records = [
             start(house.outcomes.run(), name="outcomes"),
             *(
@@ -142,5 +146,5 @@ class Crew:
 
     def dismiss(self) -> None:
         """End what has no end of its own, and what could not be waited for."""
-        for task in (self._beat, *self.tasks, *self._dispatchers):
+        for task in (*self._endless, *self.tasks, *self._dispatchers):
             task.cancel()

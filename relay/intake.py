@@ -23,7 +23,7 @@ MAX_WAITING = 4_000
 MAX_WAITING_BYTES = 16 * 1024 * 1024
 """The bounds of what has been read and not journaled yet: a disk's hiccup, not a backlog.
 
-Memory that a burst has used is not given back, so that they show in the relay's size for good.
+Not all memory that a burst has used is given back, so that they show in the relay's size for good.
 """
 
 _SAMPLE = 4096
