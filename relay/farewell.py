@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import Collection, Mapping
 
-from relay.dispatcher import Dispatcher
-from relay.facts import (
+from relay.delivery.dispatcher import Dispatcher
+from relay.model.journal import Discarded
+from relay.model.messages import EndpointKey
+from relay.model.ports import Clock, Journal, JournalUnavailable
+from relay.telemetry.events import (
     EndpointLeft,
     JournalFailed,
     JournalRecovered,
     MessagesFinished,
     Telemetry,
 )
-from relay.ledger import Discarded
-from relay.model import EndpointKey
-from relay.ports import Clock, Journal, JournalUnavailable
 
 DISCARD_AT_ONCE = 500
 """Given up in small groups, so that a delivery's commit never waits for a large one."""

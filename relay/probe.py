@@ -14,9 +14,9 @@ from relay.blaze.session import Refused as FrameRefused
 from relay.blaze.session import Session
 from relay.blaze.token import make_token
 from relay.blaze.transport import open_session
-from relay.branch import USER_AGENT, courier
+from relay.bot import USER_AGENT, courier
 from relay.config import Bot, Endpoint, Settings
-from relay.model import Success
+from relay.model.messages import Success
 from relay.webhook.address_guard import AddressGuard
 from relay.webhook.sender import AiohttpSender
 

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
-from relay.dispatcher import Dispatcher
-from relay.gate import GatePolicy
-from relay.intake import Intake
-from relay.ledger import EndpointNote
-from relay.model import EndpointKey
-from relay.ports import Clock, Journal
-from relay.routing import Routing
-from relay.terms import Terms
+from relay.delivery.breaker import BreakerPolicy
+from relay.delivery.dispatcher import Dispatcher
+from relay.delivery.intake import Intake
+from relay.delivery.routing import Routing
+from relay.delivery.terms import Terms
+from relay.model.journal import EndpointNote
+from relay.model.messages import EndpointKey
+from relay.model.ports import Clock, Journal
 
 Make = Callable[[EndpointNote], Dispatcher]
 """Makes a dispatcher that goes on from what the journal has of its endpoint."""
@@ -34,7 +34,7 @@ class NewTerms:
     """What an endpoint goes by from now on; `elsewhere` if its receiver is another one."""
 
     terms: Terms
-    policy: GatePolicy
+    policy: BreakerPolicy
     elsewhere: bool = False
 
 

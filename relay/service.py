@@ -15,12 +15,24 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanag
 from aiohttp import web
 
 from relay import __version__
-from relay.branch import Branch, House, grow, newcomers, routing
-from relay.clock import SteadyClock
+from relay.admin.inquiry import Inquiry
+from relay.bot import Branch, House, endpoint_infos, grow, routing
 from relay.config import Settings
-from relay.crew import FLUSH_TIMEOUT, Crew
-from relay.desk import Reloaded, ReloadRefused
-from relay.facts import (
+from relay.delivery.outcomes import Outcomes
+from relay.delivery.routing import Route
+from relay.journal.engines.sqlite.quarantine import last_set_aside
+from relay.journal.open import OpenJournal, open_journal
+from relay.maintenance import Steward, last_notice
+from relay.model.admin import Reloaded, ReloadRefused
+from relay.model.clock import SteadyClock
+from relay.model.messages import EndpointKey
+from relay.model.ports import Clock, JournalUnavailable, find_damage
+from relay.process.lag import LoopWatch
+from relay.process.service_manager import ServiceManager
+from relay.process.volume import free_bytes
+from relay.reload import STOPPING, Reloader
+from relay.supervisor import FLUSH_TIMEOUT, Crew
+from relay.telemetry.events import (
     DamageFound,
     EndpointRemoved,
     RelayStarted,
@@ -29,25 +41,14 @@ from relay.facts import (
     ReplayBegun,
     Telemetry,
 )
-from relay.journal import OpenJournal, last_set_aside, open_journal
-from relay.model import EndpointKey
-from relay.ops.admin import admin_app
-from relay.ops.health import Health, loop_turns, tasks_live
-from relay.ops.inquiry import Inquiry
-from relay.ops.lag import LoopWatch
-from relay.ops.logs import LogFormat, configure_logging
-from relay.ops.metrics import Metrics
-from relay.ops.receipts import ReceiptTrouble
-from relay.ops.redaction import Redactor
-from relay.ops.server import Address, Server
-from relay.ops.service_manager import ServiceManager
-from relay.ops.telemetry import Voice, broadcast
-from relay.ops.volume import free_bytes
-from relay.outcomes import Outcomes
-from relay.ports import Clock, JournalUnavailable, find_damage
-from relay.reloader import STOPPING, Reloader
-from relay.routing import Route
-from relay.steward import Steward, last_notice
+from relay.telemetry.health import Health, loop_turns, tasks_live
+from relay.telemetry.logs import LogFormat, configure_logging
+from relay.telemetry.metrics import Metrics
+from relay.telemetry.receipts import ReceiptTrouble
+from relay.telemetry.redaction import Redactor
+from relay.telemetry.voice import Voice, broadcast
+from relay.web.api import admin_app
+from relay.web.server import Address, Server
 from relay.webhook.address_guard import AddressGuard
 
 _SPARE_THREADS = 8
@@ -133,7 +134,9 @@ class Service:
             server = await closing.enter_async_context(self._server(opened))
             self.address = server.address
             clean = await opened.journal.start(self._endpoints(), self._clock())
-            begun = await opened.journal.welcome(newcomers(self._settings), self._clock())
+            begun = await opened.journal.register_endpoints(
+                endpoint_infos(self._settings), self._clock()
+            )
             house = self._house(opened)
             noticed = await last_notice(house.journal)  # before the state that it led to is read
             bots = {bot.name: await grow(bot, house, closing) for bot in self._settings.bots}

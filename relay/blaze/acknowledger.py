@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from relay.blaze.api import Answered, MixinApi, Refused, Unanswered
 from relay.blaze.credentials import Credentials
-from relay.model import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken, ReceiptVerdict
+from relay.model.messages import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken, ReceiptVerdict
 
 # Sent unchanged, such a batch is refused again: an id in it is gone, foreign or no id.
 FINAL_CODES = frozenset({400, 403, 404, 10002, 10404})

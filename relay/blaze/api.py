@@ -15,7 +15,7 @@ from relay.blaze.keystore import Keystore
 from relay.blaze.token import make_token
 from relay.blaze.transport import describe, retry_after
 from relay.blaze.wire import NotJson, read_json, read_number, read_text
-from relay.ports import Clock
+from relay.model.ports import Clock
 
 # Longer than Mixin takes by far; whoever calls has time, and a fresh token next time.
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=15.0, sock_connect=5.0)

@@ -10,7 +10,7 @@ import errno
 import socket
 from hashlib import sha256
 
-from relay.facts import SessionShared, Telemetry
+from relay.telemetry.events import SessionShared, Telemetry
 
 EVERY = 10.0
 """Seconds between looks whether the other relay has gone."""

@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable
 
 from relay.blaze.api import UNAUTHORIZED, Answered, MixinApi, Refused, Unanswered
-from relay.facts import CredentialsRefused, Telemetry
-from relay.retry import backoff, ceiling
+from relay.delivery.retry import backoff, ceiling
+from relay.telemetry.events import CredentialsRefused, Telemetry
 
 # A revoked session does not come back within seconds, a corrected clock within minutes.
 SLOW_FIRST = 60.0

@@ -17,14 +17,14 @@ from yarl import URL
 
 from relay.blaze.session import Event, Pushed, Refused, Session, Unreadable
 from relay.blaze.transport import describe, retry_after
-from relay.facts import (
+from relay.model.ports import Clock, Inlet
+from relay.telemetry.events import (
     DisconnectReason,
     FrameReceived,
     FrameUnreadable,
     RequestRefused,
     Telemetry,
 )
-from relay.ports import Clock, Inlet
 
 SUBPROTOCOL = "Mixin-Blaze-1"
 

@@ -19,7 +19,9 @@ from relay.blaze.keystore import Keystore
 from relay.blaze.link import Ending, Link, Patience, Socket, TurnedAway, Unreachable, dial
 from relay.blaze.session import Session
 from relay.blaze.token import make_token
-from relay.facts import (
+from relay.delivery.retry import backoff
+from relay.model.ports import Clock, Inlet
+from relay.telemetry.events import (
     ConnectEnded,
     ConnectResult,
     Disconnected,
@@ -27,8 +29,6 @@ from relay.facts import (
     TakeoverSuspected,
     Telemetry,
 )
-from relay.ports import Clock, Inlet
-from relay.retry import backoff
 
 # A link that lives so long has proved useful, and one that is closed sooner was closed soon.
 USEFUL_AFTER = 30.0

@@ -9,8 +9,8 @@ from typing import Any
 
 from relay.blaze.codec import Undecodable, decode, encode
 from relay.blaze.wire import read_number, read_text, read_uuid
-from relay.ledger import UnreadableFrame
-from relay.model import Message, Source
+from relay.model.journal import UnreadableFrame
+from relay.model.messages import Message, Source
 
 UNAUTHORIZED = 401
 

@@ -4,13 +4,13 @@ import asyncio
 import time
 from dataclasses import replace
 
-from relay.bulk import Act, in_batches
+from relay.admin.batches import Act, in_batches
 from relay.commands.failure import Failure
 from relay.commands.printing import print_note
 from relay.commands.progress import progress
 from relay.commands.sheet import Sheet
-from relay.desk import DeadLetterQuery, Desk
-from relay.ports import JournalDamaged, JournalUnavailable
+from relay.model.admin import AdminStore, DeadLetterQuery
+from relay.model.ports import JournalDamaged, JournalUnavailable
 
 _SHARE = 0.5
 """Between two batches the journal is left to the relay for this part of the time that one took."""
@@ -19,7 +19,7 @@ _SHARE = 0.5
 class Acting:
     """One command that changes dead letters; `done` is the word for what it does to them."""
 
-    def __init__(self, desk: Desk, done: str, *, as_json: bool) -> None:
+    def __init__(self, desk: AdminStore, done: str, *, as_json: bool) -> None:
         self._desk = desk
         self._done = done
         self._as_json = as_json

@@ -6,8 +6,8 @@ from relay.blaze.encryption import Decryptor, Undecryptable
 from relay.blaze.wire import NotJson
 from relay.commands.failure import Failure
 from relay.config import Settings
-from relay.desk import MessageHistory
-from relay.model import Message
+from relay.model.admin import MessageHistory
+from relay.model.messages import Message
 from relay.webhook.envelope import build_envelope
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from relay.bulk import in_batches
+from relay.admin.batches import in_batches
 from relay.commands.acting import Acting
 from relay.commands.contents import require_whole, with_bodies
-from relay.commands.desk import at_desk
+from relay.commands.desk import with_admin_store
 from relay.commands.failure import Failure, require_none
 from relay.commands.family import Family
 from relay.commands.filters import PAGE
@@ -20,7 +20,7 @@ from relay.commands.selection import Selection, selecting
 from relay.commands.settings import read_settings
 from relay.commands.sheet import Sheet
 from relay.commands.timeline import print_history
-from relay.desk import DeadLetter, DeadLetterQuery, Desk, MessageHistory, Place
+from relay.model.admin import AdminStore, DeadLetter, DeadLetterQuery, MessageHistory, Place
 
 _LISTED = 100
 """What `list` shows unless told otherwise: a dead receiver leaves thousands."""
@@ -48,7 +48,7 @@ def list_letters(
         selection = replace(selection, limit=_LISTED)
     settings, sheet = read_settings(config), Sheet(as_json=as_json)
 
-    async def work(desk: Desk) -> None:
+    async def work(desk: AdminStore) -> None:
         query = await selection.query(desk, settings, time.time())
         last: DeadLetter | None = None
         async for letters in in_batches(
@@ -59,7 +59,7 @@ def list_letters(
         full = last is not None and sheet.count == query.limit
         sheet.end(last.place.text if last and full else None)
 
-    at_desk(settings, work)
+    with_admin_store(settings, work)
 
 
 @command.command()
@@ -71,7 +71,7 @@ def show(message_id: str, config: Path | None, *, content: bool, as_json: bool) 
     """Tell what happened to the message ID on its way to where it is a dead letter."""
     settings = read_settings(config)
 
-    async def work(desk: Desk) -> list[MessageHistory]:
+    async def work(desk: AdminStore) -> list[MessageHistory]:
         letters = await desk.dead_letters(DeadLetterQuery(message_ids=(message_id,)))
         dead = {letter.endpoint for letter in letters}
         histories = [
@@ -80,7 +80,7 @@ def show(message_id: str, config: Path | None, *, content: bool, as_json: bool) 
         ]
         return [history for history in histories if history.deliveries]
 
-    histories = at_desk(settings, work)
+    histories = with_admin_store(settings, work)
     if not histories:
         raise _unknown(message_id)
     print_history(histories, with_bodies(histories, settings) if content else {}, as_json=as_json)
@@ -98,14 +98,14 @@ def retry(config: Path | None, *, as_json: bool, **chosen: Any) -> None:
     require_none(selection.mistakes())
     settings = read_settings(config)
 
-    async def work(desk: Desk) -> tuple[set[str], list[DeadLetter]]:
+    async def work(desk: AdminStore) -> tuple[set[str], list[DeadLetter]]:
         now = time.time()
         query = await selection.query(desk, settings, now)
         acting = Acting(desk, "due again", as_json=as_json)
         acted = await acting.on(query, lambda part: desk.retry(part, now))
         return acted, await _not_revived(desk, query) if query.limit is None else []
 
-    acted, left = at_desk(settings, work)
+    acted, left = with_admin_store(settings, work)
     if left:
         raise Failure(*(_not_configured(letter) for letter in left))
     _require_all(selection, acted)
@@ -126,16 +126,16 @@ def discard(
     require_none([*selection.mistakes(), need])
     settings = read_settings(config)
 
-    async def work(desk: Desk) -> set[str]:
+    async def work(desk: AdminStore) -> set[str]:
         now = time.time()
         query = await selection.query(desk, settings, now)
         acting = Acting(desk, "discarded", as_json=as_json)
         return await acting.on(query, lambda part: desk.discard(part, now, mark_read=mark_read))
 
-    _require_all(selection, at_desk(settings, work))
+    _require_all(selection, with_admin_store(settings, work))
 
 
-async def _not_revived(desk: Desk, query: DeadLetterQuery) -> list[DeadLetter]:
+async def _not_revived(desk: AdminStore, query: DeadLetterQuery) -> list[DeadLetter]:
     """Find some of those that stay dead, since nobody would attempt them."""
     left: list[DeadLetter] = []
     for record in await desk.endpoints():

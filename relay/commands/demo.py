@@ -8,8 +8,8 @@ from relay.commands.failure import Failure
 from relay.commands.kinds import COUNT, RATE
 from relay.demo import MESSAGES, run_demo
 from relay.demo import RATE as USUAL_RATE
-from relay.journal import JournalRefused
-from relay.ports import JournalUnavailable
+from relay.journal.engines.sqlite.lock import JournalRefused
+from relay.model.ports import JournalUnavailable
 from relay.service import ENDED_AT_ONCE
 
 

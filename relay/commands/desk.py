@@ -7,18 +7,20 @@ from typing import TypeVar
 
 from relay.commands.failure import Failure, WrongUsage
 from relay.config import Settings
-from relay.desk import Desk
-from relay.journal import JournalRefused, Vault, open_desk, open_vault
-from relay.model import EndpointKey
-from relay.ports import JournalDamaged, JournalUnavailable
+from relay.journal.encryption.file_tools import Vault
+from relay.journal.engines.sqlite.lock import JournalRefused
+from relay.journal.open import open_admin_store, open_vault
+from relay.model.admin import AdminStore
+from relay.model.messages import EndpointKey
+from relay.model.ports import JournalDamaged, JournalUnavailable
 
 T = TypeVar("T")
 Place = TypeVar("Place")
 
 
-def at_desk(settings: Settings, work: Callable[[Desk], Awaitable[T]]) -> T:
+def with_admin_store(settings: Settings, work: Callable[[AdminStore], Awaitable[T]]) -> T:
     """Open the journal's desk, do some work at it and close it. Raises `Failure`."""
-    return _visit(open_desk(settings.journal, keys=settings.journal_keys), work)
+    return _visit(open_admin_store(settings.journal, keys=settings.journal_keys), work)
 
 
 def at_vault(
@@ -41,7 +43,7 @@ def _visit(opening: AbstractAsyncContextManager[Place], work: Callable[[Place], 
 
 
 async def find_endpoint(
-    desk: Desk, name: str, *, bot: str | None = None, parameter: str = "NAME"
+    desk: AdminStore, name: str, *, bot: str | None = None, parameter: str = "NAME"
 ) -> EndpointKey:
     """Find the one endpoint that is called `endpoint` or `bot/endpoint`. Raises `WrongUsage`."""
     known = [record.endpoint for record in await desk.endpoints()]
@@ -53,7 +55,7 @@ async def find_endpoint(
     raise WrongUsage(f"{parameter}: {name!r}: {which} {candidates}")
 
 
-async def require_bot(desk: Desk, settings: Settings, name: str | None) -> None:
+async def require_bot(desk: AdminStore, settings: Settings, name: str | None) -> None:
     """Refuse a bot that neither the settings nor the journal know. Raises `WrongUsage`."""
     configured = {bot.name for bot in settings.bots}
     if name is None or name in configured:

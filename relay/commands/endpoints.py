@@ -5,17 +5,17 @@ from pathlib import Path
 
 import click
 
-from relay.commands.desk import at_desk, find_endpoint
+from relay.admin.answers import EndpointActed, EndpointList
+from relay.admin.explain import troubles
+from relay.commands.desk import find_endpoint, with_admin_store
 from relay.commands.family import Family
 from relay.commands.options import config_option, json_option
 from relay.commands.printing import print_note, print_table
 from relay.commands.settings import read_settings
-from relay.desk import Desk, EndpointRecord
-from relay.explanation import troubles
-from relay.journal import is_relayed
-from relay.model import EndpointKey
-from relay.moments import moment
-from relay.ops.admin_answers import EndpointActed, EndpointList
+from relay.journal.open import is_relayed
+from relay.model.admin import AdminStore, EndpointRecord
+from relay.model.messages import EndpointKey
+from relay.model.times import moment
 
 _COLUMNS = (
     "endpoint",
@@ -39,7 +39,7 @@ def command() -> None:
 def list_endpoints(config: Path | None, *, as_json: bool) -> None:
     """List the endpoints that the journal knows: state, pending, oldest, last error, next probe."""
     settings = read_settings(config)
-    records = at_desk(settings, lambda desk: desk.endpoints())
+    records = with_admin_store(settings, lambda desk: desk.endpoints())
     if as_json:
         answer = EndpointList.model_validate({"endpoints": records}, from_attributes=True)
         click.echo(answer.model_dump_json(indent=2))
@@ -57,12 +57,12 @@ def list_endpoints(config: Path | None, *, as_json: bool) -> None:
 def pause(name: str, config: Path | None, *, as_json: bool) -> None:
     """Pause the endpoint NAME (or BOT/NAME) until it is resumed; everything for it is kept."""
 
-    async def work(desk: Desk) -> EndpointKey:
+    async def work(desk: AdminStore) -> EndpointKey:
         endpoint = await find_endpoint(desk, name)
         await desk.pause(endpoint)
         return endpoint
 
-    _tell(at_desk(read_settings(config), work), "paused", as_json=as_json)
+    _tell(with_admin_store(read_settings(config), work), "paused", as_json=as_json)
 
 
 @command.command()
@@ -72,12 +72,12 @@ def pause(name: str, config: Path | None, *, as_json: bool) -> None:
 def resume(name: str, config: Path | None, *, as_json: bool) -> None:
     """Let the endpoint NAME (or BOT/NAME) go on, paused or gone, and try one in trouble at once."""
 
-    async def work(desk: Desk) -> EndpointKey:
+    async def work(desk: AdminStore) -> EndpointKey:
         endpoint = await find_endpoint(desk, name)
         await desk.resume(endpoint)
         return endpoint
 
-    _tell(at_desk(read_settings(config), work), "resumed", as_json=as_json)
+    _tell(with_admin_store(read_settings(config), work), "resumed", as_json=as_json)
 
 
 def _row(record: EndpointRecord, now: float) -> tuple[str, ...]:

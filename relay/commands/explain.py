@@ -7,20 +7,20 @@ from pathlib import Path
 
 import click
 
-from relay.branch import routing
-from relay.commands.desk import at_desk
+from relay.admin.answers import ExplanationList
+from relay.admin.explain import Explanation, unknown
+from relay.admin.inquiry import Inquiry
+from relay.bot import routing
+from relay.commands.desk import with_admin_store
 from relay.commands.failure import Failure
 from relay.commands.kinds import MESSAGE_ID
 from relay.commands.options import config_option, json_option
 from relay.commands.printing import cleaned, indented, paragraph
 from relay.commands.settings import read_settings
 from relay.config import Settings
-from relay.desk import Desk
-from relay.explanation import Explanation, unknown
-from relay.journal import is_relayed
-from relay.ops.admin_answers import ExplanationList
-from relay.ops.inquiry import Inquiry
-from relay.routing import Route
+from relay.delivery.routing import Route
+from relay.journal.open import is_relayed
+from relay.model.admin import AdminStore
 
 _PARTS = (
     ("What happened", "happened"),
@@ -39,12 +39,12 @@ def command(message_id: str, config: Path | None, *, as_json: bool) -> None:
     settings = read_settings(config)
     now = time.time()
 
-    async def work(desk: Desk) -> list[Explanation]:
+    async def work(desk: AdminStore) -> list[Explanation]:
         runs = is_relayed(settings.journal)
         inquiry = Inquiry(partial(routes_of, settings), settings.retention, relayed=runs)
         return await inquiry.explain(desk, message_id, now)
 
-    found = at_desk(settings, work)
+    found = with_admin_store(settings, work)
     if not found:
         raise Failure(f"ID: {message_id!r}: {unknown(message_id, settings.retention)}")
     if as_json:

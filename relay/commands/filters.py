@@ -6,7 +6,7 @@ from datetime import datetime
 
 from relay.commands.kinds import Kind
 from relay.config.durations import DURATION, parse_duration
-from relay.desk import Place
+from relay.model.admin import Place
 
 
 def _time(text: str) -> float:

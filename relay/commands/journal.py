@@ -20,8 +20,8 @@ from relay.commands.options import config_option, json_option
 from relay.commands.printing import print_table
 from relay.commands.settings import read_settings
 from relay.config import Settings
-from relay.journal import Resealed, Vault
-from relay.journal.keys_in_use import KeyUse
+from relay.journal.encryption.file_tools import Resealed, Vault
+from relay.journal.encryption.keys_in_use import KeyUse
 
 _COLUMNS = ("key", "use", "messages", "attempts", "unreadable", "endpoints")
 _PLAIN = "plain"

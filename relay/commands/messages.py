@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
+from relay.admin.answers import MessageList
 from relay.commands.contents import require_whole, with_bodies
-from relay.commands.desk import at_desk, find_endpoint, require_bot
+from relay.commands.desk import find_endpoint, require_bot, with_admin_store
 from relay.commands.failure import Failure, require_none
 from relay.commands.family import Family
 from relay.commands.filters import AGE, TIME, earliest
@@ -21,10 +22,15 @@ from relay.commands.printing import print_note, print_table
 from relay.commands.settings import read_settings
 from relay.commands.timeline import print_history
 from relay.config import Settings
-from relay.desk import Desk, MessageQuery, MessageState, MessageSummary, UnreadableRecord
-from relay.model import MessageOutcome
-from relay.moments import moment
-from relay.ops.admin_answers import MessageList
+from relay.model.admin import (
+    AdminStore,
+    MessageQuery,
+    MessageState,
+    MessageSummary,
+    UnreadableRecord,
+)
+from relay.model.messages import MessageOutcome
+from relay.model.times import moment
 
 _LISTED = 50
 """What fits on a screen or two."""
@@ -62,7 +68,7 @@ class _Filter:
         if self.state and (self.pending or self.finished or self.outcome):
             yield "--state: expected alone, without --pending, --finished and --outcome"
 
-    async def query(self, desk: Desk, settings: Settings, limit: int) -> MessageQuery:
+    async def query(self, desk: AdminStore, settings: Settings, limit: int) -> MessageQuery:
         """Put it as the journal understands it; names must be those of a bot and an endpoint."""
         await require_bot(desk, settings, self.bot)
         bot, endpoint = self.bot, self.endpoint
@@ -113,10 +119,10 @@ def list_messages(
     settings = read_settings(config)
     most = limit or (sys.maxsize if everything else _LISTED)
 
-    async def work(desk: Desk) -> Sequence[MessageSummary]:
+    async def work(desk: AdminStore) -> Sequence[MessageSummary]:
         return await desk.messages(await chosen_filter.query(desk, settings, most))
 
-    found = at_desk(settings, work)
+    found = with_admin_store(settings, work)
     cursor = str(found[-1].number) if len(found) == most else None
     if as_json:
         parts = {"messages": found, "next_cursor": cursor}
@@ -137,7 +143,7 @@ def list_messages(
 def show(message_id: str, config: Path | None, *, content: bool, as_json: bool) -> None:
     """Tell all that happened to the message ID: received, attempts, what comes next, receipt."""
     settings = read_settings(config)
-    histories = at_desk(settings, lambda desk: desk.history(message_id))
+    histories = with_admin_store(settings, lambda desk: desk.history(message_id))
     if not histories:
         raise Failure(f"ID: {message_id!r}: the journal knows no such message")
     bodies = with_bodies(histories, settings) if content else {}
@@ -158,11 +164,11 @@ def unreadable(
     """List frames from Mixin that were no message and no answer, the last seen first."""
     settings = read_settings(config)
 
-    async def work(desk: Desk) -> Sequence[UnreadableRecord]:
+    async def work(desk: AdminStore) -> Sequence[UnreadableRecord]:
         await require_bot(desk, settings, bot)
         return await desk.unreadable(bot, limit)
 
-    found = at_desk(settings, work)
+    found = with_admin_store(settings, work)
     now = time.time()
     if as_json:
         frames = [asdict(each) | {"sample": _text(each) if content else None} for each in found]

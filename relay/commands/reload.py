@@ -8,12 +8,12 @@ from urllib.parse import SplitResult
 
 import click
 
+from relay.admin.answers import SettingsRead
 from relay.commands.failure import Failure, WrongUsage
 from relay.commands.options import config_option, json_option
 from relay.commands.settings import read_settings
 from relay.commands.surface import base_of, connection_to
 from relay.config import Settings
-from relay.ops.admin_answers import SettingsRead
 
 _TIMEOUT = 600.0
 """Seconds; a removed endpoint gets `drain_timeout`, and a large backlog is given up in parts."""

@@ -12,17 +12,17 @@ import click
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from relay.branch import routing
-from relay.commands.desk import at_desk, find_endpoint
+from relay.admin.answers import ReplayAnswer
+from relay.bot import routing
+from relay.commands.desk import find_endpoint, with_admin_store
 from relay.commands.failure import Failure, WrongUsage
 from relay.commands.options import config_option, json_option
 from relay.commands.settings import read_settings
 from relay.commands.times import MOMENT
 from relay.config import Settings
-from relay.desk import Desk
-from relay.model import EndpointKey
-from relay.ops.admin_answers import ReplayAnswer
-from relay.replay import Asked, Pick, ReplayOrder, Survey
+from relay.model.admin import AdminStore
+from relay.model.messages import EndpointKey
+from relay.model.replays import Asked, Pick, ReplayOrder, Survey
 
 
 @click.command()
@@ -59,13 +59,13 @@ def command(
         raise WrongUsage("--until: expected a time after --since")
     settings = read_settings(config)
 
-    async def work(desk: Desk) -> tuple[EndpointKey, int, Asked | None]:
+    async def work(desk: AdminStore) -> tuple[EndpointKey, int, Asked | None]:
         key = await find_endpoint(desk, endpoint, bot=bot, parameter="--endpoint")
         order, pick = ReplayOrder(key, since, until), _pick(settings, key)
         messages = await _count(desk, order, pick)
         return key, messages, None if dry_run else await _ask(desk, order)
 
-    key, messages, asked = at_desk(settings, work)
+    key, messages, asked = with_admin_store(settings, work)
     _tell(key, messages, asked, as_json=as_json)
 
 
@@ -77,7 +77,7 @@ def _pick(settings: Settings, endpoint: EndpointKey) -> Pick:
     return routing(bot).pick(endpoint)
 
 
-async def _count(desk: Desk, order: ReplayOrder, pick: Pick) -> int:
+async def _count(desk: AdminStore, order: ReplayOrder, pick: Pick) -> int:
     survey = Survey()
     with _bar() as bar:
         while not survey.whole:
@@ -86,7 +86,7 @@ async def _count(desk: Desk, order: ReplayOrder, pick: Pick) -> int:
     return survey.messages
 
 
-async def _ask(desk: Desk, order: ReplayOrder) -> Asked:
+async def _ask(desk: AdminStore, order: ReplayOrder) -> Asked:
     asked = await desk.ask_replay(order, time.time())
     if asked is None:
         raise _not_configured(order.endpoint)

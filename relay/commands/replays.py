@@ -5,16 +5,16 @@ from pathlib import Path
 
 import click
 
-from relay.commands.desk import at_desk
+from relay.admin.answers import ReplayAnswer, ReplayList
+from relay.commands.desk import with_admin_store
 from relay.commands.failure import Failure
 from relay.commands.family import Family
 from relay.commands.kinds import COUNT
 from relay.commands.options import config_option, json_option
 from relay.commands.printing import print_table
 from relay.commands.settings import read_settings
-from relay.moments import moment
-from relay.ops.admin_answers import ReplayAnswer, ReplayList
-from relay.replay import ReplayRecord
+from relay.model.replays import ReplayRecord
+from relay.model.times import moment
 
 _COLUMNS = (
     "replay",
@@ -39,7 +39,7 @@ def command() -> None:
 @json_option
 def list_replays(config: Path | None, *, as_json: bool) -> None:
     """List replays, the newest first: how much has been looked through, and what came of it."""
-    records = at_desk(read_settings(config), lambda desk: desk.replays())
+    records = with_admin_store(read_settings(config), lambda desk: desk.replays())
     if as_json:
         answer = ReplayList.model_validate({"replays": records}, from_attributes=True)
         click.echo(answer.model_dump_json(indent=2))
@@ -54,7 +54,9 @@ def list_replays(config: Path | None, *, as_json: bool) -> None:
 @json_option
 def cancel(number: int, config: Path | None, *, as_json: bool) -> None:
     """Send no more of the replay NUMBER; what has been sent has been sent."""
-    record = at_desk(read_settings(config), lambda desk: desk.cancel_replay(number, time.time()))
+    record = with_admin_store(
+        read_settings(config), lambda desk: desk.cancel_replay(number, time.time())
+    )
     if record is None:
         raise Failure(f"NUMBER: {number}: the journal knows no such replay")
     if as_json:

@@ -11,10 +11,10 @@ from relay.commands.failure import Failure
 from relay.commands.options import config_option
 from relay.commands.settings import read_settings
 from relay.config import Settings, load_settings
-from relay.journal import JournalRefused
-from relay.ops.server import ListenFailed
-from relay.ports import JournalUnavailable
+from relay.journal.engines.sqlite.lock import JournalRefused
+from relay.model.ports import JournalUnavailable
 from relay.service import run
+from relay.web.server import ListenFailed
 
 
 @click.command(name="run")

@@ -4,7 +4,7 @@ import secrets
 
 import click
 
-from relay.sealing import KEY_BYTES, new_key
+from relay.journal.encryption.keys import KEY_BYTES, new_key
 from relay.webhook.signature import new_secret
 
 _BYTES = 32

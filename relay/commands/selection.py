@@ -10,8 +10,8 @@ from relay.commands.desk import find_endpoint, require_bot
 from relay.commands.filters import AGE, TIME, earliest
 from relay.commands.kinds import COUNT, MESSAGE_ID, TEXT, one_of
 from relay.config import Settings
-from relay.desk import DeadLetterQuery, Desk
-from relay.model import Reason
+from relay.model.admin import AdminStore, DeadLetterQuery
+from relay.model.messages import Reason
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,7 +49,7 @@ class Selection:
         if not self.message_ids and not self.everything and all(f is None for f in narrowed):
             yield "ID: missing; expected IDs, a filter such as --endpoint NAME, or --all"
 
-    async def query(self, desk: Desk, settings: Settings, now: float) -> DeadLetterQuery:
+    async def query(self, desk: AdminStore, settings: Settings, now: float) -> DeadLetterQuery:
         """Put it as the journal understands it; names must be those of a bot and an endpoint."""
         await require_bot(desk, settings, self.bot)
         bot, endpoint = self.bot, self.endpoint

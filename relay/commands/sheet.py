@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import click
 
+from relay.admin.answers import DeadLetterAnswer
 from relay.commands.printing import print_note, print_table
-from relay.desk import DeadLetter
-from relay.moments import moment
-from relay.ops.admin_answers import DeadLetterAnswer
+from relay.model.admin import DeadLetter
+from relay.model.times import moment
 
 SHOWN = 20
 """What a person is shown of what was acted on, half a screen; programs get all of it."""

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import click
 
+from relay.admin.answers import HistoryList
 from relay.commands.printing import print_table, took
-from relay.desk import AttemptRecord, DeliveryRecord, MessageHistory
-from relay.model import DeliveryState, GateState, ReceiptState
-from relay.moments import moment
-from relay.ops.admin_answers import HistoryList
+from relay.model.admin import AttemptRecord, DeliveryRecord, MessageHistory
+from relay.model.messages import BreakerState, DeliveryState, ReceiptState
+from relay.model.times import moment
 
 
 class Event(NamedTuple):
@@ -67,13 +67,13 @@ def delivery_events(delivery: DeliveryRecord) -> Iterator[Event]:
         return
     doubt = "; an earlier one may have been taken" if delivery.doubtful else ""
     number = len(delivery.attempts) + 1
-    if delivery.gate in (GateState.PAUSED, GateState.GONE):
+    if delivery.gate in (BreakerState.PAUSED, BreakerState.GONE):
         why = f"its endpoint is {delivery.gate} until it is resumed"
         yield Event(None, where, f"attempt {number} waits: {why}{doubt}")
     elif delivery.waits:
         yield Event(None, where, f"waits for an earlier message of its conversation{doubt}")
     else:
-        probe = ", when a probe of its endpoint is" if delivery.gate is GateState.OPEN else ""
+        probe = ", when a probe of its endpoint is" if delivery.gate is BreakerState.OPEN else ""
         yield Event(delivery.due_at, where, f"attempt {number} is due{probe}{doubt}")
 
 

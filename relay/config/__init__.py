@@ -7,8 +7,8 @@ from relay.config.mistakes import SettingsError
 from relay.config.models import (
     Begin,
     Bot,
+    Breaker,
     Endpoint,
-    Gate,
     LogLevel,
     Ordering,
     Retry,
@@ -16,13 +16,13 @@ from relay.config.models import (
     Tls,
     Unwanted,
 )
-from relay.ops.logs import LogFormat
+from relay.telemetry.logs import LogFormat
 
 __all__ = [
     "Begin",
     "Bot",
+    "Breaker",
     "Endpoint",
-    "Gate",
     "Listen",
     "LogFormat",
     "LogLevel",

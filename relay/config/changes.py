@@ -7,7 +7,7 @@ from relay.blaze.keystore import Keystore
 from relay.config.key_files import KeyFile
 from relay.config.mistakes import KeyPath, setting_name
 from relay.config.models import Bot, Endpoint, Section, Settings
-from relay.model import EndpointKey
+from relay.model.messages import EndpointKey
 
 _FOLLOWED = frozenset({"drain_timeout"})
 _FOLLOWED_OF_BOT = frozenset({"unwanted"})

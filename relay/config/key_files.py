@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from relay.config.secret_files import read_secret_file
-from relay.sealing import Keyring, KeyTextError
+from relay.journal.encryption.keys import Keyring, KeyTextError
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,9 @@ from relay.config.fields import (
     Uuid,
     WebhookUrl,
 )
-from relay.ops.logs import LogFormat
-from relay.ports import Recovery
-from relay.sealing import Keyring
+from relay.journal.encryption.keys import Keyring
+from relay.model.ports import Recovery
+from relay.telemetry.logs import LogFormat
 from relay.webhook.exchange import Target, TlsSettings
 
 _DAY = 86_400.0
@@ -108,7 +108,7 @@ class Retry(Section):
         return value
 
 
-class Gate(Section):
+class Breaker(Section):
     """When an endpoint is left alone for a while; seconds."""
 
     open_after: Count = 5
@@ -179,7 +179,7 @@ class Endpoint(Section):
     connect_timeout: Annotated[Duration, Field(gt=0)] = 5.0
     concurrency: Count = 16
     retry: Annotated[Retry, Field(description="a mapping")] = Retry()
-    gate: Annotated[Gate, Field(description="a mapping")] = Gate()
+    gate: Annotated[Breaker, Field(description="a mapping")] = Breaker()
     tls: Annotated[Tls, Field(description="a mapping")] = Tls()
 
     @field_validator("url")
@@ -324,7 +324,7 @@ SECTIONS: dict[str, type[Section]] = {
     "bots": Bot,
     "endpoints": Endpoint,
     "retry": Retry,
-    "gate": Gate,
+    "gate": Breaker,
     "tls": Tls,
 }
 """Which section is under which key."""

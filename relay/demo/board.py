@@ -12,9 +12,9 @@ from enum import StrEnum
 
 from relay.demo.preview import one_line, preview
 from relay.demo.receiver import Visit
-from relay.facts import AttemptEnded, AttemptStarted, Fact, MessageReceived
 from relay.simulator import Ack
 from relay.simulator.journal import Entry
+from relay.telemetry.events import AttemptEnded, AttemptStarted, Fact, MessageReceived
 
 
 class State(StrEnum):
@@ -130,7 +130,7 @@ class Board:
     # --- The relay's word
 
     def follow(self, fact: Fact) -> None:
-        """Follow the relay; a `relay.facts.Telemetry`."""
+        """Follow the relay; a `relay.telemetry.events.Telemetry`."""
         match fact:
             case AttemptStarted(number=number):
                 self.attempts += 1

@@ -11,14 +11,14 @@ from relay import __version__
 from relay.config import Settings, load_settings
 from relay.demo.board import Board, OnChange
 from relay.demo.receiver import Receiver, Refuses
-from relay.facts import Fact, RelayStarted, Telemetry
-from relay.model import EndpointKey
-from relay.ops.logs import configure_logging
-from relay.ops.metrics import Metrics
-from relay.ops.telemetry import Voice
+from relay.model.messages import EndpointKey
 from relay.service import Service
 from relay.simulator import CAST, Simulator
 from relay.simulator.people import contact_conversation
+from relay.telemetry.events import Fact, RelayStarted, Telemetry
+from relay.telemetry.logs import configure_logging
+from relay.telemetry.metrics import Metrics
+from relay.telemetry.voice import Voice
 from relay.webhook.signature import SECRET_BYTES, new_secret
 
 

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from sqlalchemy import ColumnElement, Connection, bindparam, case, exists, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from relay.journal.many import among
+from relay.journal.parameters import is_in
 from relay.journal.rules import TAKEN
 from relay.journal.schema import PENDING, deliveries, messages, tallies
-from relay.ledger import Finished
-from relay.model import DeliveryState, MessageOutcome, ReceiptState
+from relay.model.journal import Finished
+from relay.model.messages import DeliveryState, MessageOutcome, ReceiptState
 
 
 def _any(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -37,21 +37,21 @@ _OUTCOME = case(
 )
 _OWE = (
     update(messages)
-    .where(among(messages.c.seq, "seqs"), messages.c.receipt == ReceiptState.NONE.value)
+    .where(is_in(messages.c.seq, "seqs"), messages.c.receipt == ReceiptState.NONE.value)
     .where(~_HELD_BACK)
     .values(receipt=ReceiptState.OWED.value)
     .returning(messages.c.seq)
 )
 _FINISH = (
     update(messages)
-    .where(among(messages.c.seq, "seqs"), messages.c.outcome.is_(None))
+    .where(is_in(messages.c.seq, "seqs"), messages.c.outcome.is_(None))
     .where(~_any(PENDING), _LOST | (messages.c.receipt != ReceiptState.OWED.value))
     .values(outcome=_OUTCOME, finished_at=bindparam("now"))
     .returning(messages.c.seq, messages.c.bot, messages.c.message_id, messages.c.outcome)
 )
 _REOPEN = (
     update(messages)
-    .where(among(messages.c.seq, "seqs"), messages.c.outcome.is_not(None))
+    .where(is_in(messages.c.seq, "seqs"), messages.c.outcome.is_not(None))
     .values(outcome=None, finished_at=None)
     .returning(messages.c.bot)
 )

@@ -2,7 +2,7 @@
 
 from sqlalchemy import delete, exists, func, select
 
-from relay.journal.many import among
+from relay.journal.parameters import is_in
 from relay.journal.schema import PENDING, deliveries, lanes
 
 IN_LANE = (deliveries.c.endpoint_id == lanes.c.endpoint_id) & (deliveries.c.lane == lanes.c.lane)
@@ -12,7 +12,7 @@ FIRST_IN_LANE = (
 )
 """The delivery that goes next."""
 
-_THESE = among(deliveries.c.id, "ids")
+_THESE = is_in(deliveries.c.id, "ids")
 
 IN_LANE_OF_THESE = IN_LANE & _THESE
 """The lane has one of the deliveries whose numbers are the parameter `ids`."""

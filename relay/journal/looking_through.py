@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, select
 
-from relay.journal.many import among
+from relay.journal.parameters import is_in
 from relay.journal.rows import is_endpoint
 from relay.journal.rules import LOOKED_THROUGH_AT_ONCE, Room
 from relay.journal.schema import deliveries, endpoints, messages
-from relay.model import DeliveryState, EndpointKey, Message, Source
-from relay.replay import Made, Pick, ReplayOrder
+from relay.model.messages import DeliveryState, EndpointKey, Message, Source
+from relay.model.replays import Made, Pick, ReplayOrder
 
 _HEAD = (
     messages.c.seq,
@@ -33,7 +33,7 @@ _PAGE: Select[Any] = (
 )
 _MADE = select(
     deliveries.c.seq, deliveries.c.state, deliveries.c.ended_at, deliveries.c.replay
-).where(among(deliveries.c.seq, "seqs"), deliveries.c.endpoint_id == bindparam("at"))
+).where(is_in(deliveries.c.seq, "seqs"), deliveries.c.endpoint_id == bindparam("at"))
 
 
 @dataclass(slots=True)

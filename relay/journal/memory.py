@@ -6,7 +6,7 @@ from dataclasses import replace
 from heapq import nsmallest
 from itertools import islice
 
-from relay.desk import UnreadableRecord
+from relay.delivery.lanes import LANE_DEPTH
 from relay.journal.memory_replays import MemoryReplays
 from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
 from relay.journal.rules import (
@@ -19,41 +19,41 @@ from relay.journal.rules import (
     set_back,
 )
 from relay.journal.window import fit
-from relay.lanes import LANE_DEPTH
-from relay.ledger import (
+from relay.model.admin import UnreadableRecord
+from relay.model.journal import (
     Arrival,
     BotCensus,
-    Census,
     Discarded,
     Due,
     Duplicate,
     EndpointNote,
     Finished,
     Fresh,
-    Notice,
+    OperatorEvent,
     OwedReceipt,
     Recorded,
     Settled,
+    Stats,
     UnreadableFrame,
 )
-from relay.model import (
+from relay.model.messages import (
+    BreakerState,
     DeadLettered,
     Deferred,
     Delivered,
     DeliveryState,
     EndpointKey,
-    GateState,
     MessageOutcome,
     Outcome,
     Postponed,
     ReceiptState,
     Rejected,
 )
-from relay.replay import Fed, Newcomer, Pick, ReplayRecord, UnderWay
+from relay.model.replays import EndpointInfo, Fed, Pick, ReplayRecord, UnderWay
 
 
 class MemoryJournal:
-    """Implements `relay.ports.Journal`."""
+    """Implements `relay.model.ports.Journal`."""
 
     def __init__(self, store: Store | None = None) -> None:
         self.store = store or Store()
@@ -188,16 +188,18 @@ class MemoryJournal:
         """Write down how an endpoint fares; whether it is paused is an operator's to say."""
         row = self.store.endpoints.get(endpoint)
         if row is not None:
-            paused = note.state is GateState.PAUSED
-            row.note = replace(note, state=GateState.CLOSED) if paused else note
+            paused = note.state is BreakerState.PAUSED
+            row.note = replace(note, state=BreakerState.CLOSED) if paused else note
 
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         """Read what is written of an endpoint."""
         return endpoint_note(self.store.endpoints.get(endpoint))
 
-    async def welcome(self, endpoints: Sequence[Newcomer], now: float) -> Sequence[ReplayRecord]:
+    async def register_endpoints(
+        self, endpoints: Sequence[EndpointInfo], now: float
+    ) -> Sequence[ReplayRecord]:
         """Take note of addresses."""
-        return self.replays.welcome(endpoints, now)
+        return self.replays.register_endpoints(endpoints, now)
 
     async def replays_under_way(self) -> Sequence[UnderWay]:
         """List replays that have not ended."""
@@ -207,18 +209,18 @@ class MemoryJournal:
         """Put further deliveries into their lanes."""
         return self.replays.feed(endpoint, pick, now, most)
 
-    async def notices(self, after: int) -> Sequence[Notice]:
+    async def notices(self, after: int) -> Sequence[OperatorEvent]:
         """Read operators' actions."""
         later = (notice for notice in self.store.notices if notice.id > after)
         return list(islice(later, NOTICES_AT_ONCE))
 
-    async def census(self) -> Census:
+    async def census(self) -> Stats:
         """Count the stock."""
         dead = Counter(row.owed.endpoint for row in self.store.dead())
         bots = {bot: self._count(bot) for bot in self._bots()}
         size = sum(len(row.message.frame) for row in self.store.by_seq.values())
         dead_letters = {key: dead[key] for key in self.store.endpoints}
-        return Census(bots, dead_letters, size, self._oldest_pending())
+        return Stats(bots, dead_letters, size, self._oldest_pending())
 
     def _oldest_pending(self) -> dict[EndpointKey, float]:
         owed = [row for row in self.store.owed(self.store.endpoints) if row.replay is None]
@@ -299,7 +301,7 @@ class MemoryJournal:
             removed = row.state is DeliveryState.DEAD and row.ended_reason == REMOVED
             configured = self.store.endpoints[row.owed.endpoint].configured
             if removed and configured:
-                self.store.revive(row, now)
+                self.store.requeue(row, now)
             elif row.state is DeliveryState.PENDING and not configured:
                 self.store.bury(row, REMOVED, now)
                 self.store.leave_lane(row, now)
@@ -322,11 +324,11 @@ class MemoryJournal:
 def endpoint_note(row: EndpointRow | None) -> EndpointNote:
     """Read an endpoint's note; an operator's pause goes before the gate's own state."""
     if row is None:
-        return EndpointNote(GateState.CLOSED)
+        return EndpointNote(BreakerState.CLOSED)
     if not row.paused:
         return row.note
     note = row.note
-    return EndpointNote(GateState.PAUSED, note.last_error, None, note.gone_since)
+    return EndpointNote(BreakerState.PAUSED, note.last_error, None, note.gone_since)
 
 
 _KEPT = frozenset({DeliveryState.DEAD, DeliveryState.PENDING})

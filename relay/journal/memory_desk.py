@@ -7,7 +7,9 @@ from heapq import nsmallest
 from itertools import islice
 from operator import attrgetter
 
-from relay.desk import (
+from relay.journal.memory import MemoryJournal, endpoint_note
+from relay.journal.memory_store import DeliveryRow, EndpointRow, LaneRow, MessageRow
+from relay.model.admin import (
     Ahead,
     AttemptRecord,
     DeadLetter,
@@ -20,15 +22,13 @@ from relay.desk import (
     Place,
     UnreadableRecord,
 )
-from relay.journal.memory import MemoryJournal, endpoint_note
-from relay.journal.memory_store import DeliveryRow, EndpointRow, LaneRow, MessageRow
-from relay.ledger import Deed, NoticeKind
-from relay.model import Attempt, DeliveryState, EndpointKey, GateState, MessageOutcome
-from relay.replay import Asked, Pick, ReplayOrder, ReplayRecord, Survey
+from relay.model.journal import AuditEntry, OperatorEventKind
+from relay.model.messages import Attempt, BreakerState, DeliveryState, EndpointKey, MessageOutcome
+from relay.model.replays import Asked, Pick, ReplayOrder, ReplayRecord, Survey
 
 
-class MemoryDesk:
-    """Implements `relay.desk.Desk`; `actor` is by which way operators come to it."""
+class MemoryAdminStore:
+    """Implements `relay.model.admin.AdminStore`; `actor` is by which way operators come to it."""
 
     def __init__(self, journal: MemoryJournal, *, actor: str = "api") -> None:
         self._store = journal.store
@@ -65,8 +65,10 @@ class MemoryDesk:
         rows = list(self._select(query, configured=True))
         letters = [_dead_letter(row) for row in rows]
         for row in rows:
-            self._store.revive(row, now)
-        self._notify(NoticeKind.REVIVED, Counter(row.owed.endpoint for row in rows), rows, query)
+            self._store.requeue(row, now)
+        self._notify(
+            OperatorEventKind.REVIVED, Counter(row.owed.endpoint for row in rows), rows, query
+        )
         return letters
 
     async def discard(
@@ -80,7 +82,7 @@ class MemoryDesk:
         became = Counter({row.owed.endpoint: 0 for row in rows})
         for last in {row.message.seq: row for row in rows if row.replay is None}.values():
             became[last.owed.endpoint] += self._judge(last.message, now)
-        kind = NoticeKind.WAIVED if mark_read else NoticeKind.DISCARDED
+        kind = OperatorEventKind.WAIVED if mark_read else OperatorEventKind.DISCARDED
         self._notify(kind, became, rows, query)
         return letters
 
@@ -114,7 +116,7 @@ class MemoryDesk:
         if row is None:
             return False
         row.paused = True
-        self._store.notify(NoticeKind.PAUSED, endpoint, deed=Deed(self._actor))
+        self._store.notify(OperatorEventKind.PAUSED, endpoint, deed=AuditEntry(self._actor))
         return True
 
     async def resume(self, endpoint: EndpointKey) -> bool:
@@ -122,18 +124,20 @@ class MemoryDesk:
         row = self._store.endpoints.get(endpoint)
         if row is not None:
             row.paused = False
-        return self._revive(row, NoticeKind.RESUMED, endpoint)
+        return self._revive(row, OperatorEventKind.RESUMED, endpoint)
 
     async def back(self, endpoint: EndpointKey) -> bool:
         """Let an endpoint be tried again."""
-        return self._revive(self._store.endpoints.get(endpoint), NoticeKind.BACK, endpoint)
+        return self._revive(self._store.endpoints.get(endpoint), OperatorEventKind.BACK, endpoint)
 
-    def _revive(self, row: EndpointRow | None, kind: NoticeKind, endpoint: EndpointKey) -> bool:
+    def _revive(
+        self, row: EndpointRow | None, kind: OperatorEventKind, endpoint: EndpointKey
+    ) -> bool:
         if row is None:
             return False
-        state = GateState.CLOSED if row.note.state is GateState.GONE else row.note.state
+        state = BreakerState.CLOSED if row.note.state is BreakerState.GONE else row.note.state
         row.note = replace(row.note, state=state, gone_since=None)
-        self._store.notify(kind, endpoint, deed=Deed(self._actor))
+        self._store.notify(kind, endpoint, deed=AuditEntry(self._actor))
         return True
 
     def _select(self, query: DeadLetterQuery, *, configured: bool = False) -> Iterator[DeliveryRow]:
@@ -151,14 +155,14 @@ class MemoryDesk:
 
     def _notify(
         self,
-        kind: NoticeKind,
+        kind: OperatorEventKind,
         counts: Counter[EndpointKey],
         rows: Sequence[DeliveryRow],
         query: DeadLetterQuery,
     ) -> None:
         acted = Counter(row.owed.endpoint for row in rows)
         for endpoint, count in counts.items():
-            deed = Deed(self._actor, query.words, acted[endpoint])
+            deed = AuditEntry(self._actor, query.words, acted[endpoint])
             self._store.notify(kind, endpoint, count, deed=deed)
 
     def _history(self, row: MessageRow) -> MessageHistory:

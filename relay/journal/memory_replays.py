@@ -14,13 +14,13 @@ from relay.journal.rules import (
     looked_through,
     replay_lane,
 )
-from relay.ledger import Deed, NoticeKind, Owed
-from relay.model import DeliveryState, EndpointKey
-from relay.replay import (
+from relay.model.journal import AuditEntry, OperatorEventKind, Owed
+from relay.model.messages import DeliveryState, EndpointKey
+from relay.model.replays import (
     Asked,
+    EndpointInfo,
     Fed,
     Made,
-    Newcomer,
     Pick,
     ReplayOrder,
     ReplayRecord,
@@ -56,7 +56,9 @@ class MemoryReplays:
         self._rows: dict[int, ReplayRow] = {}
         self._last = 0
 
-    def welcome(self, newcomers: Sequence[Newcomer], now: float) -> list[ReplayRecord]:
+    def register_endpoints(
+        self, newcomers: Sequence[EndpointInfo], now: float
+    ) -> list[ReplayRecord]:
         """Take note of addresses; new endpoints get what is retained, if they want it."""
         names = frozenset(each.endpoint for each in newcomers)
         begun = [
@@ -82,8 +84,8 @@ class MemoryReplays:
         if (busy := self._under_way_at(order.endpoint)) is not None:
             return Asked(self._record(busy), accepted=False)
         record = self._record(self._begin(order, now))
-        deed = Deed(actor, f"replay={record.number} {order.words}")
-        self._store.notify(NoticeKind.REPLAY_ASKED, order.endpoint, deed=deed)
+        deed = AuditEntry(actor, f"replay={record.number} {order.words}")
+        self._store.notify(OperatorEventKind.REPLAY_ASKED, order.endpoint, deed=deed)
         return Asked(record, accepted=True)
 
     def records(self) -> list[ReplayRecord]:
@@ -103,8 +105,8 @@ class MemoryReplays:
                 delivery.state = DeliveryState.DISCARDED
                 delivery.ended_at, delivery.ended_reason = now, CANCELLED
         self._end(row, now, cancelled=True)
-        deed = Deed(actor, f"replay={number}")
-        self._store.notify(NoticeKind.REPLAY_CANCELLED, row.order.endpoint, deed=deed)
+        deed = AuditEntry(actor, f"replay={number}")
+        self._store.notify(OperatorEventKind.REPLAY_CANCELLED, row.order.endpoint, deed=deed)
         return self._record(row)
 
     def under_way(self) -> list[UnderWay]:
@@ -207,7 +209,7 @@ class MemoryReplays:
         if row.ended_at is None:
             row.ended_at, row.cancelled = now, cancelled
 
-    def _is_new(self, newcomer: Newcomer, names: frozenset[EndpointKey]) -> bool:
+    def _is_new(self, newcomer: EndpointInfo, names: frozenset[EndpointKey]) -> bool:
         if self._store.endpoints[newcomer.endpoint].address is not None:
             return False
         return names.issuperset(

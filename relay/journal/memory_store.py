@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from relay.desk import UnreadableRecord
 from relay.journal.rules import finished, read_owed
-from relay.ledger import Deed, EndpointNote, Notice, NoticeKind, Owed
-from relay.model import (
+from relay.model.admin import UnreadableRecord
+from relay.model.journal import AuditEntry, EndpointNote, OperatorEvent, OperatorEventKind, Owed
+from relay.model.messages import (
     Attempt,
+    BreakerState,
     Delivery,
     DeliveryState,
     EndpointKey,
-    GateState,
     Message,
     MessageOutcome,
     ReceiptState,
@@ -97,7 +97,7 @@ class EndpointRow:
     configured: bool = True
     paused: bool = False
     address: str | None = None
-    note: EndpointNote = field(default_factory=lambda: EndpointNote(GateState.CLOSED))
+    note: EndpointNote = field(default_factory=lambda: EndpointNote(BreakerState.CLOSED))
 
 
 class Store:
@@ -109,7 +109,7 @@ class Store:
         self.deliveries: dict[int, DeliveryRow] = {}
         self.lanes: dict[EndpointKey, dict[str, LaneRow]] = {}
         self.endpoints: dict[EndpointKey, EndpointRow] = {}
-        self.notices: list[Notice] = []
+        self.notices: list[OperatorEvent] = []
         self.unreadable: dict[tuple[str, str], UnreadableRecord] = {}
         self.received: Counter[str] = Counter()
         self.finished: Counter[str] = Counter()
@@ -208,15 +208,15 @@ class Store:
 
     def notify(
         self,
-        kind: NoticeKind,
+        kind: OperatorEventKind,
         endpoint: EndpointKey,
         count: int = 0,
         *,
-        deed: Deed = Deed(),  # noqa: B008 - frozen
+        deed: AuditEntry = AuditEntry(),  # noqa: B008 - frozen
     ) -> None:
         """Leave a notice for the running relay."""
         last = self.notices[-1].id if self.notices else 0
-        self.notices.append(Notice(last + 1, kind, endpoint, count, deed))
+        self.notices.append(OperatorEvent(last + 1, kind, endpoint, count, deed))
 
     def dead(self) -> Iterator[DeliveryRow]:
         """Go through the dead letters, oldest first."""
@@ -229,7 +229,7 @@ class Store:
         pending = (row for row in rows if row.state is DeliveryState.PENDING)
         return (row for row in pending if row.owed.endpoint in endpoints)
 
-    def revive(self, row: DeliveryRow, now: float) -> None:
+    def requeue(self, row: DeliveryRow, now: float) -> None:
         """Make a dead letter due again, its patience anew."""
         row.state = DeliveryState.PENDING
         row.failures = row.rejections = 0

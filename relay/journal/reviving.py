@@ -8,13 +8,13 @@ from sqlalchemy.dialects.sqlite import insert
 
 from relay.journal import finishing
 from relay.journal.lane_terms import FIRST_IN_LANE, LIKE_LANE_OF_THESE
-from relay.journal.many import among, in_parts
+from relay.journal.parameters import in_parts, is_in
 from relay.journal.schema import deliveries, lanes
-from relay.model import DeliveryState
+from relay.model.messages import DeliveryState
 
-_THESE = among(deliveries.c.id, "ids")
+_THESE = is_in(deliveries.c.id, "ids")
 _SEQS = select(deliveries.c.seq).where(_THESE, deliveries.c.replay.is_(None))
-_REVIVE = (
+_REQUEUE = (
     update(deliveries)
     .where(_THESE)
     .values(
@@ -37,15 +37,15 @@ _OPEN_LANES = (
 )
 _LEAD_LANES = (
     update(lanes)
-    .where(LIKE_LANE_OF_THESE, among(FIRST_IN_LANE, "ids"))
+    .where(LIKE_LANE_OF_THESE, is_in(FIRST_IN_LANE, "ids"))
     .values(due_at=func.min(lanes.c.due_at, _now))
 )
 
 
-def revive(connection: Connection, dead: Collection[int], now: float) -> None:
+def requeue(connection: Connection, dead: Collection[int], now: float) -> None:
     """Make dead letters due at once, their patience anew, and their messages unfinished."""
     for ids in in_parts(dead):
-        connection.execute(_REVIVE, {"ids": ids})
+        connection.execute(_REQUEUE, {"ids": ids})
         connection.execute(_OPEN_LANES, {"ids": ids, "now": now})
         connection.execute(_LEAD_LANES, {"ids": ids, "now": now})
         finishing.reopen(connection, set(connection.scalars(_SEQS, {"ids": ids})))

@@ -4,22 +4,22 @@ from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Label, LargeBinary, Row, Select, cast, select
 
-from relay.journal.bodies import Bodies
+from relay.journal.encryption.columns import Bodies
+from relay.journal.encryption.keys import Damaged, Kind
 from relay.journal.schema import attempts, deliveries, endpoints, messages, unreadable
-from relay.ledger import EndpointNote, Owed
-from relay.model import (
+from relay.model.journal import EndpointNote, Owed
+from relay.model.messages import (
     Attempt,
+    BreakerState,
     Delivery,
     DeliveryState,
     EndpointKey,
-    GateState,
     Message,
     MessageOutcome,
     ReceiptState,
     Rejected,
     Source,
 )
-from relay.sealing import Damaged, Kind
 
 Values = dict[str, Any]
 
@@ -217,8 +217,8 @@ def read_note(row: Row[Any], bodies: Bodies) -> EndpointNote:
     if row.last_error is not None:
         error = bodies.show_text(Kind.ERROR, names, row.last_error, row.sealed_by)
     if row.paused:
-        return EndpointNote(GateState.PAUSED, error, None, row.gone_since)
-    return EndpointNote(GateState(row.state), error, row.next_probe_at, row.gone_since)
+        return EndpointNote(BreakerState.PAUSED, error, None, row.gone_since)
+    return EndpointNote(BreakerState(row.state), error, row.next_probe_at, row.gone_since)
 
 
 def is_endpoint(endpoint: EndpointKey) -> ColumnElement[bool]:

@@ -6,7 +6,7 @@ The SQL journal says the same in SQL; the contract suite holds the two against e
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from relay.model import DeliveryState, MessageOutcome, ReceiptState
+from relay.model.messages import DeliveryState, MessageOutcome, ReceiptState
 
 TAKEN = frozenset({DeliveryState.DELIVERED, DeliveryState.WAIVED})
 """The states in which a required delivery no longer holds READ back."""

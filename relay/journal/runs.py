@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from relay.journal import removing
-from relay.journal.receiving import EndpointIds, Numbers
+from relay.journal import endpoints as removing
+from relay.journal.incoming import EndpointIds, Numbers
 from relay.journal.rules import LONGEST_WAIT, set_back
 from relay.journal.schema import PENDING, attempts, deliveries, endpoints, lanes, messages, run
-from relay.model import EndpointKey
+from relay.model.messages import EndpointKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ def start(
     _mind_the_clock(connection, now)
     connection.execute(update(endpoints).values(configured=False))
     removing.adopt(connection, configured)
-    removing.bury_removed(connection, now)
-    removing.revive_returned(connection, now)
+    removing.dead_letter_removed(connection, now)
+    removing.requeue_returned(connection, now)
     return Run(clean is not False, removing.endpoint_ids(connection), Numbers.read(connection))
 
 

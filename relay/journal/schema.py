@@ -1,10 +1,10 @@
 """The journal's tables. Changes go through a new migration in `relay/journal/migrations`.
 
-States are kept as the words of `relay.model`. `messages.seq` and `deliveries.id` ascend with
-arrival; the relay gives them out itself, since one relay at a time writes new rows. `sealed_by` is
-the id of the key with which the one column that holds people's words is sealed; NULL if it is not.
-`deliveries.replay` is the number of the replay that a delivery is part of; NULL if it is owed.
-`endpoints.address` is a digest of where it posts to; NULL until a start has introduced it.
+States are kept as the words of `relay.model.messages`. `messages.seq` and `deliveries.id` ascend
+with arrival; the relay gives them out itself, since one relay at a time writes new rows.
+`sealed_by` is the id of the key with which the one column that holds people's words is sealed; NULL
+if it is not. `deliveries.replay` is the number of the replay that a delivery is part of; NULL if it
+is owed. `endpoints.address` is a digest of where it posts to; NULL until a start has introduced it.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ from sqlalchemy import (
     literal_column,
 )
 
-from relay.model import DeliveryState, MessageOutcome, ReceiptState
+from relay.model.messages import DeliveryState, MessageOutcome, ReceiptState
 
 metadata = MetaData()
 

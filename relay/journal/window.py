@@ -6,7 +6,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-from relay.lanes import LANE_DEPTH
+from relay.delivery.lanes import LANE_DEPTH
 
 T = TypeVar("T")
 

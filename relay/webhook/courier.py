@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from relay.model import Delivery, EndpointKey, PriorOutcome, Verdict
-from relay.ports import Clock
+from relay.model.messages import Delivery, EndpointKey, PriorOutcome, Verdict
+from relay.model.ports import Clock
 from relay.webhook.envelope import Envelopes, build_test_event
 from relay.webhook.exchange import Request, Sender, Target
 from relay.webhook.headers import is_own
@@ -74,7 +74,7 @@ def _check_header(name: str, value: str) -> None:
 
 
 class Courier:
-    """Makes the attempts of one endpoint (`relay.ports.Courier`)."""
+    """Makes the attempts of one endpoint (`relay.model.ports.Courier`)."""
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from typing import Any
 
 from relay.blaze.content import Content, read_content
 from relay.blaze.wire import read_json
-from relay.model import Message
+from relay.model.messages import Message
 
 TEST_EVENT = "relay.test"
 NOT_JSON = "not_json"

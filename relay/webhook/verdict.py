@@ -4,7 +4,7 @@ import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from relay.model import Gone, Reason, Rejected, Success, Transient, Verdict
+from relay.model.messages import Gone, Reason, Rejected, Success, Transient, Verdict
 from relay.webhook.exchange import Answer, Failure, Sent
 
 # A receiver may ask for patience, not for silence for days.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from relay.ports import Recovery
+from relay.model.ports import Recovery
 from tests.acceptance.damages import DAMAGES, Damage, broken_header, broken_log
 from tests.acceptance.house import BOT, House
 from tests.acceptance.process import RelayProcess

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 
-from relay.sealing import Keyring, new_key
+from relay.journal.encryption.keys import Keyring, new_key
 from tests.acceptance.house import WHISPER, House
 from tests.acceptance.receiver import OK, Answer, Hang
 from tests.journal.raw import on_disk

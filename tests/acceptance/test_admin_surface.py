@@ -10,8 +10,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from relay.ops.admin_operations import OPERATIONS
-from relay.ops.door import AT_ONCE, MOST
+from relay.admin.operations import OPERATIONS
+from relay.web.connection_limit import AT_ONCE, MOST
 from tests.acceptance.house import House
 from tests.acceptance.process import RelayProcess
 

@@ -12,7 +12,7 @@ import structlog
 from relay.demo import run_demo
 from relay.demo.receiver import Visit
 from relay.demo.summary import MOST_LISTED
-from relay.ops.logs import Route
+from relay.telemetry.logs import Route
 
 PATIENCE = 0.5
 

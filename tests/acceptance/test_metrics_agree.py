@@ -8,7 +8,7 @@ from relay.simulator import CATEGORIES
 from tests.acceptance.house import BOT, House
 from tests.acceptance.process import Metrics
 from tests.acceptance.receiver import OK, REDIRECT, Answer, Reset
-from tests.ops.series_table import Series, documented_series
+from tests.telemetry.series_table import Series, documented_series
 
 README = Path(tests.__file__).parents[1] / "README.md"
 

@@ -14,11 +14,11 @@ from uuid import UUID
 
 import click
 
-from relay.journal import open_desk, open_journal, open_vault
-from relay.ledger import Arrival, Owed
-from relay.model import Attempt, Delivered, Delivery, EndpointKey, Message, Source, Success
-from relay.ports import Journal
-from relay.sealing import Keyring, new_key
+from relay.journal.encryption.keys import Keyring, new_key
+from relay.journal.open import open_admin_store, open_journal, open_vault
+from relay.model.journal import Arrival, Owed
+from relay.model.messages import Attempt, Delivered, Delivery, EndpointKey, Message, Source, Success
+from relay.model.ports import Journal
 
 ENDPOINT = EndpointKey("bot", "webhook")
 GROUP = 500
@@ -200,7 +200,7 @@ async def keys(location: str, count: int) -> None:
         with measured("count what each key seals"):
             await vault.uses()
     with measured("open, every key is there"):
-        async with open_desk(location, keys=KEYS):
+        async with open_admin_store(location, keys=KEYS):
             pass
     async with open_journal(location, keys=KEYS) as opened:
         with measured("start with a key"):

@@ -28,11 +28,11 @@ import click
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay.desk import MessageQuery
-from relay.journal import open_journal
-from relay.model import EndpointKey, Message, Source
-from relay.ports import Journal
-from relay.routing import Route, Routing
+from relay.delivery.routing import Route, Routing
+from relay.journal.open import open_journal
+from relay.model.admin import MessageQuery
+from relay.model.messages import EndpointKey, Message, Source
+from relay.model.ports import Journal
 from relay.simulator import Bot, Person, Simulator
 from tests.acceptance.receiver import hold_port, port_of
 from tests.bench.bench_journal import measured, record

@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from relay.cli import execute
-from relay.desk import Desk
-from relay.journal import OpenJournal, open_desk, open_journal
-from relay.ledger import Arrival, Fresh, Owed
-from relay.model import (
+from relay.journal.encryption.keys import Keyring
+from relay.journal.open import OpenJournal, open_admin_store, open_journal
+from relay.model.admin import AdminStore
+from relay.model.journal import Arrival, Fresh, Owed
+from relay.model.messages import (
     Attempt,
     DeadLettered,
     Delivered,
@@ -29,7 +30,6 @@ from relay.model import (
     Success,
     Transient,
 )
-from relay.sealing import Keyring
 from tests.config.example import KEYSTORE, OTHER_KEYSTORE, SECRET
 
 T = TypeVar("T")
@@ -122,11 +122,11 @@ class Stage:
 
         return asyncio.run(run())
 
-    def at_desk(self, work: Callable[[Desk], Awaitable[T]]) -> T:
+    def with_admin_store(self, work: Callable[[AdminStore], Awaitable[T]]) -> T:
         """Look at the journal as an operator."""
 
         async def run() -> T:
-            async with open_desk(self.location, keys=self.keys) as desk:
+            async with open_admin_store(self.location, keys=self.keys) as desk:
                 return await work(desk)
 
         return asyncio.run(run())

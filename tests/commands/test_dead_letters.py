@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from relay.bulk import in_batches
+from relay.admin.batches import in_batches
 from relay.commands.sheet import Sheet
-from relay.desk import DeadLetter, DeadLetterQuery
-from relay.journal import OpenJournal
-from relay.journal.sql_desk import SqlDesk
-from relay.model import DeliveryState, ReceiptState
-from relay.ports import JournalUnavailable
+from relay.journal.history import SqlAdminStore
+from relay.journal.open import OpenJournal
+from relay.model.admin import DeadLetter, DeadLetterQuery
+from relay.model.messages import DeliveryState, ReceiptState
+from relay.model.ports import JournalUnavailable
 from tests.commands.stage import CONVERSATION, CRM, LOG, NOW, SALES, Stage, uuid
 
 
@@ -26,7 +26,7 @@ def burials(stage: Stage) -> Stage:
 
 
 def _left(stage: Stage) -> list[str]:
-    letters = stage.at_desk(lambda desk: desk.dead_letters(DeadLetterQuery()))
+    letters = stage.with_admin_store(lambda desk: desk.dead_letters(DeadLetterQuery()))
     return sorted(letter.message_id for letter in letters)
 
 
@@ -105,7 +105,7 @@ def test_retry_makes_it_due_again(burials: Stage) -> None:
     """A retried dead letter is a delivery like a new one."""
     said = burials.relay("dead-letters", "retry", "--all", "--endpoint", "support/crm")
     assert (0, "") == (said.code, said.err)
-    (history,) = burials.at_desk(lambda desk: desk.history(uuid(1)))
+    (history,) = burials.with_admin_store(lambda desk: desk.history(uuid(1)))
     (delivery,) = history.deliveries
     assert DeliveryState.PENDING is delivery.state
     assert delivery.due_at is not None
@@ -136,7 +136,7 @@ def test_discard_marks_read_only_when_told(
     """A discarded message stays unread, unless --mark-read says otherwise."""
     said = burials.relay("dead-letters", "discard", uuid(1), *options)
     assert (0, "") == (said.code, said.err)
-    (history,) = burials.at_desk(lambda desk: desk.history(uuid(1)))
+    (history,) = burials.with_admin_store(lambda desk: desk.history(uuid(1)))
     assert state is history.deliveries[0].state
     assert receipt is history.summary.receipt
     assert [uuid(2), uuid(3)] == _left(burials)
@@ -252,14 +252,14 @@ def test_a_list_is_printed_once(burials: Stage, monkeypatch: pytest.MonkeyPatch)
 def test_a_journal_that_fails_half_way(burials: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was done is told, with what is to do; the document is whole."""
     monkeypatch.setattr(in_batches, "__kwdefaults__", {"size": 2})
-    retry, calls = SqlDesk.retry, iter((True, False))
+    retry, calls = SqlAdminStore.retry, iter((True, False))
 
-    async def failing(desk: SqlDesk, query: DeadLetterQuery, now: float) -> Any:
+    async def failing(desk: SqlAdminStore, query: DeadLetterQuery, now: float) -> Any:
         if next(calls):
             return await retry(desk, query, now)
         raise JournalUnavailable("disk full")
 
-    monkeypatch.setattr(SqlDesk, "retry", failing)
+    monkeypatch.setattr(SqlAdminStore, "retry", failing)
     said = burials.relay("dead-letters", "retry", "--all", "--json")
     assert 1 == said.code
     came = "2 due again before that; the same again goes on from there"

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from relay.explanation.troubles import NO_RELAY
-from relay.journal import OpenJournal
-from relay.journal.refusing import lock_of
-from relay.ledger import EndpointNote
-from relay.model import GateState
+from relay.admin.explain.troubles import NO_RELAY
+from relay.journal.engines.sqlite.lock import lock_of
+from relay.journal.open import OpenJournal
+from relay.model.journal import EndpointNote
+from relay.model.messages import BreakerState
 from tests.commands.stage import CRM, NOW, SALES, Stage
 
 
@@ -21,7 +21,7 @@ def test_how_they_fare(stage: Stage) -> None:
     """A line for each: state, pending, oldest, dead letters, next probe, last error."""
     stage.receive(1, CRM)
     stage.bury(2, SALES)
-    note = EndpointNote(GateState.OPEN, "http_503: try\tlater", NOW + 10)
+    note = EndpointNote(BreakerState.OPEN, "http_503: try\tlater", NOW + 10)
     stage.at_journal(lambda opened: opened.journal.note_endpoint(CRM, note))
     said = stage.relay("endpoints", "list")
     assert (0, "") == (said.code, said.err)
@@ -59,7 +59,7 @@ def test_resume_revives_one_that_is_gone(stage: Stage) -> None:
     """An endpoint that answered 410 is attempted again once an operator says so."""
 
     async def vanish(opened: OpenJournal) -> None:
-        await opened.journal.note_endpoint(CRM, EndpointNote(GateState.GONE, gone_since=NOW))
+        await opened.journal.note_endpoint(CRM, EndpointNote(BreakerState.GONE, gone_since=NOW))
 
     stage.at_journal(vanish)
     assert "gone" == _state(stage, "support/crm")

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from relay.explanation.troubles import NO_RELAY
-from relay.journal import OpenJournal
-from relay.journal.refusing import lock_of
-from relay.ledger import Arrival, EndpointNote, Owed
-from relay.model import GateState, Message, Source
+from relay.admin.explain.troubles import NO_RELAY
+from relay.journal.engines.sqlite.lock import lock_of
+from relay.journal.open import OpenJournal
+from relay.model.journal import Arrival, EndpointNote, Owed
+from relay.model.messages import BreakerState, Message, Source
 from tests.commands.stage import CONVERSATION, CRM, LOG, NOW, Stage, frame, uuid
 
 
@@ -45,7 +45,7 @@ def test_what_goes_before_it_is_explained(stage: Stage) -> None:
             message = Message(*ids, Source.LIVE, frame(number), NOW)
             owed = (Owed(CRM, CONVERSATION, required=True),)
             await opened.journal.record([Arrival(message, owed)])
-        note = EndpointNote(GateState.OPEN, "connect, refused", NOW)
+        note = EndpointNote(BreakerState.OPEN, "connect, refused", NOW)
         await opened.journal.note_endpoint(CRM, note)
 
     stage.at_journal(two_of_one_conversation)

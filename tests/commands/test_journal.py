@@ -9,7 +9,8 @@ from contextlib import closing
 
 import pytest
 
-from relay.journal import OpenJournal, versions
+from relay.journal import versions
+from relay.journal.open import OpenJournal
 from tests.commands.stage import CRM, NOW, SALES, Stage, frame, uuid
 from tests.journal.raw import change, on_disk, sealed_by
 from tests.journal.samples import NEW_KEY, OLD_KEY, OTHER_KEY

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from relay.journal import OpenJournal
-from relay.ledger import UnreadableFrame
+from relay.journal.open import OpenJournal
+from relay.model.journal import UnreadableFrame
 from tests.commands.stage import CONVERSATION, CRM, LOG, SALES, Stage, uuid
 
 

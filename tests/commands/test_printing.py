@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from relay.commands.printing import print_note, print_table, took
-from relay.moments import age, moment
+from relay.model.times import age, moment
 
 
 @pytest.mark.parametrize(

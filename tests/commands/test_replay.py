@@ -6,7 +6,7 @@ import time
 import pytest
 
 from relay.commands.times import MOMENT
-from relay.replay import Fed
+from relay.model.replays import Fed
 from tests.commands.stage import CRM, LOG, NOW, SALES, Stage, uuid
 
 SINCE = ("--since", "2023-11-14T22:13:21Z")

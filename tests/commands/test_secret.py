@@ -1,6 +1,6 @@
 """`relay secret`."""
 
-from relay.sealing import Keyring
+from relay.journal.encryption.keys import Keyring
 from relay.webhook.signature import Signer
 from tests.commands.stage import Stage
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from relay.commands.timeline import timeline
-from relay.desk import AttemptRecord, DeliveryRecord, MessageHistory, MessageSummary
-from relay.model import (
+from relay.model.admin import AttemptRecord, DeliveryRecord, MessageHistory, MessageSummary
+from relay.model.messages import (
     AttemptOutcome,
+    BreakerState,
     DeliveryState,
     EndpointKey,
-    GateState,
     MessageOutcome,
     Reason,
     ReceiptState,
@@ -56,8 +56,8 @@ def test_a_delivery_that_waits() -> None:
     assert (None, "waits for an earlier message of its conversation") == _told(SUMMARY, waiting)[-1]
 
 
-@pytest.mark.parametrize("gate", [GateState.PAUSED, GateState.GONE])
-def test_a_delivery_whose_endpoint_stands_still(gate: GateState) -> None:
+@pytest.mark.parametrize("gate", [BreakerState.PAUSED, BreakerState.GONE])
+def test_a_delivery_whose_endpoint_stands_still(gate: BreakerState) -> None:
     """Nothing is due at an endpoint that is paused or gone, whatever the lane's time is."""
     what = f"attempt 2 waits: its endpoint is {gate} until it is resumed"
     still = replace(PENDING, gate=gate, doubtful=False)
@@ -66,7 +66,7 @@ def test_a_delivery_whose_endpoint_stands_still(gate: GateState) -> None:
 
 def test_a_delivery_behind_an_open_gate() -> None:
     """What is due at an endpoint in trouble waits for a probe."""
-    probed = replace(PENDING, gate=GateState.OPEN, doubtful=False)
+    probed = replace(PENDING, gate=BreakerState.OPEN, doubtful=False)
     what = "attempt 2 is due, when a probe of its endpoint is"
     assert (29.0, what) == _told(SUMMARY, probed)[-1]
 

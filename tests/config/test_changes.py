@@ -7,8 +7,8 @@ import pytest
 
 from relay.config.changes import Changes, compare
 from relay.config.models import Bot, Endpoint, Settings
-from relay.model import EndpointKey
-from relay.sealing import new_key
+from relay.journal.encryption.keys import new_key
+from relay.model.messages import EndpointKey
 from tests.config.example import KEYSTORE, OTHER_KEYSTORE, SECRET, Change, example, load
 
 CRM = EndpointKey("support", "crm")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.config import LogFormat, LogLevel, load_settings
-from relay.ports import Recovery
+from relay.model.ports import Recovery
 from tests.config.example import (
     KEYSTORE,
     OTHER_KEYSTORE,

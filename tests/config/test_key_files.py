@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from relay.config import load_settings, masked
-from relay.sealing import PREFIX, new_key
+from relay.journal.encryption.keys import PREFIX, new_key
 from tests.config.example import VARIABLES, at, example, load, mistakes, mistakes_of_variables
 
 OLD, NEW = (new_key(bytes([number] * 32)) for number in (1, 2))

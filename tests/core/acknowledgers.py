@@ -4,11 +4,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from relay.model import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken, ReceiptVerdict
+from relay.model.messages import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken, ReceiptVerdict
 
 
 class FakeAcknowledger:
-    """A `relay.ports.Acknowledger`.
+    """A `relay.model.ports.Acknowledger`.
 
     `bad` ids spoil their batch with a final error, `cursed` ones with the `curse`, always.
     """

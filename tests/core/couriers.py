@@ -5,7 +5,7 @@ from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from typing import Literal
 
-from relay.model import (
+from relay.model.messages import (
     Delivery,
     EndpointKey,
     PriorOutcome,
@@ -237,7 +237,7 @@ def _name(post: Post) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _CourierOf:
-    """A `relay.ports.Courier`."""
+    """A `relay.model.ports.Courier`."""
 
     couriers: FakeCourier
     endpoint: EndpointKey

@@ -8,23 +8,23 @@ from random import Random
 from typing import TypeVar
 
 from relay.journal.memory import MemoryJournal
-from relay.ledger import (
+from relay.model.journal import (
     Arrival,
-    Census,
     Discarded,
     Due,
     EndpointNote,
     Finished,
     Fresh,
-    Notice,
+    OperatorEvent,
     OwedReceipt,
     Recorded,
     Settled,
+    Stats,
     UnreadableFrame,
 )
-from relay.model import DeadLettered, Deferred, Delivery, EndpointKey, Outcome
-from relay.ports import JournalDamaged, JournalUnavailable
-from relay.replay import Fed, Newcomer, Pick, ReplayRecord, UnderWay
+from relay.model.messages import DeadLettered, Deferred, Delivery, EndpointKey, Outcome
+from relay.model.ports import JournalDamaged, JournalUnavailable
+from relay.model.replays import EndpointInfo, Fed, Pick, ReplayRecord, UnderWay
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ STEP = 1_000
 
 
 class Disk:
-    """A `relay.ports.Journal` over the one in memory.
+    """A `relay.model.ports.Journal` over the one in memory.
 
     Up to `latency` seconds pass before a write is committed, and up to as many before anybody hears
     of it; the next one waits for its end, as in a database. Reads wait for nobody. While `full`,
@@ -134,8 +134,10 @@ class Disk:
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         return await self.journal.endpoint_note(endpoint)
 
-    async def welcome(self, endpoints: Sequence[Newcomer], now: float) -> Sequence[ReplayRecord]:
-        return await self.journal.welcome(endpoints, now)
+    async def register_endpoints(
+        self, endpoints: Sequence[EndpointInfo], now: float
+    ) -> Sequence[ReplayRecord]:
+        return await self.journal.register_endpoints(endpoints, now)
 
     async def replays_under_way(self) -> Sequence[UnderWay]:
         return await self._read(self.journal.replays_under_way)
@@ -143,10 +145,10 @@ class Disk:
     async def feed_replay(self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int) -> Fed:
         return await self._write(lambda: self.journal.feed_replay(endpoint, pick, now, most=most))
 
-    async def notices(self, after: int) -> Sequence[Notice]:
+    async def notices(self, after: int) -> Sequence[OperatorEvent]:
         return await self._read(lambda: self.journal.notices(after))
 
-    async def census(self) -> Census:
+    async def census(self) -> Stats:
         return await self._read(self.journal.census)
 
     async def prune(self, before: float, *, limit: int) -> int:

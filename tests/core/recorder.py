@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from relay.facts import Fact, ReceiptsConfirmed
+from relay.telemetry.events import Fact, ReceiptsConfirmed
 
 PATIENCE = 7200.0
 """So many virtual seconds a test waits for a fact, unless it says otherwise."""
@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Fact)
 
 
 class Recorder:
-    """A `relay.facts.Telemetry` that remembers."""
+    """A `relay.telemetry.events.Telemetry` that remembers."""
 
     def __init__(self) -> None:
         self.facts: list[Fact] = []

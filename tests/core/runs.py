@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from relay.dispatcher import Dispatcher
-from relay.intake import Intake
-from relay.model import EndpointKey
-from relay.outbox import Outbox
-from relay.outcomes import Outcomes
-from relay.steward import Steward
+from relay.delivery.dispatcher import Dispatcher
+from relay.delivery.intake import Intake
+from relay.delivery.outcomes import Outcomes
+from relay.maintenance import Steward
+from relay.model.messages import EndpointKey
+from relay.receipts.outbox import Outbox
 
 FLUSH = 10.0
 """How long a stop waits for the journal and for Mixin, as the service does."""

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from relay.model import (
+from relay.model.messages import (
     Attempt,
     Delivery,
     EndpointKey,

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from relay.desk import DeadLetterQuery
-from relay.facts import AttemptEnded, DeliverySettled, MessageDamaged, MessageFinished
-from relay.gate import GatePolicy
-from relay.model import GateState, MessageOutcome, PriorOutcome, Reason
+from relay.delivery.breaker import BreakerPolicy
+from relay.model.admin import DeadLetterQuery
+from relay.model.messages import BreakerState, MessageOutcome, PriorOutcome, Reason
+from relay.telemetry.events import AttemptEnded, DeliverySettled, MessageDamaged, MessageFinished
 from tests.core.couriers import HANG, Answer
 from tests.core.samples import BROKEN, CRM, LOG, OK
 from tests.core.world import Endpoint, World
@@ -46,14 +46,14 @@ async def test_it_becomes_a_dead_letter_at_once() -> None:
 
 async def test_no_endpoint_is_to_blame() -> None:
     """Neither its gate nor its last error hear of it, and another endpoint's delivery stays."""
-    policy = GatePolicy(open_after=1)
+    policy = BreakerPolicy(open_after=1)
     async with World(Endpoint(CRM, gate=policy), Endpoint(LOG)) as world:
         world.courier.usually(CRM, Answer(OK, takes=HANG))
         bad = world.push(1)
         await world.settled(bad, endpoint=LOG)
         await crash_and_damage(world, bad)
         await world.settled(bad, endpoint=CRM)
-        assert GateState.CLOSED is world.run.dispatchers[CRM].gate.state
+        assert BreakerState.CLOSED is world.run.dispatchers[CRM].gate.state
         assert (await world.disk.endpoint_note(CRM)).last_error is None
         assert bad not in world.mixin.read
 

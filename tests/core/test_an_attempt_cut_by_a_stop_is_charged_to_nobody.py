@@ -1,9 +1,9 @@
 """The promise: an attempt that a stop cuts short counts against nobody, and is not forgotten."""
 
-from relay.facts import AttemptDeferred, AttemptStarted, GateMoved
-from relay.gate import GatePolicy
-from relay.model import DeliveryState, GateState, PriorOutcome
-from relay.retry import RetryPolicy
+from relay.delivery.breaker import BreakerPolicy
+from relay.delivery.retry import RetryPolicy
+from relay.model.messages import BreakerState, DeliveryState, PriorOutcome
+from relay.telemetry.events import AttemptDeferred, AttemptStarted, BreakerMoved
 from tests.core.couriers import Answer
 from tests.core.samples import BROKEN, CRM, OK, uuid
 from tests.core.world import Endpoint, World
@@ -51,15 +51,15 @@ async def test_no_number_of_cuts_kills() -> None:
 
 async def test_no_number_of_cuts_opens_the_gate() -> None:
     """Nor does one narrow it."""
-    async with World(Endpoint(CRM, gate=GatePolicy(open_after=1))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(open_after=1))) as world:
         world.courier.usually(CRM, LONG)
         for number in range(10):
             world.push(number, f"c{number}")
         await world.tell.wait_for(AttemptStarted, count=10)
         await world.cut()
         assert 10 == world.tell.count(AttemptDeferred) == world.cut_attempts
-        states = {(fact.state, fact.limit) for fact in world.tell.of(GateMoved)}
-        assert {(GateState.CLOSED, 16)} == states
+        states = {(fact.state, fact.limit) for fact in world.tell.of(BreakerMoved)}
+        assert {(BreakerState.CLOSED, 16)} == states
         world.courier.heal()
         await world.start()
         await world.read(*(uuid(n) for n in range(10)))
@@ -67,13 +67,13 @@ async def test_no_number_of_cuts_opens_the_gate() -> None:
 
 async def test_a_cut_probe_leaves_the_gate_open() -> None:
     """It proves nothing, for good or ill."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=1, open_after=1))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=1, open_after=1))) as world:
         world.courier.next(CRM, BROKEN, LONG)
         first = world.push(1)
-        await world.tell.wait_for(GateMoved, lambda fact: fact.state is GateState.PROBING)
+        await world.tell.wait_for(BreakerMoved, lambda fact: fact.state is BreakerState.PROBING)
         gate = world.run.dispatchers[CRM].gate
         await world.cut()
-        assert (GateState.OPEN, 0) == (gate.state, gate.in_flight)
+        assert (BreakerState.OPEN, 0) == (gate.state, gate.in_flight)
         await world.start()
         await world.read(first)
 
@@ -93,7 +93,7 @@ async def test_what_ends_within_the_drain_is_not_cut() -> None:
 
 async def test_a_crash_leaves_every_unfinished_delivery_in_doubt() -> None:
     """A start that follows no clean stop says `unknown` of all of them (design.md 6, W3)."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=1))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=1))) as world:
         world.courier.usually(CRM, LONG)
         ids = [world.push(n, f"c{n}") for n in range(3)]
         await world.tell.wait_for(AttemptStarted)

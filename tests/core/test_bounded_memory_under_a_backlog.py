@@ -1,7 +1,7 @@
 """The promise: however much waits in the journal, only a window of it is in memory."""
 
-from relay.facts import AttemptStarted, Fact
-from relay.lanes import Lanes
+from relay.delivery.lanes import Lanes
+from relay.telemetry.events import AttemptStarted, Fact
 from tests.core.couriers import HANG, Answer
 from tests.core.recorder import Recorder
 from tests.core.samples import BROKEN, CRM, OK, uuid

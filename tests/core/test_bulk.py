@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.bulk import in_batches
-from relay.desk import DeadLetter, DeadLetterQuery
-from relay.model import EndpointKey
+from relay.admin.batches import in_batches
+from relay.model.admin import DeadLetter, DeadLetterQuery
+from relay.model.messages import EndpointKey
 from tests.core.samples import uuid
 
 ENDPOINT = EndpointKey("bot", "crm")

@@ -5,30 +5,30 @@ from itertools import pairwise
 
 import pytest
 
-from relay.facts import (
-    AttemptCrashed,
-    AttemptEnded,
-    AttemptStarted,
-    DeliverySettled,
-    GateMoved,
-    JournalFailed,
-    MessageFinished,
-)
-from relay.gate import GatePolicy
-from relay.model import (
-    GateState,
+from relay.delivery.breaker import BreakerPolicy
+from relay.delivery.retry import RetryPolicy
+from relay.model.messages import (
+    BreakerState,
     MessageOutcome,
     PriorOutcome,
     Reason,
 )
-from relay.retry import RetryPolicy
+from relay.telemetry.events import (
+    AttemptCrashed,
+    AttemptEnded,
+    AttemptStarted,
+    BreakerMoved,
+    DeliverySettled,
+    JournalFailed,
+    MessageFinished,
+)
 from tests.core.couriers import Answer
 from tests.core.samples import BROKEN, BUSY, CRM, LOG, OK, TIMEOUT, uuid
 from tests.core.world import Endpoint, World
 
 IMPATIENT = RetryPolicy(give_up_after=0.0)
 BRIEF = RetryPolicy(first=0.1, max=0.1, rejected_attempts=3)
-ONE = GatePolicy(concurrency=1)
+ONE = BreakerPolicy(concurrency=1)
 
 
 # --- One delivery -------------------------------------------------------------------------------
@@ -95,7 +95,7 @@ async def test_a_bug_in_one_message_stays_inside_it() -> None:
         await world.settled(bad, good)
         crashes = world.tell.of(AttemptCrashed)
         settled = {fact.message_id: fact for fact in world.tell.of(DeliverySettled)}
-        assert GateState.CLOSED is world.run.dispatchers[CRM].gate.state
+        assert BreakerState.CLOSED is world.run.dispatchers[CRM].gate.state
     assert [bad] * 3 == [fact.message_id for fact in crashes]
     assert all("ZeroDivisionError" in fact.trace for fact in crashes)
     assert (False, Reason.OTHER) == (settled[bad].delivered, settled[bad].reason)
@@ -136,7 +136,7 @@ async def test_a_message_of_two_endpoints_is_read_after_both() -> None:
 @pytest.mark.parametrize("concurrency", [1, 3, 16])
 async def test_at_most_so_many_are_in_flight(concurrency: int) -> None:
     """`concurrency` lanes go side by side, and no more."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=concurrency))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=concurrency))) as world:
         ids = [world.push(n, f"c{n}") for n in range(40)]
         await world.read(*ids)
     assert concurrency == world.courier.most_in_flight[CRM]
@@ -155,10 +155,12 @@ async def test_without_ordering_nothing_waits() -> None:
 
 async def test_an_open_gate_lets_one_probe_through_at_a_time() -> None:
     """While it is open nothing else is attempted or charged."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=4, open_after=3))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=4, open_after=3))) as world:
         world.courier.usually(CRM, BROKEN)
         ids = [world.push(n, f"c{n}") for n in range(20)]
-        opened = await world.tell.wait_for(GateMoved, lambda fact: fact.state is GateState.OPEN)
+        opened = await world.tell.wait_for(
+            BreakerMoved, lambda fact: fact.state is BreakerState.OPEN
+        )
         assert (1, "http_5xx, status 500") == (opened.limit, opened.detail)
         before = len(world.courier.posts)
         await world.pass_time(300.0)
@@ -174,7 +176,7 @@ async def test_an_open_gate_lets_one_probe_through_at_a_time() -> None:
 
 async def test_a_probe_is_the_same_delivery_at_growing_intervals() -> None:
     """The oldest due delivery probes again and again: the gate's wait replaces its own."""
-    gate = GatePolicy(concurrency=1, open_after=1, probe_first=1.0, probe_max=8.0)
+    gate = BreakerPolicy(concurrency=1, open_after=1, probe_first=1.0, probe_max=8.0)
     retry = RetryPolicy(first=600.0, max=600.0)
     async with World(Endpoint(CRM, gate=gate, retry=retry)) as world:
         world.courier.usually(CRM, Answer(BROKEN, 0.0))
@@ -190,7 +192,7 @@ async def test_a_probe_is_the_same_delivery_at_growing_intervals() -> None:
 
 async def test_a_probe_takes_the_oldest_that_is_due() -> None:
     """Not the one that has been ready longest: who came first gets through first."""
-    gate = GatePolicy(concurrency=1, open_after=1)
+    gate = BreakerPolicy(concurrency=1, open_after=1)
     async with World(Endpoint(CRM, gate=gate)) as world:
         world.courier.next(CRM, OK, BROKEN)
         world.courier.usually(CRM, BROKEN)
@@ -207,7 +209,7 @@ async def test_a_long_outage_uses_up_the_patience_with_one_message_only() -> Non
     async with World(Endpoint(CRM, max_deliveries=50)) as world:
         world.courier.usually(CRM, BROKEN)
         ids = [world.push(n, f"c{n}") for n in range(200)]
-        await world.tell.wait_for(GateMoved, lambda fact: fact.state is GateState.OPEN)
+        await world.tell.wait_for(BreakerMoved, lambda fact: fact.state is BreakerState.OPEN)
         await world.pass_time(100.0)
         charged = set(world.courier.ids(CRM))
         await world.pass_time(24 * 3600.0)
@@ -231,13 +233,13 @@ async def test_retry_after_pauses_the_whole_endpoint() -> None:
 
 async def test_the_gate_is_told_when_it_moves_only() -> None:
     """Neither state nor limit repeats itself."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=2, open_after=2))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=2, open_after=2))) as world:
         world.courier.next(CRM, BROKEN, BROKEN, BROKEN)
         await world.read(*(world.push(n, f"c{n}") for n in range(10)))
-        moves = [(fact.state, fact.limit) for fact in world.tell.of(GateMoved)]
+        moves = [(fact.state, fact.limit) for fact in world.tell.of(BreakerMoved)]
     assert all(sooner != later for sooner, later in pairwise(moves))
-    assert [(GateState.CLOSED, 2), (GateState.CLOSED, 1), (GateState.OPEN, 1)] == moves[:3]
-    assert (GateState.CLOSED, 2) == moves[-1]
+    assert [(BreakerState.CLOSED, 2), (BreakerState.CLOSED, 1), (BreakerState.OPEN, 1)] == moves[:3]
+    assert (BreakerState.CLOSED, 2) == moves[-1]
 
 
 # --- The journal in trouble ---------------------------------------------------------------------
@@ -263,7 +265,7 @@ async def test_a_journal_that_can_not_be_read_is_asked_again() -> None:
 
 async def test_what_is_in_memory_goes_on_while_the_journal_can_not_be_read() -> None:
     """A failed load is told, and does not stand before what is ready."""
-    gate = GatePolicy(concurrency=2)
+    gate = BreakerPolicy(concurrency=2)
     async with World(Endpoint(CRM, gate=gate, max_deliveries=10)) as world:
         world.courier.usually(CRM, Answer(OK, 1.0))
         for number in range(40):
@@ -278,7 +280,7 @@ async def test_what_is_in_memory_goes_on_while_the_journal_can_not_be_read() -> 
 
 async def test_a_note_that_can_not_be_written_is_written_later() -> None:
     """It is only a note: no delivery waits for it."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=1, open_after=1))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=1, open_after=1))) as world:
         world.courier.usually(CRM, BROKEN)
         first = world.push(1)
         await world.tell.wait_for(AttemptEnded)
@@ -288,7 +290,7 @@ async def test_a_note_that_can_not_be_written_is_written_later() -> None:
         world.courier.heal()
         await world.read(first)
         await world.pass_time(0.1)
-        assert GateState.CLOSED is (await world.disk.endpoint_note(CRM)).state
+        assert BreakerState.CLOSED is (await world.disk.endpoint_note(CRM)).state
 
 
 async def test_a_wall_clock_that_is_set_forward_is_noticed() -> None:

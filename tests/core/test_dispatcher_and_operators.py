@@ -1,11 +1,11 @@
 """What operators see of an endpoint, and do to it, through the journal of a running relay."""
 
-from relay.desk import DeadLetterQuery
-from relay.facts import AttemptEnded, AttemptStarted, GateMoved
-from relay.gate import GatePolicy
-from relay.ledger import EndpointNote, Notice, NoticeKind
-from relay.model import GateState
-from relay.retry import RetryPolicy
+from relay.delivery.breaker import BreakerPolicy
+from relay.delivery.retry import RetryPolicy
+from relay.model.admin import DeadLetterQuery
+from relay.model.journal import EndpointNote, OperatorEvent, OperatorEventKind
+from relay.model.messages import BreakerState
+from relay.telemetry.events import AttemptEnded, AttemptStarted, BreakerMoved
 from tests.core.couriers import Answer
 from tests.core.samples import BROKEN, BUSY, CRM, GONE
 from tests.core.world import Endpoint, World
@@ -13,30 +13,30 @@ from tests.core.world import Endpoint, World
 IMPATIENT = RetryPolicy(give_up_after=0.0)
 PATIENT_ENDPOINT = Endpoint(
     CRM,
-    gate=GatePolicy(concurrency=1, open_after=1, probe_max=600.0),
+    gate=BreakerPolicy(concurrency=1, open_after=1, probe_max=600.0),
     retry=RetryPolicy(first=600.0),
 )
 
 
 async def test_an_endpoint_in_trouble_is_written_down() -> None:
     """Its state, its last error and the next probe are in the journal, and so is its recovery."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=1, open_after=1))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=1, open_after=1))) as world:
         world.courier.next(CRM, BROKEN)
         first = world.push(1)
         await world.tell.wait_for(AttemptEnded)
         await world.pass_time(0.1)
         note = await world.disk.endpoint_note(CRM)
-        assert (GateState.OPEN, "http_5xx, status 500") == (note.state, note.last_error)
+        assert (BreakerState.OPEN, "http_5xx, status 500") == (note.state, note.last_error)
         assert note.next_probe_at is not None
         await world.read(first)
         await world.pass_time(0.1)
         note = await world.disk.endpoint_note(CRM)
-        assert EndpointNote(GateState.CLOSED, "http_5xx, status 500") == note
+        assert EndpointNote(BreakerState.CLOSED, "http_5xx, status 500") == note
 
 
 async def test_trouble_from_before_a_restart_is_cleared() -> None:
     """The journal does not say `open` of an endpoint that has taken a message since."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=1, open_after=1))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=1, open_after=1))) as world:
         world.courier.usually(CRM, BROKEN)
         first = world.push(1)
         await world.tell.wait_for(AttemptEnded, count=2)
@@ -44,14 +44,16 @@ async def test_trouble_from_before_a_restart_is_cleared() -> None:
         world.courier.heal()
         await world.read(first)
         await world.pass_time(0.1)
-        assert GateState.CLOSED is (await world.disk.endpoint_note(CRM)).state
+        assert BreakerState.CLOSED is (await world.disk.endpoint_note(CRM)).state
 
 
 async def test_a_pause_holds_everything_and_a_resume_lets_it_go() -> None:
     """A running relay takes notice of both within 5 seconds."""
     async with World(Endpoint(CRM)) as world:
         await world.desk.pause(CRM)
-        await world.tell.wait_for(GateMoved, lambda fact: fact.state is GateState.PAUSED, within=5)
+        await world.tell.wait_for(
+            BreakerMoved, lambda fact: fact.state is BreakerState.PAUSED, within=5
+        )
         first = world.push(1)
         await world.pass_time(1000.0)
         assert [] == world.courier.posts
@@ -83,7 +85,7 @@ async def test_an_endpoint_that_is_gone_stops_and_keeps_everything() -> None:
     async with World(Endpoint(CRM)) as world:
         world.courier.usually(CRM, GONE)
         ids = [world.push(n, f"c{n}") for n in range(3)]
-        gone = await world.tell.wait_for(GateMoved, lambda fact: fact.state is GateState.GONE)
+        gone = await world.tell.wait_for(BreakerMoved, lambda fact: fact.state is BreakerState.GONE)
         assert "http_410, status 410" == gone.detail
         await world.pass_time(1.0)
         await world.restart()
@@ -102,21 +104,23 @@ async def test_a_receiver_that_is_back_is_tried_at_once() -> None:
     async with World(Endpoint(CRM)) as world:
         world.courier.usually(CRM, GONE)
         first = world.push(1)
-        await world.tell.wait_for(GateMoved, lambda fact: fact.state is GateState.GONE)
+        await world.tell.wait_for(BreakerMoved, lambda fact: fact.state is BreakerState.GONE)
         await world.pass_time(1.0)
         world.courier.heal()
         posts = len(world.courier.posts)
         await world.desk.back(CRM)
         await world.tell.wait_for(AttemptStarted, count=posts + 1, within=5.0)
         await world.read(first)
-        assert GateState.CLOSED is (await world.disk.endpoint_note(CRM)).state
+        assert BreakerState.CLOSED is (await world.disk.endpoint_note(CRM)).state
 
 
 async def test_a_receiver_that_is_back_waits_for_its_operator() -> None:
     """A pause is the operator's: no receiver lifts it, in the running relay as in the journal."""
     async with World(Endpoint(CRM)) as world:
         await world.desk.pause(CRM)
-        await world.tell.wait_for(GateMoved, lambda fact: fact.state is GateState.PAUSED, within=5)
+        await world.tell.wait_for(
+            BreakerMoved, lambda fact: fact.state is BreakerState.PAUSED, within=5
+        )
         first = world.push(1)
         await world.desk.back(CRM)
         await world.pass_time(1000.0)
@@ -137,7 +141,7 @@ async def test_a_retry_after_is_written_down() -> None:
         await world.pass_time(0.1)
         note = await world.disk.endpoint_note(CRM)
         answered = ended.attempt.started_at + ended.attempt.duration
-        assert (GateState.CLOSED, round(answered + 30.0, 3)) == (
+        assert (BreakerState.CLOSED, round(answered + 30.0, 3)) == (
             note.state,
             round(note.next_probe_at or 0.0, 3),
         )
@@ -181,7 +185,7 @@ async def test_a_poke_waits_for_a_journal_that_can_not_be_read() -> None:
         world.courier.heal()
         posts = len(world.courier.posts)
         world.disk.unreadable = True
-        world.run.dispatchers[CRM].notice(Notice(1, NoticeKind.RESUMED, CRM))
+        world.run.dispatchers[CRM].notice(OperatorEvent(1, OperatorEventKind.RESUMED, CRM))
         await world.pass_time(10.0)
         assert posts == len(world.courier.posts)
         world.disk.unreadable = False

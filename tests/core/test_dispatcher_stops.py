@@ -1,14 +1,14 @@
 """What stopping promises: nothing starts, what is in flight may end, or is cut (design.md 7)."""
 
-from relay.facts import AttemptDeferred, AttemptEnded, AttemptStarted
-from relay.gate import GatePolicy
-from relay.model import PriorOutcome
-from relay.retry import RetryPolicy
+from relay.delivery.breaker import BreakerPolicy
+from relay.delivery.retry import RetryPolicy
+from relay.model.messages import PriorOutcome
+from relay.telemetry.events import AttemptDeferred, AttemptEnded, AttemptStarted
 from tests.core.couriers import HANG, Answer
 from tests.core.samples import BROKEN, CRM, OK
 from tests.core.world import Endpoint, World
 
-ONE = GatePolicy(concurrency=1)
+ONE = BreakerPolicy(concurrency=1)
 
 
 async def test_a_stop_starts_nothing_and_lets_what_is_in_flight_end() -> None:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.facts import JournalCommitted, JournalFailed, JournalRecovered
-from relay.groups import MAX_GROUP, GroupCommit
-from relay.ports import JournalUnavailable
+from relay.delivery.groups import MAX_GROUP, GroupCommit
+from relay.model.ports import JournalUnavailable
+from relay.telemetry.events import JournalCommitted, JournalFailed, JournalRecovered
 from tests.core.recorder import Recorder
 from tests.core.virtual_time import run
 

@@ -6,19 +6,19 @@ from hashlib import sha256
 
 import pytest
 
-from relay.facts import (
+from relay.delivery.intake import Intake
+from relay.delivery.routing import Route, Routing
+from relay.journal.memory import MemoryJournal
+from relay.model.journal import UnreadableFrame
+from relay.model.messages import Delivery, MessageOutcome, Source
+from relay.model.ports import JournalDamaged
+from relay.telemetry.events import (
     FrameUnreadable,
     JournalFailed,
     MessageDuplicated,
     MessageFinished,
     MessageReceived,
 )
-from relay.intake import Intake
-from relay.journal.memory import MemoryJournal
-from relay.ledger import UnreadableFrame
-from relay.model import Delivery, MessageOutcome, Source
-from relay.ports import JournalDamaged
-from relay.routing import Route, Routing
 from tests.core.disk import Disk
 from tests.core.recorder import Recorder
 from tests.core.samples import BOT, CRM, LOG, message, uuid

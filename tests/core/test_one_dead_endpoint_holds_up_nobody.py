@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay.facts import ReceiptsConfirmed
-from relay.gate import GatePolicy
+from relay.delivery.breaker import BreakerPolicy
+from relay.telemetry.events import ReceiptsConfirmed
 from tests.core.couriers import HANG, Answer, Script
 from tests.core.samples import BROKEN, BUSY, CRM, GONE, LOG, OK, REFUSED, TIMEOUT
 from tests.core.world import Endpoint, World
@@ -62,7 +62,7 @@ async def test_an_optional_endpoint_holds_no_receipt_back() -> None:
 
 async def test_no_endpoint_gets_a_message_twice_because_of_another() -> None:
     """While one fails for hours the other, which took the message, hears no more of it."""
-    async with World(Endpoint(CRM, gate=GatePolicy(probe_max=600.0)), Endpoint(LOG)) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(probe_max=600.0)), Endpoint(LOG)) as world:
         world.courier.usually(CRM, BROKEN)
         ids = [world.push(n, f"c{n}") for n in range(5)]
         for _ in range(5):
@@ -87,7 +87,7 @@ async def test_one_hot_conversation_keeps_no_other_out() -> None:
 
 async def test_a_steady_overload_starves_nobody() -> None:
     """What failed once, and what did not fit, has its turn while more comes than can go."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=4), max_deliveries=40)) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=4), max_deliveries=40)) as world:
         world.courier.next(CRM, BROKEN)
         world.courier.usually(CRM, Answer(OK, 1.0))
         first = world.push(0, "first")

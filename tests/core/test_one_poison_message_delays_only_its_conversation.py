@@ -1,7 +1,7 @@
 """The promise: a message that a receiver refuses delays its conversation for minutes, not days."""
 
-from relay.facts import DeliverySettled, GateMoved
-from relay.model import GateState, MessageOutcome
+from relay.model.messages import BreakerState, MessageOutcome
+from relay.telemetry.events import BreakerMoved, DeliverySettled
 from tests.core.samples import BOT, CRM, REFUSED
 from tests.core.world import Endpoint, World
 
@@ -43,8 +43,8 @@ async def test_other_conversations_go_on_at_once() -> None:
         await world.read(*ids, within=5.0)
         assert world.wall() - started < 5.0
         await world.settled(poison)
-        assert [(GateState.CLOSED, 16)] == [
-            (fact.state, fact.limit) for fact in world.tell.of(GateMoved)
+        assert [(BreakerState.CLOSED, 16)] == [
+            (fact.state, fact.limit) for fact in world.tell.of(BreakerMoved)
         ]
 
 

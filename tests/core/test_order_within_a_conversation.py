@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay.facts import AttemptEnded
-from relay.model import EndpointKey
+from relay.model.messages import EndpointKey
+from relay.telemetry.events import AttemptEnded
 from tests.core.couriers import Answer
 from tests.core.samples import BROKEN, BUSY, CRM, LOG, OK, REFUSED, TIMEOUT, uuid
 from tests.core.world import Endpoint, World

@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.facts import (
+from relay.journal.memory import MemoryJournal
+from relay.model.journal import Arrival
+from relay.model.messages import MessageOutcome, ReceiptsFailed, ReceiptsRejected
+from relay.receipts.isolation import AT_ONCE, EARLY, HELD_AT_ONCE, MAX_BATCH
+from relay.receipts.outbox import LINGER, PACE, Outbox
+from relay.telemetry.events import (
     MessageFinished,
     ReceiptRefused,
     ReceiptsConfirmed,
     ReceiptsRetried,
     ReceiptsStuck,
 )
-from relay.journal.memory import MemoryJournal
-from relay.ledger import Arrival
-from relay.model import MessageOutcome, ReceiptsFailed, ReceiptsRejected
-from relay.outbox import LINGER, PACE, Outbox
-from relay.sieve import AT_ONCE, EARLY, HELD_AT_ONCE, MAX_BATCH
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.disk import Disk
 from tests.core.recorder import PATIENCE, Recorder, confirmed_ids, until_all

@@ -4,10 +4,17 @@ import asyncio
 
 import pytest
 
+from relay.delivery.outcomes import Outcomes
 from relay.journal.memory import MemoryJournal
-from relay.ledger import Arrival, Fresh, Owed, Settled
-from relay.model import Deferred, Delivered, Delivery, MessageOutcome, Postponed, PriorOutcome
-from relay.outcomes import Outcomes
+from relay.model.journal import Arrival, Fresh, Owed, Settled
+from relay.model.messages import (
+    Deferred,
+    Delivered,
+    Delivery,
+    MessageOutcome,
+    Postponed,
+    PriorOutcome,
+)
 from tests.core.disk import Disk
 from tests.core.recorder import Recorder
 from tests.core.samples import BROKEN, CRM, OK, attempt, message

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from relay.desk import DeadLetterQuery
-from relay.gate import GatePolicy
-from relay.model import EndpointKey, MessageOutcome, ReceiptsFailed
-from relay.retry import RetryPolicy
+from relay.delivery.breaker import BreakerPolicy
+from relay.delivery.retry import RetryPolicy
+from relay.model.admin import DeadLetterQuery
+from relay.model.messages import EndpointKey, MessageOutcome, ReceiptsFailed
 from tests.core.couriers import Answer
 from tests.core.samples import CRM, FAILURES, LOG, OK, TIMEOUT, uuid
 from tests.core.virtual_time import VirtualLoop
@@ -50,7 +50,9 @@ class RelayMachine(RuleBasedStateMachine):
     def begin(
         self, *, log_required: bool, concurrency: int, window: int, by_conversation: bool
     ) -> None:
-        gate = GatePolicy(concurrency=concurrency, open_after=3, probe_max=20.0, gone_confirm=30.0)
+        gate = BreakerPolicy(
+            concurrency=concurrency, open_after=3, probe_max=20.0, gone_confirm=30.0
+        )
         self.world = World(
             Endpoint(CRM, retry=RETRY, gate=gate, max_deliveries=window),
             Endpoint(LOG, required=log_required, retry=RETRY, gate=gate, max_bytes=window * 4),

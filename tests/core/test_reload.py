@@ -7,8 +7,21 @@ from typing import Any
 
 import pytest
 
-from relay.desk import DeadLetterQuery
-from relay.facts import (
+from relay.delivery.breaker import BreakerPolicy
+from relay.delivery.retry import RetryPolicy
+from relay.model.admin import DeadLetterQuery
+from relay.model.messages import (
+    BreakerState,
+    DeliveryState,
+    EndpointKey,
+    MessageOutcome,
+    Reason,
+    ReceiptState,
+    Transient,
+)
+from relay.model.ports import JournalUnavailable
+from relay.roster import StillOwed
+from relay.telemetry.events import (
     AttemptStarted,
     DeliverySettled,
     EndpointLeft,
@@ -16,19 +29,6 @@ from relay.facts import (
     MessageReceived,
     MessagesFinished,
 )
-from relay.gate import GatePolicy
-from relay.model import (
-    DeliveryState,
-    EndpointKey,
-    GateState,
-    MessageOutcome,
-    Reason,
-    ReceiptState,
-    Transient,
-)
-from relay.ports import JournalUnavailable
-from relay.retry import RetryPolicy
-from relay.roster import StillOwed
 from tests.core.couriers import HANG, Answer, Script
 from tests.core.samples import BOT, BROKEN, BUSY, CRM, GONE, LOG, OK, REFUSED, TIMEOUT
 from tests.core.world import Endpoint, World
@@ -83,7 +83,7 @@ async def test_a_lane_in_flight_goes_on_in_order() -> None:
         world.courier.usually(CRM, Answer(takes=10.0))
         ids = [world.push(number) for number in range(1, 5)]
         await world.tell.wait_for(AttemptStarted)
-        await world.reload(replace(CRM_ALONE, gate=GatePolicy(concurrency=3)), moved=[CRM])
+        await world.reload(replace(CRM_ALONE, gate=BreakerPolicy(concurrency=3)), moved=[CRM])
         await world.reload(CRM_ALONE)
         await world.read(*ids)
         assert ids == world.courier.ids(CRM)
@@ -91,12 +91,12 @@ async def test_a_lane_in_flight_goes_on_in_order() -> None:
 
 async def test_fewer_at_once_hold_for_those_in_flight_too() -> None:
     """With a lower limit nothing new starts until enough of what is in flight has ended."""
-    wide = replace(CRM_ALONE, gate=GatePolicy(concurrency=4))
+    wide = replace(CRM_ALONE, gate=BreakerPolicy(concurrency=4))
     async with World(wide) as world:
         world.courier.usually(CRM, Answer(takes=10.0))
         ids = [world.push(number, f"c{number}") for number in range(1, 13)]
         await world.tell.wait_for(AttemptStarted, count=4)
-        await world.reload(replace(wide, gate=GatePolicy(concurrency=2)), moved=[CRM])
+        await world.reload(replace(wide, gate=BreakerPolicy(concurrency=2)), moved=[CRM])
         assert 4 == in_flight(world, CRM)
         started = len(world.courier.posts)
         await world.tell.wait_for(AttemptStarted, count=started + 1)
@@ -108,12 +108,12 @@ async def test_fewer_at_once_hold_for_those_in_flight_too() -> None:
 
 async def test_more_at_once_hold_from_the_reload_on() -> None:
     """With a higher limit more are in flight at once."""
-    narrow = replace(CRM_ALONE, gate=GatePolicy(concurrency=1))
+    narrow = replace(CRM_ALONE, gate=BreakerPolicy(concurrency=1))
     async with World(narrow) as world:
         world.courier.usually(CRM, Answer(takes=10.0))
         ids = [world.push(number, f"c{number}") for number in range(1, 13)]
         await world.tell.wait_for(AttemptStarted)
-        await world.reload(replace(narrow, gate=GatePolicy(concurrency=5)))
+        await world.reload(replace(narrow, gate=BreakerPolicy(concurrency=5)))
         await world.read(*ids)
         assert 5 == world.courier.most_in_flight[CRM]
 
@@ -123,17 +123,19 @@ async def test_more_at_once_hold_from_the_reload_on() -> None:
 
 async def test_the_gate_keeps_its_state_where_the_receiver_stays() -> None:
     """A receiver in trouble is not knocked over because other settings of it change."""
-    careful = replace(CRM_ALONE, gate=GatePolicy(open_after=1, probe_first=600.0, probe_max=600.0))
+    careful = replace(
+        CRM_ALONE, gate=BreakerPolicy(open_after=1, probe_first=600.0, probe_max=600.0)
+    )
     async with World(careful) as world:
         world.courier.usually(CRM, BROKEN)
         world.push(1)
         await world.pass_time(5.0)
-        assert GateState.OPEN is world.run.dispatchers[CRM].gate.state
+        assert BreakerState.OPEN is world.run.dispatchers[CRM].gate.state
         await world.reload(replace(careful, required=False))
         world.push(2, "other")
         await world.pass_time(300.0)
         assert 1 == len(world.courier.posts)
-        assert GateState.OPEN is world.run.dispatchers[CRM].gate.state
+        assert BreakerState.OPEN is world.run.dispatchers[CRM].gate.state
 
 
 @pytest.mark.parametrize("verdict", [BROKEN, GONE, BUSY])
@@ -141,7 +143,7 @@ async def test_another_receiver_gets_everything_at_once(verdict: Script) -> None
     """What was learnt of the old one, and what waits because of it, holds up nothing."""
     careful = Endpoint(
         CRM,
-        gate=GatePolicy(open_after=1, probe_first=600.0, probe_max=600.0, gone_confirm=0.0),
+        gate=BreakerPolicy(open_after=1, probe_first=600.0, probe_max=600.0, gone_confirm=0.0),
     )
     async with World(careful) as world:
         world.courier.usually(CRM, verdict)
@@ -154,7 +156,9 @@ async def test_another_receiver_gets_everything_at_once(verdict: Script) -> None
 
 async def test_an_attempt_at_the_old_receiver_says_nothing_about_the_new_one() -> None:
     """A failure that comes late counts for its delivery, and not for the gate."""
-    careful = replace(CRM_ALONE, gate=GatePolicy(open_after=1, probe_first=600.0, probe_max=600.0))
+    careful = replace(
+        CRM_ALONE, gate=BreakerPolicy(open_after=1, probe_first=600.0, probe_max=600.0)
+    )
     async with World(careful) as world:
         world.courier.next(CRM, Answer(BROKEN, takes=10.0))
         ids = [world.push(1)]
@@ -163,7 +167,7 @@ async def test_an_attempt_at_the_old_receiver_says_nothing_about_the_new_one() -
         ids.append(world.push(2, "other"))
         await world.read(*ids, within=30.0)
         note = await world.disk.endpoint_note(CRM)
-        assert (GateState.CLOSED, None) == (note.state, note.last_error)
+        assert (BreakerState.CLOSED, None) == (note.state, note.last_error)
 
 
 async def test_an_operators_pause_outlives_every_reload() -> None:
@@ -232,7 +236,7 @@ async def test_an_endpoint_that_is_owed_deliveries_stays(script: Script) -> None
 
 async def test_what_is_owed_is_discarded_when_that_is_asked_for() -> None:
     """What is in flight ends by its answer; the rest is given up, and stays unread."""
-    narrow = replace(LOG_TOO, gate=GatePolicy(concurrency=1))
+    narrow = replace(LOG_TOO, gate=BreakerPolicy(concurrency=1))
     async with World(CRM_ALONE, narrow) as world:
         world.courier.usually(LOG, Answer(takes=10.0))
         ids = [world.push(number, f"c{number}") for number in range(1, 1200)]
@@ -380,7 +384,7 @@ async def test_fifty_reloads_under_traffic(seed: int) -> None:
             for key in KEYS:
                 world.courier.next(key, *dice.choices(SCRIPTS, k=3))
             keys = dice.sample(KEYS, dice.randint(1, 4))
-            wanted = [Endpoint(k, gate=GatePolicy(dice.randint(1, 5), 2)) for k in keys]
+            wanted = [Endpoint(k, gate=BreakerPolicy(dice.randint(1, 5), 2)) for k in keys]
             world.courier.most_in_flight.clear()
             try:
                 discarded += await world.reload(

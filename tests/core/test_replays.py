@@ -4,7 +4,11 @@ import asyncio
 
 import pytest
 
-from relay.facts import (
+from relay.delivery.breaker import BreakerPolicy
+from relay.delivery.replays import MOST_WAITING
+from relay.model.messages import EndpointKey, PriorOutcome
+from relay.model.replays import ReplayOrder
+from relay.telemetry.events import (
     AttemptEnded,
     DeliverySettled,
     JournalPruned,
@@ -12,10 +16,6 @@ from relay.facts import (
     ReceiptsConfirmed,
     ReplayEnded,
 )
-from relay.gate import GatePolicy
-from relay.model import EndpointKey, PriorOutcome
-from relay.replay import ReplayOrder
-from relay.replaying import MOST_WAITING
 from tests.core.couriers import Answer, Post
 from tests.core.recorder import PATIENCE
 from tests.core.samples import BROKEN, CRM, LOG, OK, REFUSED
@@ -72,7 +72,7 @@ async def test_it_is_noticed_within_five_seconds() -> None:
 
 async def test_what_is_new_does_not_wait_for_it() -> None:
     """Of the same conversation, too: it takes as long as one request, however much is replayed."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=4))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=4))) as world:
         old = [world.push(n) for n in range(600)]
         await world.read(*old)
         world.courier.usually(CRM, Answer(OK, takes=1.0))
@@ -89,7 +89,7 @@ async def test_what_is_new_does_not_wait_for_it() -> None:
 
 async def test_it_leaves_room_for_what_is_new() -> None:
     """At most half of the requests under way are a replay's; a slow receiver blocks nothing new."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=4))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=4))) as world:
         await world.read(*(world.push(n, f"c{n}") for n in range(20)))
         world.courier.usually(CRM, Answer(OK, takes=1000.0))
         await ask(world)
@@ -104,7 +104,7 @@ async def test_it_leaves_room_for_what_is_new() -> None:
 
 async def test_one_that_can_do_one_thing_at_a_time() -> None:
     """A concurrency of 1 is no obstacle."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=1))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=1))) as world:
         await world.read(*(world.push(n, f"c{n}") for n in range(5)))
         await ask(world)
         assert 5 == (await ended(world)).replay.delivered
@@ -129,7 +129,7 @@ async def test_a_huge_one_is_never_in_memory_or_in_lanes(window: int) -> None:
 @pytest.mark.parametrize("seconds", [1.5, 2.0, 3.3, 7.0])
 async def test_it_goes_on_after_a_crash_and_a_stop(seconds: float) -> None:
     """Only what was in flight comes twice, and says `unknown`; the rest goes once."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=4))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=4))) as world:
         ids = [world.push(n, f"c{n % 9}") for n in range(400)]
         await world.read(*ids)
         world.courier.usually(CRM, Answer(OK, takes=0.1))
@@ -190,7 +190,7 @@ async def test_a_paused_endpoint_gets_it_when_it_is_resumed() -> None:
 
 async def test_a_cancelled_one_stops() -> None:
     """Within seconds nothing more of it is sent."""
-    async with World(Endpoint(CRM, gate=GatePolicy(concurrency=2))) as world:
+    async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=2))) as world:
         await world.read(*(world.push(n) for n in range(100)))
         world.courier.usually(CRM, Answer(OK, takes=1.0))
         await ask(world)

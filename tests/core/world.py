@@ -10,26 +10,26 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
-from relay.desk import DeadLetterQuery
-from relay.dispatcher import Dispatcher
-from relay.facts import DeliverySettled, ReceiptsConfirmed
+from relay.delivery.breaker import BreakerPolicy, CircuitBreaker
+from relay.delivery.dispatcher import Dispatcher
+from relay.delivery.intake import Intake
+from relay.delivery.lanes import MAX_BYTES, MAX_DELIVERIES, Lanes
+from relay.delivery.outcomes import Outcomes
+from relay.delivery.retry import RetryPolicy
+from relay.delivery.routing import Route, Routing
+from relay.delivery.terms import Neighbours, Terms
 from relay.farewell import Farewell
-from relay.gate import Gate, GatePolicy
-from relay.intake import Intake
 from relay.journal.memory import MemoryJournal
-from relay.journal.memory_desk import MemoryDesk
+from relay.journal.memory_desk import MemoryAdminStore
 from relay.journal.memory_store import MessageRow, Store
-from relay.lanes import MAX_BYTES, MAX_DELIVERIES, Lanes
-from relay.ledger import EndpointNote
-from relay.model import Delivery, EndpointKey, GateState, Message, ReceiptState
-from relay.outbox import Outbox
-from relay.outcomes import Outcomes
-from relay.replay import Newcomer, Pick
-from relay.retry import RetryPolicy
+from relay.maintenance import Steward, last_notice
+from relay.model.admin import DeadLetterQuery
+from relay.model.journal import EndpointNote
+from relay.model.messages import BreakerState, Delivery, EndpointKey, Message, ReceiptState
+from relay.model.replays import EndpointInfo, Pick
+from relay.receipts.outbox import Outbox
 from relay.roster import Change, Make, NewTerms, Roster, swap
-from relay.routing import Route, Routing
-from relay.steward import Steward, last_notice
-from relay.terms import Neighbours, Terms
+from relay.telemetry.events import DeliverySettled, ReceiptsConfirmed
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.couriers import FakeCourier
 from tests.core.disk import Disk
@@ -50,7 +50,7 @@ class Endpoint:
     required: bool = True
     categories: tuple[str, ...] = ()
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    gate: GatePolicy = field(default_factory=GatePolicy)
+    gate: BreakerPolicy = field(default_factory=BreakerPolicy)
     max_deliveries: int = MAX_DELIVERIES
     max_bytes: int = MAX_BYTES
     retained: bool = False
@@ -82,7 +82,7 @@ class World:
             on_recorded=self.courier.recorded,
             on_buried=self.courier.buried,
         )
-        self.desk = MemoryDesk(self.disk.journal)
+        self.desk = MemoryAdminStore(self.disk.journal)
         self.clean: bool | None = None
         self.cut_attempts = 0
         self._jitter = jitter or Random(11).random
@@ -233,8 +233,8 @@ class World:
         return self.run.intake.routing.pick(key)
 
     async def _introduce(self, endpoints: Sequence[Endpoint]) -> None:
-        came = [Newcomer(each.key, str(each.key), each.retained) for each in endpoints]
-        await self.disk.welcome(came, self.wall())
+        came = [EndpointInfo(each.key, str(each.key), each.retained) for each in endpoints]
+        await self.disk.register_endpoints(came, self.wall())
 
     async def heal(self, seconds: float = 1000.0) -> None:
         """Let everything succeed until all is done, or for so long that it should be."""
@@ -330,10 +330,10 @@ class World:
             self.wall,
             self._jitter,
         )
-        gate = Gate(
+        gate = CircuitBreaker(
             endpoint.gate,
-            paused=note.state is GateState.PAUSED,
-            gone=note.state is GateState.GONE,
+            paused=note.state is BreakerState.PAUSED,
+            gone=note.state is BreakerState.GONE,
             gone_since=note.gone_since,
         )
         lanes = Lanes(max_deliveries=endpoint.max_deliveries, max_bytes=endpoint.max_bytes)

@@ -11,7 +11,7 @@ import trustme
 import yaml
 
 from relay.config import Settings, load_settings
-from relay.sealing import KEY_BYTES, new_key
+from relay.journal.encryption.keys import KEY_BYTES, new_key
 from tests.deploy.kubernetes_schemas import Object
 
 _SEED = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from relay.model import EndpointKey
-from relay.ops.metrics import Metrics
+from relay.model.messages import EndpointKey
+from relay.telemetry.metrics import Metrics
 from tests.deploy.prometheus_expressions import Selector, find_labels, find_selectors
 from tests.deploy.prometheus_server import PROMETHEUS
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import relay
-from relay.config import Bot, Endpoint, Gate, Retry, Settings, Tls
+from relay.config import Bot, Breaker, Endpoint, Retry, Settings, Tls
 from relay.config.durations import duration_text
 from tests.deploy.kubernetes_chart import CHART, EXAMPLES, ROOT, run
 from tests.deploy.kubernetes_copies import copies
@@ -91,9 +91,9 @@ def test_the_schema_knows_the_relays_settings(
     assert fields - _SECRET_TEXTS == set(schema["definitions"][definition]["properties"])
 
 
-@pytest.mark.parametrize(("section", "model"), [("retry", Retry), ("gate", Gate), ("tls", Tls)])
+@pytest.mark.parametrize(("section", "model"), [("retry", Retry), ("gate", Breaker), ("tls", Tls)])
 def test_the_schema_knows_an_endpoints_sections(
-    section: str, model: type[Retry | Gate | Tls]
+    section: str, model: type[Retry | Breaker | Tls]
 ) -> None:
     """The chart takes every setting of an endpoint's sections."""
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))

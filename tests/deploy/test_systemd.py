@@ -9,9 +9,9 @@ import pytest
 
 from relay.config import Settings, load_settings
 from relay.config.durations import parse_duration
-from relay.crew import FLUSH_TIMEOUT
-from relay.ops.health import BEAT_LIMIT
-from relay.sealing import new_key
+from relay.journal.encryption.keys import new_key
+from relay.supervisor import FLUSH_TIMEOUT
+from relay.telemetry.health import BEAT_LIMIT
 from tests.config.example import KEYSTORE, SECRET
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"

@@ -12,8 +12,8 @@ from relay.cli import COMMANDS
 from relay.config import load_settings
 from relay.config.environment import VARIABLES
 from tests.config.example import KEYSTORE, SECRET
-from tests.ops.series_table import documented_series
-from tests.ops.test_metrics import EXPECTED
+from tests.telemetry.series_table import documented_series
+from tests.telemetry.test_metrics import EXPECTED
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

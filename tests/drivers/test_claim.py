@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from relay.blaze.claim import Claim
-from relay.facts import Fact, SessionShared
+from relay.telemetry.events import Fact, SessionShared
 
 
 class Ears:

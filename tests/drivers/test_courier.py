@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import standardwebhooks
 
-from relay.model import Delivery, EndpointKey, Message, Reason, Source, Success, Transient
-from relay.ports import Courier as CourierPort
+from relay.model.messages import Delivery, EndpointKey, Message, Reason, Source, Success, Transient
+from relay.model.ports import Courier as CourierPort
 from relay.webhook.courier import Courier, Destination, HeaderError
 from relay.webhook.envelope import Envelopes, build_envelope
 from relay.webhook.exchange import Answer, Failure, Request, Sender, Sent, Target

@@ -13,18 +13,7 @@ import trustme
 from relay.blaze.link import Patience
 from relay.blaze.listener import TAKEOVER_CLOSES
 from relay.blaze.transport import open_session
-from relay.facts import (
-    ConnectEnded,
-    ConnectResult,
-    CredentialsRefused,
-    Disconnected,
-    DisconnectReason,
-    FrameReceived,
-    FrameUnreadable,
-    RequestRefused,
-    TakeoverSuspected,
-)
-from relay.model import Message, Source
+from relay.model.messages import Message, Source
 from relay.simulator import (
     Answer,
     AppError,
@@ -41,6 +30,17 @@ from relay.simulator import (
     hostile_frames,
     redirect,
     throttle,
+)
+from relay.telemetry.events import (
+    ConnectEnded,
+    ConnectResult,
+    CredentialsRefused,
+    Disconnected,
+    DisconnectReason,
+    FrameReceived,
+    FrameUnreadable,
+    RequestRefused,
+    TakeoverSuspected,
 )
 from tests.drivers.upstream import BOT, LIMIT, Basket, Upstream
 

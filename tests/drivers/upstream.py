@@ -12,10 +12,10 @@ from relay.blaze.credentials import Credentials
 from relay.blaze.keystore import Keystore, parse_keystore
 from relay.blaze.link import Patience
 from relay.blaze.listener import Listener
-from relay.facts import Fact
-from relay.ledger import UnreadableFrame
-from relay.model import Message
+from relay.model.journal import UnreadableFrame
+from relay.model.messages import Message
 from relay.simulator import Simulator
+from relay.telemetry.events import Fact
 
 F = TypeVar("F", bound=Fact)
 

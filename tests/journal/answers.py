@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from relay.ledger import Census, Due, Fresh, OwedReceipt
-from relay.model import Delivery
-from relay.replay import Asked, ReplayRecord, Survey
+from relay.model.journal import Due, Fresh, OwedReceipt, Stats
+from relay.model.messages import Delivery
+from relay.model.replays import Asked, ReplayRecord, Survey
 
 
 def without_numbers(answer: Any) -> Any:
@@ -27,7 +27,7 @@ def without_numbers(answer: Any) -> Any:
             alike = replace(answer, record=without_numbers(answer.record))
         case Survey():
             alike = answer.messages
-        case Census():
+        case Stats():
             alike = replace(answer, size_bytes=0)
         case list() | tuple():
             alike = [without_numbers(each) for each in answer]

@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection
 from functools import partial
 from random import Random
 
-from relay.desk import DeadLetterQuery
-from relay.ledger import Arrival, Owed
-from relay.model import Delivery, EndpointKey, Outcome, Reason, Rejected, Transient
+from relay.model.admin import DeadLetterQuery
+from relay.model.journal import Arrival, Owed
+from relay.model.messages import Delivery, EndpointKey, Outcome, Reason, Rejected, Transient
 from tests.journal.samples import CRM, LOG, dead, delivered, message, postponed, uuid
 
 End = Callable[[Delivery], Outcome]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from relay.desk import Desk
-from relay.journal import OpenJournal, open_journal
-from relay.journal.database import Database
+from relay.journal.engines.sqlite.engine import Database
+from relay.journal.open import OpenJournal, open_journal
 from relay.journal.versions import upgrade
-from relay.ports import Journal
+from relay.model.admin import AdminStore
+from relay.model.ports import Journal
 from tests.journal.samples import CRM, KEYS, LOG, NOW
 
 
@@ -44,6 +44,6 @@ async def journal(opened: OpenJournal) -> Journal:
 
 
 @pytest.fixture
-def desk(opened: OpenJournal) -> Desk:
+def desk(opened: OpenJournal) -> AdminStore:
     """Give the operator's desk of the same journal."""
     return opened.desk

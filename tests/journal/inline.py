@@ -6,12 +6,12 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from relay.journal import OpenJournal
-from relay.journal.bodies import Bodies
-from relay.journal.database import Database
-from relay.journal.sql import SqlJournal
-from relay.journal.sql_desk import SqlDesk
-from relay.sealing import Keyring
+from relay.journal.encryption.columns import Bodies
+from relay.journal.encryption.keys import Keyring
+from relay.journal.engines.sqlite.engine import Database
+from relay.journal.history import SqlAdminStore
+from relay.journal.journal import SqlJournal
+from relay.journal.open import OpenJournal
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,7 +52,7 @@ def open_inline(path: Path, keys: Keyring | None = None) -> tuple[InlineDatabase
     """Open a journal that exists."""
     database = InlineDatabase(path)
     bodies = Bodies(keys)
-    return database, OpenJournal(SqlJournal(database, bodies), SqlDesk(database, bodies))
+    return database, OpenJournal(SqlJournal(database, bodies), SqlAdminStore(database, bodies))
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from relay.ledger import Arrival
-from relay.model import EndpointKey
+from relay.model.journal import Arrival
+from relay.model.messages import EndpointKey
 
 
 @dataclass(slots=True)

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from relay.ledger import Arrival, Due, Finished, Fresh, Owed, Recorded
-from relay.model import (
+from relay.journal.encryption.keys import Keyring, new_key
+from relay.model.journal import Arrival, Due, Finished, Fresh, Owed, Recorded
+from relay.model.messages import (
     Attempt,
     DeadLettered,
     Delivered,
@@ -20,8 +21,7 @@ from relay.model import (
     Transient,
     Verdict,
 )
-from relay.ports import Journal
-from relay.sealing import Keyring, new_key
+from relay.model.ports import Journal
 
 CRM = EndpointKey("bot", "crm")
 LOG = EndpointKey("bot", "log")

@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from relay.journal import OpenJournal, Vault, open_journal, open_vault
-from relay.ledger import EndpointNote, UnreadableFrame
-from relay.model import Delivery, GateState, Reason, Rejected
-from relay.sealing import Keyring
+from relay.journal.encryption.file_tools import Vault
+from relay.journal.encryption.keys import Keyring
+from relay.journal.open import OpenJournal, open_journal, open_vault
+from relay.model.journal import EndpointNote, UnreadableFrame
+from relay.model.messages import BreakerState, Delivery, Reason, Rejected
 from tests.journal.samples import CRM, LOG, NOW, arrival, due, postponed, receive, uuid
 
 BODY, WORDS, FRONT, ERROR = b'{"data": "aGVsbG8="}', "hello, too", b"hello?", "protocol, hello"
@@ -41,7 +42,7 @@ async def stock(opened: OpenJournal, number: int = 1) -> Delivery:
     said = Rejected(Reason.HTTP_4XX, 400, WORDS)
     await journal.settle([postponed(delivery, NOW, said)], NOW)
     await journal.keep_unreadable("bot", UnreadableFrame(f"digest {number}", "no", FRONT), NOW)
-    await journal.note_endpoint(CRM, EndpointNote(GateState.CLOSED, ERROR))
+    await journal.note_endpoint(CRM, EndpointNote(BreakerState.CLOSED, ERROR))
     return delivery
 
 

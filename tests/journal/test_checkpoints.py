@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from relay.journal.checkpoints import EVERY, LONG, Checkpoints
-from relay.journal.database import Database
-from relay.ports import JournalUnavailable
+from relay.journal.engines.sqlite.checkpoints import EVERY, LONG, Checkpoints
+from relay.journal.engines.sqlite.engine import Database
+from relay.model.ports import JournalUnavailable
 
 SHORT_LOG = (0, LONG, LONG)
 LONG_LOG = (0, LONG + 1, LONG - 7)

@@ -1,13 +1,13 @@
 """What every journal promises of messages that arrive and fall due."""
 
-from relay.ledger import (
+from relay.model.journal import (
     Duplicate,
     Finished,
     Fresh,
     Settled,
 )
-from relay.model import MessageOutcome
-from relay.ports import Journal
+from relay.model.messages import MessageOutcome
+from relay.model.ports import Journal
 from tests.journal.samples import (
     CRM,
     LATER,

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.desk import DeadLetterQuery, Desk
-from relay.journal import OpenJournal
+from relay.journal.open import OpenJournal
 from relay.journal.rules import LOOKED_THROUGH_AT_ONCE, REPLAYED_BYTES
-from relay.ledger import NoticeKind, Settled
-from relay.model import (
+from relay.model.admin import AdminStore, DeadLetterQuery
+from relay.model.journal import OperatorEventKind, Settled
+from relay.model.messages import (
     Deferred,
     Delivery,
     DeliveryState,
@@ -19,8 +19,8 @@ from relay.model import (
     PriorOutcome,
     ReceiptState,
 )
-from relay.ports import Journal
-from relay.replay import Fed, Newcomer, ReplayOrder, Survey
+from relay.model.ports import Journal
+from relay.model.replays import EndpointInfo, Fed, ReplayOrder, Survey
 from tests.journal.samples import (
     CRM,
     LATER,
@@ -64,7 +64,7 @@ async def again(journal: Journal) -> list[Delivery]:
     return [each for each in (await due(journal)).deliveries if each.replay is not None]
 
 
-async def state(desk: Desk, number: int = 1) -> tuple[object, ...]:
+async def state(desk: AdminStore, number: int = 1) -> tuple[object, ...]:
     """Tell of a message what a replay must not touch."""
     (history,) = await desk.history(uuid(number))
     summary = history.summary
@@ -74,7 +74,7 @@ async def state(desk: Desk, number: int = 1) -> tuple[object, ...]:
 # --- What goes again ------------------------------------------------------------------------------
 
 
-async def test_what_was_taken_goes_again_in_order(journal: Journal, desk: Desk) -> None:
+async def test_what_was_taken_goes_again_in_order(journal: Journal, desk: AdminStore) -> None:
     """Oldest first, as deliveries of their own that nobody has attempted, in lanes of their own."""
     await taken(journal, 1, 2, 3)
     asked = await desk.ask_replay(ALL, NOW)
@@ -89,7 +89,9 @@ async def test_what_was_taken_goes_again_in_order(journal: Journal, desk: Desk) 
     assert [] == ids(await due(journal, LOG))
 
 
-async def test_nothing_of_a_message_depends_on_its_replay(journal: Journal, desk: Desk) -> None:
+async def test_nothing_of_a_message_depends_on_its_replay(
+    journal: Journal, desk: AdminStore
+) -> None:
     """Its outcome, end and receipt stay; the books balance; it is not unfinished again."""
     await taken(journal, 1)
     before, census = await state(desk), await journal.census()
@@ -106,7 +108,9 @@ async def test_nothing_of_a_message_depends_on_its_replay(journal: Journal, desk
 
 
 @pytest.mark.parametrize("end", [delivered, dead])
-async def test_what_was_left_unread_stays_so(journal: Journal, desk: Desk, end: object) -> None:
+async def test_what_was_left_unread_stays_so(
+    journal: Journal, desk: AdminStore, end: object
+) -> None:
     """A message that nobody wanted then and somebody gets now is not marked READ for that."""
     await receive(journal, arrival(1, unwanted_read=False))
     before = await state(desk)
@@ -120,7 +124,7 @@ async def test_what_was_left_unread_stays_so(journal: Journal, desk: Desk, end: 
 
 
 async def test_a_replay_does_not_hold_an_unfinished_message_up(
-    journal: Journal, desk: Desk
+    journal: Journal, desk: AdminStore
 ) -> None:
     """What another endpoint has still to take is READ after that, whatever the replay does."""
     crm, log = await receive(journal, arrival(1, CRM, LOG))
@@ -133,7 +137,7 @@ async def test_a_replay_does_not_hold_an_unfinished_message_up(
     assert 1 == len(await again(journal))
 
 
-async def test_what_is_owed_or_given_up_is_left_alone(journal: Journal, desk: Desk) -> None:
+async def test_what_is_owed_or_given_up_is_left_alone(journal: Journal, desk: AdminStore) -> None:
     """What is pending or dead has a way of its own, and what was discarded stays so."""
     made = await receive(journal, *(arrival(number, CRM, lane=f"l{number}") for number in range(5)))
     await journal.settle([delivered(made[0]), dead(made[1]), dead(made[2]), dead(made[3])], NOW)
@@ -144,14 +148,14 @@ async def test_what_is_owed_or_given_up_is_left_alone(journal: Journal, desk: De
     assert [uuid(0)] == [each.message.message_id for each in await again(journal)]
 
 
-async def test_what_was_never_owed_goes_too(journal: Journal, desk: Desk) -> None:
+async def test_what_was_never_owed_goes_too(journal: Journal, desk: AdminStore) -> None:
     """For a filter that lets it through now, or an endpoint that is new; of this bot only."""
     await receive(journal, arrival(1, LOG), arrival(2), arrival(3, bot="other"))
     await desk.ask_replay(ALL, NOW)
     assert 2 == (await fed(journal)).queued
 
 
-async def test_filters_choose_and_name_the_lane(journal: Journal, desk: Desk) -> None:
+async def test_filters_choose_and_name_the_lane(journal: Journal, desk: AdminStore) -> None:
     """What the endpoint doesn't want today is passed over; the lane is today's, too."""
     await taken(journal, 1, 2, 3)
 
@@ -179,7 +183,7 @@ async def test_filters_choose_and_name_the_lane(journal: Journal, desk: Desk) ->
     ],
 )
 async def test_a_time_is_when_it_came_or_was_delivered(
-    journal: Journal, desk: Desk, since: float, until: float | None, numbers: list[int]
+    journal: Journal, desk: AdminStore, since: float, until: float | None, numbers: list[int]
 ) -> None:
     """What came before a receiver's backup and was delivered after it is lost there as well."""
     await taken(journal, 1, at=NOW + 100)
@@ -195,7 +199,9 @@ async def test_a_time_is_when_it_came_or_was_delivered(
 # --- Bit by bit -----------------------------------------------------------------------------------
 
 
-async def test_it_goes_on_where_it_was(opened: OpenJournal, journal: Journal, desk: Desk) -> None:
+async def test_it_goes_on_where_it_was(
+    opened: OpenJournal, journal: Journal, desk: AdminStore
+) -> None:
     """No more than there is room for goes into lanes, over a restart too; each message once."""
     await taken(journal, *range(1, 6))
     await desk.ask_replay(ALL, NOW)
@@ -214,7 +220,7 @@ async def test_it_goes_on_where_it_was(opened: OpenJournal, journal: Journal, de
     )
 
 
-async def test_it_ends_with_its_last_message(journal: Journal, desk: Desk) -> None:
+async def test_it_ends_with_its_last_message(journal: Journal, desk: AdminStore) -> None:
     """It is under way until every message of it has ended; then it is told once."""
     await taken(journal, 1, 2)
     await desk.ask_replay(ALL, NOW)
@@ -235,7 +241,7 @@ async def test_it_ends_with_its_last_message(journal: Journal, desk: Desk) -> No
     assert Fed() == await fed(journal)
 
 
-async def test_much_is_looked_through_page_by_page(journal: Journal, desk: Desk) -> None:
+async def test_much_is_looked_through_page_by_page(journal: Journal, desk: AdminStore) -> None:
     """One turn looks through so much and no more, whether it finds anything or not."""
     many = LOOKED_THROUGH_AT_ONCE + 10
     await journal.record([arrival(number, LOG) for number in range(many)])
@@ -248,7 +254,7 @@ async def test_much_is_looked_through_page_by_page(journal: Journal, desk: Desk)
     assert Fed(5) == await fed(journal)
 
 
-async def test_large_messages_go_a_few_at_a_time(journal: Journal, desk: Desk) -> None:
+async def test_large_messages_go_a_few_at_a_time(journal: Journal, desk: AdminStore) -> None:
     """What waits in lanes is bounded in bytes; a single message always goes."""
     frame = b"x" * (REPLAYED_BYTES - 10)
     sizes = [b"x" * 10, frame, frame + frame, b"", b""]
@@ -262,7 +268,7 @@ async def test_large_messages_go_a_few_at_a_time(journal: Journal, desk: Desk) -
             await journal.settle([delivered(deliveries[0])], NOW)
 
 
-async def test_what_comes_later_is_not_in_it(journal: Journal, desk: Desk) -> None:
+async def test_what_comes_later_is_not_in_it(journal: Journal, desk: AdminStore) -> None:
     """A replay ends with what had come when it was asked: the rest is owed anyway."""
     await taken(journal, 1)
     await desk.ask_replay(ALL, NOW)
@@ -273,7 +279,7 @@ async def test_what_comes_later_is_not_in_it(journal: Journal, desk: Desk) -> No
 # --- Asking ---------------------------------------------------------------------------------------
 
 
-async def test_one_at_a_time(journal: Journal, desk: Desk) -> None:
+async def test_one_at_a_time(journal: Journal, desk: AdminStore) -> None:
     """Who asks twice is told of the first, and nothing goes twice; after its end it may."""
     await taken(journal, 1)
     first = await desk.ask_replay(ALL, NOW)
@@ -281,7 +287,7 @@ async def test_one_at_a_time(journal: Journal, desk: Desk) -> None:
     assert first is not None
     assert second is not None
     assert (first.record, False) == (second.record, second.accepted)
-    assert [NoticeKind.REPLAY_ASKED] == [each.kind for each in await journal.notices(0)]
+    assert [OperatorEventKind.REPLAY_ASKED] == [each.kind for each in await journal.notices(0)]
     await fed(journal)
     await journal.settle([delivered(each) for each in await again(journal)], NOW)
     await fed(journal)
@@ -292,7 +298,7 @@ async def test_one_at_a_time(journal: Journal, desk: Desk) -> None:
 
 
 async def test_nobody_is_asked_for_who_is_not_configured(
-    opened: OpenJournal, journal: Journal, desk: Desk
+    opened: OpenJournal, journal: Journal, desk: AdminStore
 ) -> None:
     """A replay to an endpoint that nobody knows, or that was removed, is none."""
     assert await desk.ask_replay(ReplayOrder(OTHER), NOW) is None
@@ -300,7 +306,7 @@ async def test_nobody_is_asked_for_who_is_not_configured(
     assert await desk.ask_replay(ALL, NOW) is None
 
 
-async def test_a_cancelled_one_sends_no_more(journal: Journal, desk: Desk) -> None:
+async def test_a_cancelled_one_sends_no_more(journal: Journal, desk: AdminStore) -> None:
     """What waits is given up, what has been sent has been sent; its lanes are gone."""
     await taken(journal, 1, 2, 3)
     await desk.ask_replay(ALL, NOW)
@@ -320,11 +326,11 @@ async def test_a_cancelled_one_sends_no_more(journal: Journal, desk: Desk) -> No
     assert [Settled(lane_continues=True)] == await journal.settle([postponed(second, NOW)], NOW)
     assert [] == ids(await due(journal))
     assert Fed() == await fed(journal)
-    assert NoticeKind.REPLAY_CANCELLED is (await journal.notices(0))[-1].kind
+    assert OperatorEventKind.REPLAY_CANCELLED is (await journal.notices(0))[-1].kind
     assert await desk.cancel_replay(9, NOW) is None
 
 
-async def test_what_has_ended_is_not_cancelled(journal: Journal, desk: Desk) -> None:
+async def test_what_has_ended_is_not_cancelled(journal: Journal, desk: AdminStore) -> None:
     """Cancelling what has ended changes nothing."""
     await desk.ask_replay(ALL, NOW)
     ended = (await fed(journal)).ended
@@ -335,7 +341,7 @@ async def test_what_has_ended_is_not_cancelled(journal: Journal, desk: Desk) -> 
 # --- Dead letters, endpoints that are gone, pruning -----------------------------------------------
 
 
-async def test_a_replay_that_dies_is_a_dead_letter(journal: Journal, desk: Desk) -> None:
+async def test_a_replay_that_dies_is_a_dead_letter(journal: Journal, desk: AdminStore) -> None:
     """It is listed with its replay, retried and discarded as any, and its message stays READ."""
     await taken(journal, 1)
     before = await state(desk)
@@ -357,7 +363,7 @@ async def test_a_replay_that_dies_is_a_dead_letter(journal: Journal, desk: Desk)
 
 
 async def test_a_removed_endpoint_gets_the_rest_when_it_is_back(
-    opened: OpenJournal, journal: Journal, desk: Desk
+    opened: OpenJournal, journal: Journal, desk: AdminStore
 ) -> None:
     """What was in lanes is dead till then, what was not waits; no message changes."""
     await taken(journal, 1, 2)
@@ -377,7 +383,7 @@ async def test_a_removed_endpoint_gets_the_rest_when_it_is_back(
 
 
 async def test_what_a_replay_may_still_send_is_not_pruned(
-    opened: OpenJournal, journal: Journal, desk: Desk
+    opened: OpenJournal, journal: Journal, desk: AdminStore
 ) -> None:
     """Neither what waits in a lane nor what has not been looked at; the rest is."""
     await taken(journal, 1, 2)
@@ -402,7 +408,7 @@ async def test_what_a_replay_may_still_send_is_not_pruned(
 
 @pytest.mark.parametrize("end", [delivered, dead, lambda delivery: postponed(delivery, LATER)])
 async def test_what_is_pruned_in_flight_costs_nothing(
-    journal: Journal, desk: Desk, end: Callable[[Delivery], Outcome]
+    journal: Journal, desk: AdminStore, end: Callable[[Delivery], Outcome]
 ) -> None:
     """An attempt may outlive its cancelled replay and its message; what ends beside it counts."""
     await taken(journal, 1)
@@ -422,7 +428,7 @@ async def test_what_is_pruned_in_flight_costs_nothing(
 
 
 async def test_a_removed_endpoint_keeps_nothing(
-    opened: OpenJournal, journal: Journal, desk: Desk
+    opened: OpenJournal, journal: Journal, desk: AdminStore
 ) -> None:
     """What it has not been sent is pruned in its time, as if nobody had asked."""
     await taken(journal, 1)
@@ -431,7 +437,7 @@ async def test_a_removed_endpoint_keeps_nothing(
     assert 1 == await journal.prune(LATER, limit=10)
 
 
-async def test_an_endpoint_that_goes_gets_nothing_more(journal: Journal, desk: Desk) -> None:
+async def test_an_endpoint_that_goes_gets_nothing_more(journal: Journal, desk: AdminStore) -> None:
     """Whoever feeds a replay a moment too late leaves nothing behind that nobody will deliver."""
     await taken(journal, 1)
     await desk.ask_replay(ALL, NOW)
@@ -442,7 +448,7 @@ async def test_an_endpoint_that_goes_gets_nothing_more(journal: Journal, desk: D
     assert Fed(1) == await fed(journal)
 
 
-async def test_operators_see_it(journal: Journal, desk: Desk) -> None:
+async def test_operators_see_it(journal: Journal, desk: AdminStore) -> None:
     """A message's history names its replays; an endpoint counts them beside what it is owed."""
     await taken(journal, 1)
     await desk.ask_replay(ALL, NOW)
@@ -462,21 +468,25 @@ async def test_operators_see_it(journal: Journal, desk: Desk) -> None:
 # --- New endpoints --------------------------------------------------------------------------------
 
 
-def newcomer(key: EndpointKey = CRM, address: str = "there", *, retained: bool = True) -> Newcomer:
+def newcomer(
+    key: EndpointKey = CRM, address: str = "there", *, retained: bool = True
+) -> EndpointInfo:
     """Make an endpoint as a start introduces it."""
-    return Newcomer(key, address, retained)
+    return EndpointInfo(key, address, retained)
 
 
-async def test_a_new_endpoint_gets_what_is_retained_once(opened: OpenJournal, desk: Desk) -> None:
+async def test_a_new_endpoint_gets_what_is_retained_once(
+    opened: OpenJournal, desk: AdminStore
+) -> None:
     """Finished and unfinished messages, and no READ waits for it; a second start begins nothing."""
     journal = opened.journal
     await journal.start([LOG], NOW)
-    await journal.welcome([newcomer(LOG)], NOW)
+    await journal.register_endpoints([newcomer(LOG)], NOW)
     (first, _) = await receive(journal, arrival(1, LOG), arrival(2, LOG))
     await journal.settle([delivered(first)], NOW)
     await journal.start([CRM, LOG], NOW)
     for expected in ([1], []):
-        begun = await journal.welcome([newcomer(CRM), newcomer(LOG)], NOW)
+        begun = await journal.register_endpoints([newcomer(CRM), newcomer(LOG)], NOW)
         assert expected == [record.number for record in begun]
         await journal.start([CRM, LOG], NOW)
     assert 2 == (await fed(journal)).queued
@@ -492,22 +502,22 @@ async def test_who_gets_nothing_that_came_before(opened: OpenJournal, case: str)
     journal, before = opened.journal, EndpointKey("bot", "before")
     await journal.start([before, CRM] if case == "known before" else [before], NOW)
     known = [newcomer(CRM, "there", retained=False)] if case == "known before" else []
-    await journal.welcome([newcomer(before, "here"), *known], NOW)
+    await journal.register_endpoints([newcomer(before, "here"), *known], NOW)
     if case != "nothing there":
         await receive(journal, arrival(1, before))
     await journal.start([CRM], NOW)
     address = "here" if case == "renamed" else "there"
     came = newcomer(CRM, address, retained=case != "from now")
-    assert [] == await journal.welcome([came], NOW)
+    assert [] == await journal.register_endpoints([came], NOW)
     await journal.start([CRM], NOW)
-    assert [] == await journal.welcome([newcomer(CRM, "elsewhere")], NOW)
+    assert [] == await journal.register_endpoints([newcomer(CRM, "elsewhere")], NOW)
 
 
 async def test_a_second_endpoint_at_one_address_is_new(opened: OpenJournal) -> None:
     """Only who takes the place of another is the same by another name."""
     journal = opened.journal
     await journal.start([LOG], NOW)
-    await journal.welcome([newcomer(LOG)], NOW)
+    await journal.register_endpoints([newcomer(LOG)], NOW)
     await receive(journal, arrival(1, LOG))
     await journal.start([CRM, LOG], NOW)
-    assert 1 == len(await journal.welcome([newcomer(CRM), newcomer(LOG)], NOW))
+    assert 1 == len(await journal.register_endpoints([newcomer(CRM), newcomer(LOG)], NOW))

@@ -4,23 +4,23 @@ from collections import Counter
 
 import pytest
 
-from relay.desk import UnreadableRecord
-from relay.journal import OpenJournal
-from relay.ledger import (
+from relay.journal.open import OpenJournal
+from relay.model.admin import UnreadableRecord
+from relay.model.journal import (
     BotCensus,
     EndpointNote,
     UnreadableFrame,
 )
-from relay.model import (
+from relay.model.messages import (
+    BreakerState,
     EndpointKey,
-    GateState,
     MessageOutcome,
     Postponed,
     PriorOutcome,
     Reason,
     Transient,
 )
-from relay.ports import Journal
+from relay.model.ports import Journal
 from tests.journal.samples import (
     CRM,
     LATER,
@@ -148,8 +148,8 @@ async def test_a_clock_that_goes_on_changes_no_wait(journal: Journal) -> None:
 
 async def test_notes_of_an_endpoint_are_kept(journal: Journal) -> None:
     """What a relay writes of an endpoint is there for the next start."""
-    assert EndpointNote(GateState.CLOSED) == await journal.endpoint_note(CRM)
-    note = EndpointNote(GateState.OPEN, "http_5xx, status 500", LATER, NOW)
+    assert EndpointNote(BreakerState.CLOSED) == await journal.endpoint_note(CRM)
+    note = EndpointNote(BreakerState.OPEN, "http_5xx, status 500", LATER, NOW)
     await journal.note_endpoint(CRM, note)
     assert note == await journal.endpoint_note(CRM)
 
@@ -171,7 +171,7 @@ async def test_unreadable_frames_are_bounded(
     opened: OpenJournal, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bot that is sent rubbish for ever keeps only the last of it."""
-    for module in ("relay.journal.keeping", "relay.journal.memory"):
+    for module in ("relay.journal.retention", "relay.journal.memory"):
         monkeypatch.setattr(f"{module}.MAX_UNREADABLE", 2)
     for number in range(4):
         frame = UnreadableFrame(f"digest {number}", "not gzip", b"")

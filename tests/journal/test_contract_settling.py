@@ -1,11 +1,11 @@
 """What every journal promises of attempts and receipts."""
 
-from relay.ledger import (
+from relay.model.journal import (
     Finished,
     Settled,
 )
-from relay.model import Deferred, MessageOutcome, PriorOutcome, Reason, Transient
-from relay.ports import Journal
+from relay.model.messages import Deferred, MessageOutcome, PriorOutcome, Reason, Transient
+from relay.model.ports import Journal
 from tests.journal.samples import (
     CRM,
     LATER,

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from relay.desk import DeadLetter, DeadLetterQuery, Desk, MessageQuery
-from relay.ledger import BotCensus, Finished, Notice, NoticeKind
-from relay.model import (
+from relay.model.admin import AdminStore, DeadLetter, DeadLetterQuery, MessageQuery
+from relay.model.journal import BotCensus, Finished, OperatorEvent, OperatorEventKind
+from relay.model.messages import (
     Delivery,
     DeliveryState,
     EndpointKey,
@@ -17,7 +17,7 @@ from relay.model import (
     ReceiptState,
     Transient,
 )
-from relay.ports import Journal
+from relay.model.ports import Journal
 from tests.journal.samples import (
     CRM,
     LATER,
@@ -49,7 +49,7 @@ def names(letters: Sequence[DeadLetter]) -> list[tuple[str, str]]:
     return [(letter.endpoint.name, letter.message_id) for letter in letters]
 
 
-async def outcome(desk: Desk) -> MessageOutcome | None:
+async def outcome(desk: AdminStore) -> MessageOutcome | None:
     """Give the outcome of the only message."""
     (summary,) = await desk.messages(MessageQuery())
     return summary.outcome
@@ -58,7 +58,7 @@ async def outcome(desk: Desk) -> MessageOutcome | None:
 # --- Listing ------------------------------------------------------------------------------------
 
 
-async def test_a_dead_letter_says_why(journal: Journal, desk: Desk) -> None:
+async def test_a_dead_letter_says_why(journal: Journal, desk: AdminStore) -> None:
     """A dead letter holds its message's ids and what its last attempt came to."""
     (delivery,) = await receive(journal, arrival(1, CRM))
     await journal.settle([postponed(delivery, NOW)], NOW)
@@ -69,7 +69,7 @@ async def test_a_dead_letter_says_why(journal: Journal, desk: Desk) -> None:
     assert [letter] == await desk.dead_letters(ALL)
 
 
-async def test_a_removed_endpoint_is_a_reason(journal: Journal, desk: Desk) -> None:
+async def test_a_removed_endpoint_is_a_reason(journal: Journal, desk: AdminStore) -> None:
     """A dead letter of an endpoint that is gone from the settings needs no attempt."""
     await receive(journal, arrival(1, CRM))
     await journal.stop()
@@ -96,7 +96,7 @@ async def test_a_removed_endpoint_is_a_reason(journal: Journal, desk: Desk) -> N
     ],
 )
 async def test_dead_letters_are_listed_oldest_first(
-    journal: Journal, desk: Desk, query: DeadLetterQuery, expected: list[tuple[str, int]]
+    journal: Journal, desk: AdminStore, query: DeadLetterQuery, expected: list[tuple[str, int]]
 ) -> None:
     """Every condition of a query holds at once, and the one that died first comes first."""
     await receive(journal, arrival(9, CRM, lane="alive"))
@@ -111,7 +111,7 @@ async def test_dead_letters_are_listed_oldest_first(
 # --- Retrying -----------------------------------------------------------------------------------
 
 
-async def test_a_retried_dead_letter_is_due_at_once(journal: Journal, desk: Desk) -> None:
+async def test_a_retried_dead_letter_is_due_at_once(journal: Journal, desk: AdminStore) -> None:
     """A revived delivery counts its patience anew, but remembers its attempts."""
     (delivery,) = await receive(journal, arrival(1, CRM))
     timeout = Transient(Reason.TIMEOUT, doubtful=True)
@@ -130,7 +130,7 @@ async def test_a_retried_dead_letter_is_due_at_once(journal: Journal, desk: Desk
     assert [] == await desk.dead_letters(ALL)
 
 
-async def test_a_retried_message_is_unfinished_again(journal: Journal, desk: Desk) -> None:
+async def test_a_retried_message_is_unfinished_again(journal: Journal, desk: AdminStore) -> None:
     """A message with a revived delivery is pending, in the books too, and may still become READ."""
     await bury(journal, 1, CRM)
     assert MessageOutcome.DEAD is await outcome(desk)
@@ -144,19 +144,21 @@ async def test_a_retried_message_is_unfinished_again(journal: Journal, desk: Des
     assert BotCensus(0, None, 0, 0) == (await journal.census()).bots["bot"]
 
 
-async def test_retrying_leaves_a_notice_for_each_endpoint(journal: Journal, desk: Desk) -> None:
+async def test_retrying_leaves_a_notice_for_each_endpoint(
+    journal: Journal, desk: AdminStore
+) -> None:
     """A running relay is told how many dead letters each endpoint got back."""
     await bury(journal, 1, CRM)
     await bury(journal, 2, CRM, LOG)
     await desk.retry(ALL, NOW)
     assert [
-        Notice(1, NoticeKind.REVIVED, CRM, 2),
-        Notice(2, NoticeKind.REVIVED, LOG, 1),
+        OperatorEvent(1, OperatorEventKind.REVIVED, CRM, 2),
+        OperatorEvent(2, OperatorEventKind.REVIVED, LOG, 1),
     ] == await journal.notices(0)
-    assert [Notice(2, NoticeKind.REVIVED, LOG, 1)] == await journal.notices(1)
+    assert [OperatorEvent(2, OperatorEventKind.REVIVED, LOG, 1)] == await journal.notices(1)
 
 
-async def test_what_nobody_would_attempt_stays_dead(journal: Journal, desk: Desk) -> None:
+async def test_what_nobody_would_attempt_stays_dead(journal: Journal, desk: AdminStore) -> None:
     """A dead letter of an endpoint that is configured no more can't be retried, only discarded."""
     await bury(journal, 1, CRM)
     await bury(journal, 2, LOG)
@@ -167,7 +169,7 @@ async def test_what_nobody_would_attempt_stays_dead(journal: Journal, desk: Desk
     assert 1 == len(await desk.discard(ALL, NOW, mark_read=False))
 
 
-async def test_retrying_nothing_leaves_no_notice(journal: Journal, desk: Desk) -> None:
+async def test_retrying_nothing_leaves_no_notice(journal: Journal, desk: AdminStore) -> None:
     """Where no dead letter matches, nothing happens."""
     await receive(journal, arrival(1, CRM))
     assert [] == await desk.retry(ALL, NOW)
@@ -175,7 +177,7 @@ async def test_retrying_nothing_leaves_no_notice(journal: Journal, desk: Desk) -
     assert [] == await journal.notices(0)
 
 
-async def test_nobody_s_dead_letters_stay_dead(journal: Journal, desk: Desk) -> None:
+async def test_nobody_s_dead_letters_stay_dead(journal: Journal, desk: AdminStore) -> None:
     """What is owed to an endpoint that is not configured can't be retried, only given up."""
     await receive(journal, arrival(1, CRM))
     await journal.stop()
@@ -185,7 +187,9 @@ async def test_nobody_s_dead_letters_stay_dead(journal: Journal, desk: Desk) -> 
     assert [("crm", uuid(1))] == names(await desk.discard(ALL, NOW, mark_read=False))
 
 
-async def test_a_revived_dead_letter_goes_first_in_its_lane(journal: Journal, desk: Desk) -> None:
+async def test_a_revived_dead_letter_goes_first_in_its_lane(
+    journal: Journal, desk: AdminStore
+) -> None:
     """A lane keeps the order of arrival although later messages wait in it."""
     await bury(journal, 1, CRM)
     await receive(journal, arrival(2, CRM), arrival(3, CRM))
@@ -196,7 +200,7 @@ async def test_a_revived_dead_letter_goes_first_in_its_lane(journal: Journal, de
 
 
 async def test_a_revived_dead_letter_does_not_wait_for_a_later_one(
-    journal: Journal, desk: Desk
+    journal: Journal, desk: AdminStore
 ) -> None:
     """A lane is due with its first: a later delivery's retry, before or after, holds it not up."""
     await bury(journal, 1, CRM)
@@ -210,7 +214,7 @@ async def test_a_revived_dead_letter_does_not_wait_for_a_later_one(
 
 
 async def test_a_revived_optional_dead_letter_owes_no_second_receipt(
-    journal: Journal, desk: Desk
+    journal: Journal, desk: AdminStore
 ) -> None:
     """A message that is READ stays so while an optional endpoint is tried again."""
     crm, log = await receive(journal, arrival(1, CRM, optional=(LOG,)))
@@ -228,7 +232,7 @@ async def test_a_revived_optional_dead_letter_owes_no_second_receipt(
 # --- Discarding ---------------------------------------------------------------------------------
 
 
-async def test_a_discarded_dead_letter_is_never_read(journal: Journal, desk: Desk) -> None:
+async def test_a_discarded_dead_letter_is_never_read(journal: Journal, desk: AdminStore) -> None:
     """Discarding alone ends the message as discarded and leaves it unread."""
     await bury(journal, 1, CRM)
     letters = await desk.discard(ALL, LATER, mark_read=False)
@@ -241,11 +245,13 @@ async def test_a_discarded_dead_letter_is_never_read(journal: Journal, desk: Des
         history.summary.receipt,
     )
     assert [] == await confirm(journal)
-    assert [Notice(1, NoticeKind.DISCARDED, CRM, 1)] == await journal.notices(0)
+    assert [OperatorEvent(1, OperatorEventKind.DISCARDED, CRM, 1)] == await journal.notices(0)
     assert BotCensus(0, None, 0, 0) == (await journal.census()).bots["bot"]
 
 
-async def test_a_waived_dead_letter_lets_its_message_be_read(journal: Journal, desk: Desk) -> None:
+async def test_a_waived_dead_letter_lets_its_message_be_read(
+    journal: Journal, desk: AdminStore
+) -> None:
     """With `mark_read` the receipt is owed, and with it the message ends as discarded."""
     await bury(journal, 1, CRM)
     await desk.discard(ALL, LATER, mark_read=True)
@@ -255,7 +261,7 @@ async def test_a_waived_dead_letter_lets_its_message_be_read(journal: Journal, d
         history.summary.outcome,
         history.summary.receipt,
     )
-    assert [Notice(1, NoticeKind.WAIVED, CRM, 0)] == await journal.notices(0)
+    assert [OperatorEvent(1, OperatorEventKind.WAIVED, CRM, 0)] == await journal.notices(0)
     assert BotCensus(1, NOW + 1, 1, 0) == (await journal.census()).bots["bot"]
     assert [Finished(uuid(1), MessageOutcome.DISCARDED)] == await confirm(journal)
     assert BotCensus(0, None, 0, 0) == (await journal.census()).bots["bot"]
@@ -271,7 +277,7 @@ async def test_a_waived_dead_letter_lets_its_message_be_read(journal: Journal, d
 )
 async def test_a_waived_dead_letter_frees_nobody_else(
     journal: Journal,
-    desk: Desk,
+    desk: AdminStore,
     other: Callable[[Delivery], Outcome],
     receipts: int,
     ended: MessageOutcome | None,
@@ -286,7 +292,7 @@ async def test_a_waived_dead_letter_frees_nobody_else(
 
 
 async def test_discarding_beside_a_waived_one_still_leaves_unread(
-    journal: Journal, desk: Desk
+    journal: Journal, desk: AdminStore
 ) -> None:
     """One endpoint's waiver does not make up for another's discarded dead letter."""
     await bury(journal, 1, CRM, LOG)
@@ -297,7 +303,7 @@ async def test_discarding_beside_a_waived_one_still_leaves_unread(
 
 
 async def test_a_notice_counts_the_messages_that_became_discarded(
-    journal: Journal, desk: Desk
+    journal: Journal, desk: AdminStore
 ) -> None:
     """Each message counts once, when its last required dead letter is given up."""
     await bury(journal, 1, CRM, LOG)
@@ -305,13 +311,13 @@ async def test_a_notice_counts_the_messages_that_became_discarded(
     await desk.discard(DeadLetterQuery(endpoint="crm"), NOW, mark_read=False)
     await desk.discard(ALL, NOW, mark_read=False)
     assert [
-        Notice(1, NoticeKind.DISCARDED, CRM, 1),
-        Notice(2, NoticeKind.DISCARDED, LOG, 1),
+        OperatorEvent(1, OperatorEventKind.DISCARDED, CRM, 1),
+        OperatorEvent(2, OperatorEventKind.DISCARDED, LOG, 1),
     ] == await journal.notices(0)
 
 
 async def test_an_optional_dead_letter_counts_no_message_twice(
-    journal: Journal, desk: Desk
+    journal: Journal, desk: AdminStore
 ) -> None:
     """Giving up what held nothing back, with the rest or after it, finishes no message again."""
     crm, log = await receive(journal, arrival(1, CRM, optional=(LOG,)))
@@ -328,7 +334,7 @@ async def test_an_optional_dead_letter_counts_no_message_twice(
 
 
 async def test_an_optional_dead_letter_given_up_changes_no_outcome(
-    journal: Journal, desk: Desk
+    journal: Journal, desk: AdminStore
 ) -> None:
     """A message that is READ stays READ when its optional dead letter is discarded."""
     crm, log = await receive(journal, arrival(1, CRM, optional=(LOG,)))
@@ -336,11 +342,11 @@ async def test_an_optional_dead_letter_given_up_changes_no_outcome(
     await confirm(journal)
     await desk.discard(ALL, LATER, mark_read=False)
     assert MessageOutcome.READ is await outcome(desk)
-    assert [Notice(1, NoticeKind.DISCARDED, LOG, 0)] == await journal.notices(0)
+    assert [OperatorEvent(1, OperatorEventKind.DISCARDED, LOG, 0)] == await journal.notices(0)
     assert BotCensus(0, None, 0, 0) == (await journal.census()).bots["bot"]
 
 
-async def test_a_discarded_dead_letter_is_never_revived(journal: Journal, desk: Desk) -> None:
+async def test_a_discarded_dead_letter_is_never_revived(journal: Journal, desk: AdminStore) -> None:
     """Neither a retry nor its endpoint's return brings back what an operator gave up."""
     await receive(journal, arrival(1, CRM))
     await journal.stop()
@@ -353,7 +359,7 @@ async def test_a_discarded_dead_letter_is_never_revived(journal: Journal, desk: 
     assert MessageOutcome.DISCARDED is await outcome(desk)
 
 
-async def test_what_was_given_up_is_pruned(journal: Journal, desk: Desk) -> None:
+async def test_what_was_given_up_is_pruned(journal: Journal, desk: AdminStore) -> None:
     """A dead letter stays until an operator has decided, and then goes with its message."""
     await bury(journal, 1, CRM)
     assert 0 == await journal.prune(LATER, limit=10)

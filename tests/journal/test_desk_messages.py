@@ -2,20 +2,20 @@
 
 import pytest
 
-from relay.desk import AttemptRecord, Desk, MessageQuery, MessageSummary
-from relay.ledger import EndpointNote
-from relay.model import (
+from relay.model.admin import AdminStore, AttemptRecord, MessageQuery, MessageSummary
+from relay.model.journal import EndpointNote
+from relay.model.messages import (
     AttemptOutcome,
+    BreakerState,
     Deferred,
     DeliveryState,
-    GateState,
     MessageOutcome,
     Reason,
     ReceiptState,
     Source,
     Transient,
 )
-from relay.ports import Journal
+from relay.model.ports import Journal
 from tests.journal.samples import (
     CRM,
     LATER,
@@ -34,7 +34,7 @@ from tests.journal.samples import (
 OTHER_BOT = "other"
 
 
-async def numbers(desk: Desk, query: MessageQuery) -> list[int]:
+async def numbers(desk: AdminStore, query: MessageQuery) -> list[int]:
     """List the numbers of the messages in their order."""
     known = {uuid(number): number for number in range(1, 100)}
     return [known[summary.message_id] for summary in await desk.messages(query)]
@@ -78,13 +78,13 @@ async def assorted(journal: Journal) -> None:
     ],
 )
 async def test_messages_are_listed_newest_first(
-    assorted: None, desk: Desk, query: MessageQuery, expected: list[int]
+    assorted: None, desk: AdminStore, query: MessageQuery, expected: list[int]
 ) -> None:
     """Every condition of a query holds at once, and the newest come first."""
     assert expected == await numbers(desk, query)
 
 
-async def test_a_summary_says_how_a_message_stands(journal: Journal, desk: Desk) -> None:
+async def test_a_summary_says_how_a_message_stands(journal: Journal, desk: AdminStore) -> None:
     """A summary holds what was pushed, the outcome and the receipt."""
     (delivery,) = await receive(journal, arrival(1, CRM))
     await journal.settle([delivered(delivery)], NOW)
@@ -96,13 +96,13 @@ async def test_a_summary_says_how_a_message_stands(journal: Journal, desk: Desk)
     assert MessageSummary(*pushed, MessageOutcome.READ, LATER, ReceiptState.CONFIRMED) == read
 
 
-async def test_the_journal_knows_nothing_of_strangers(journal: Journal, desk: Desk) -> None:
+async def test_the_journal_knows_nothing_of_strangers(journal: Journal, desk: AdminStore) -> None:
     """An id that never came has no history."""
     await receive(journal, arrival(1, CRM))
     assert [] == await desk.history(uuid(2))
 
 
-async def test_a_history_tells_each_attempt(journal: Journal, desk: Desk) -> None:
+async def test_a_history_tells_each_attempt(journal: Journal, desk: AdminStore) -> None:
     """Attempts come in order, with status, duration and reason, and then what comes next."""
     (delivery,) = await receive(journal, arrival(1, CRM, frame=b"frame"))
     timeout = Transient(Reason.TIMEOUT, detail="15 s", doubtful=True)
@@ -122,7 +122,7 @@ async def test_a_history_tells_each_attempt(journal: Journal, desk: Desk) -> Non
     assert (None, b"frame") == (history.receipt_at, history.frame)
 
 
-async def test_a_history_tells_the_end(journal: Journal, desk: Desk) -> None:
+async def test_a_history_tells_the_end(journal: Journal, desk: AdminStore) -> None:
     """Each endpoint's end is told with its time and reason, and the receipt with its time."""
     crm, log = await receive(journal, arrival(1, CRM, optional=(LOG,)))
     await journal.settle([delivered(crm), dead(log)], LATER)
@@ -144,7 +144,7 @@ async def test_a_history_tells_the_end(journal: Journal, desk: Desk) -> None:
     assert (ReceiptState.CONFIRMED, LATER + 1) == (history.summary.receipt, history.receipt_at)
 
 
-async def test_a_history_says_what_waits_behind_another(journal: Journal, desk: Desk) -> None:
+async def test_a_history_says_what_waits_behind_another(journal: Journal, desk: AdminStore) -> None:
     """A delivery behind another of its lane waits, and has no time of its own until it leads."""
     first, _ = await receive(journal, arrival(1, CRM), arrival(2, CRM))
     (behind,) = (await desk.history(uuid(2)))[0].deliveries
@@ -154,20 +154,20 @@ async def test_a_history_says_what_waits_behind_another(journal: Journal, desk: 
     assert (LATER, False) == (leading.due_at, leading.waits)
 
 
-@pytest.mark.parametrize("state", [GateState.OPEN, GateState.GONE, GateState.PAUSED])
+@pytest.mark.parametrize("state", [BreakerState.OPEN, BreakerState.GONE, BreakerState.PAUSED])
 async def test_a_history_says_what_holds_a_delivery_up(
-    journal: Journal, desk: Desk, state: GateState
+    journal: Journal, desk: AdminStore, state: BreakerState
 ) -> None:
     """Beside the time of the next attempt is how its endpoint stands."""
     await receive(journal, arrival(1, CRM, LOG))
     await journal.note_endpoint(CRM, EndpointNote(state))
-    if state is GateState.PAUSED:
+    if state is BreakerState.PAUSED:
         await desk.pause(CRM)
     (history,) = await desk.history(uuid(1))
-    assert [state, GateState.CLOSED] == [record.gate for record in history.deliveries]
+    assert [state, BreakerState.CLOSED] == [record.gate for record in history.deliveries]
 
 
-async def test_a_history_says_that_an_attempt_was_cut(journal: Journal, desk: Desk) -> None:
+async def test_a_history_says_that_an_attempt_was_cut(journal: Journal, desk: AdminStore) -> None:
     """A delivery whose attempt a stop cut short is doubtful, without an attempt on record."""
     (delivery,) = await receive(journal, arrival(1, CRM))
     await journal.defer([Deferred(delivery)])
@@ -175,7 +175,7 @@ async def test_a_history_says_that_an_attempt_was_cut(journal: Journal, desk: De
     assert (True, ()) == (record.doubtful, record.attempts)
 
 
-async def test_two_bots_histories_of_one_id(journal: Journal, desk: Desk) -> None:
+async def test_two_bots_histories_of_one_id(journal: Journal, desk: AdminStore) -> None:
     """A message that two bots have is told for each, by the bots' names."""
     await journal.record([arrival(1, bot=OTHER_BOT), arrival(1)])
     histories = await desk.history(uuid(1))

@@ -4,21 +4,21 @@ from dataclasses import replace
 
 import pytest
 
-from relay.bulk import in_batches
-from relay.desk import (
+from relay.admin.batches import in_batches
+from relay.model.admin import (
+    AdminStore,
     Ahead,
     DeadLetter,
     DeadLetterQuery,
-    Desk,
     MessageQuery,
     MessageState,
     Place,
 )
-from relay.ledger import NoticeKind
-from relay.model import GateState
-from relay.moments import rfc3339
-from relay.ports import Journal
-from relay.replay import ReplayOrder
+from relay.model.journal import OperatorEventKind
+from relay.model.messages import BreakerState
+from relay.model.ports import Journal
+from relay.model.replays import ReplayOrder
+from relay.model.times import rfc3339
 from tests.journal.samples import (
     CRM,
     LATER,
@@ -71,7 +71,7 @@ async def several(journal: Journal) -> None:
     ],
 )
 async def test_messages_are_listed_by_every_filter(
-    journal: Journal, desk: Desk, query: MessageQuery, numbers: list[int]
+    journal: Journal, desk: AdminStore, query: MessageQuery, numbers: list[int]
 ) -> None:
     """State, endpoint and age hold at once; at an endpoint, what waits must wait there."""
     await several(journal)
@@ -80,7 +80,7 @@ async def test_messages_are_listed_by_every_filter(
     ]
 
 
-async def test_messages_come_in_pages(journal: Journal, desk: Desk) -> None:
+async def test_messages_come_in_pages(journal: Journal, desk: AdminStore) -> None:
     """Each page goes on behind the one before, whatever came meanwhile."""
     await receive(journal, *(arrival(number, CRM) for number in range(1, 6)))
     first = await desk.messages(MessageQuery(limit=2))
@@ -91,7 +91,9 @@ async def test_messages_come_in_pages(journal: Journal, desk: Desk) -> None:
     assert [uuid(number) for number in (5, 4, 3, 2, 1)] == found
 
 
-async def test_a_waiting_delivery_names_what_goes_before_it(journal: Journal, desk: Desk) -> None:
+async def test_a_waiting_delivery_names_what_goes_before_it(
+    journal: Journal, desk: AdminStore
+) -> None:
     """The first of its lane, and how many there are; whoever leads waits for none."""
     await receive(journal, *(arrival(number, CRM, LOG) for number in range(1, 4)))
     (crm, log) = (await desk.history(uuid(3)))[0].deliveries
@@ -100,7 +102,7 @@ async def test_a_waiting_delivery_names_what_goes_before_it(journal: Journal, de
     assert (None, False) == (crm.ahead, crm.waits)
 
 
-async def test_an_ended_delivery_waits_for_none(journal: Journal, desk: Desk) -> None:
+async def test_an_ended_delivery_waits_for_none(journal: Journal, desk: AdminStore) -> None:
     """What is dead left its lane, also when others wait there."""
     _, second = await receive(journal, arrival(1, CRM), arrival(2, CRM))
     await journal.settle([dead(second)], NOW)
@@ -120,7 +122,7 @@ def names(letters: list[DeadLetter]) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("size", [1, 3, 14, 100])
-async def test_dead_letters_come_in_pages(journal: Journal, desk: Desk, size: int) -> None:
+async def test_dead_letters_come_in_pages(journal: Journal, desk: AdminStore, size: int) -> None:
     """However small the pages, each letter is on one, in the order of their deaths."""
     expected = await graves(journal)
     found: list[DeadLetter] = []
@@ -146,7 +148,7 @@ async def test_dead_letters_come_in_pages(journal: Journal, desk: Desk, size: in
     ],
 )
 async def test_dead_letters_are_counted(
-    journal: Journal, desk: Desk, query: DeadLetterQuery, count: int
+    journal: Journal, desk: AdminStore, query: DeadLetterQuery, count: int
 ) -> None:
     """The count is that of the list without its limit."""
     await graves(journal)
@@ -154,7 +156,7 @@ async def test_dead_letters_are_counted(
     assert count == len(await desk.dead_letters(replace(query, limit=None)))
 
 
-async def test_a_retry_in_batches_ends(journal: Journal, desk: Desk) -> None:
+async def test_a_retry_in_batches_ends(journal: Journal, desk: AdminStore) -> None:
     """What dies again at once is not taken up again before the rest had its turn."""
     expected = await graves(journal)
     acted: list[DeadLetter] = []
@@ -167,7 +169,7 @@ async def test_a_retry_in_batches_ends(journal: Journal, desk: Desk) -> None:
     assert expected == names(acted)
 
 
-async def test_a_notice_says_who_acted(journal: Journal, desk: Desk) -> None:
+async def test_a_notice_says_who_acted(journal: Journal, desk: AdminStore) -> None:
     """The running relay is told by which way, what was asked, and how many it was."""
     await graves(journal)
     await desk.retry(replace(ALL, endpoint="crm", limit=3), NOW)
@@ -177,34 +179,34 @@ async def test_a_notice_says_who_acted(journal: Journal, desk: Desk) -> None:
     await desk.cancel_replay(1, NOW)
     notices = await journal.notices(0)
     assert [
-        (NoticeKind.REVIVED, "api", "endpoint=crm", 3),
-        (NoticeKind.DISCARDED, "api", f"ids={uuid(4)}", 1),
-        (NoticeKind.DISCARDED, "api", f"ids={uuid(4)}", 1),
-        (NoticeKind.PAUSED, "api", "", 0),
-        (NoticeKind.REPLAY_ASKED, "api", f"replay=1 since={rfc3339(NOW)}", 0),
-        (NoticeKind.REPLAY_CANCELLED, "api", "replay=1", 0),
+        (OperatorEventKind.REVIVED, "api", "endpoint=crm", 3),
+        (OperatorEventKind.DISCARDED, "api", f"ids={uuid(4)}", 1),
+        (OperatorEventKind.DISCARDED, "api", f"ids={uuid(4)}", 1),
+        (OperatorEventKind.PAUSED, "api", "", 0),
+        (OperatorEventKind.REPLAY_ASKED, "api", f"replay=1 since={rfc3339(NOW)}", 0),
+        (OperatorEventKind.REPLAY_CANCELLED, "api", "replay=1", 0),
     ] == [(n.kind, n.deed.actor, n.deed.asked, n.deed.acted) for n in notices]
 
 
 @pytest.mark.parametrize("paused", [False, True])
 async def test_a_receiver_that_is_back_lifts_no_pause(
     journal: Journal,
-    desk: Desk,
+    desk: AdminStore,
     paused: bool,  # noqa: FBT001 - pytest passes parameters by name
 ) -> None:
     """A gone endpoint is tried again, unless an operator paused it."""
     note = await journal.endpoint_note(CRM)
-    await journal.note_endpoint(CRM, replace(note, state=GateState.GONE, gone_since=NOW))
+    await journal.note_endpoint(CRM, replace(note, state=BreakerState.GONE, gone_since=NOW))
     if paused:
         await desk.pause(CRM)
     assert await desk.back(CRM)
     found = await journal.endpoint_note(CRM)
-    state = GateState.PAUSED if paused else GateState.CLOSED
+    state = BreakerState.PAUSED if paused else BreakerState.CLOSED
     assert (state, None) == (found.state, found.gone_since)
-    assert NoticeKind.BACK is (await journal.notices(0))[-1].kind
+    assert OperatorEventKind.BACK is (await journal.notices(0))[-1].kind
 
 
-async def test_a_stranger_is_never_back(desk: Desk) -> None:
+async def test_a_stranger_is_never_back(desk: AdminStore) -> None:
     """An endpoint that the journal does not know can't be."""
     assert not await desk.back(CRM._replace(name="nobody"))
 

@@ -18,12 +18,13 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import Connection, Select, select
 
-from relay.desk import DeadLetterQuery, MessageQuery
-from relay.journal import OpenJournal, open_journal
+from relay.journal.encryption.keys import Keyring
 from relay.journal.memory import MemoryJournal
-from relay.journal.memory_desk import MemoryDesk
+from relay.journal.memory_desk import MemoryAdminStore
+from relay.journal.open import OpenJournal, open_journal
 from relay.journal.schema import PENDING, deliveries, lanes
-from relay.ledger import (
+from relay.model.admin import DeadLetterQuery, MessageQuery
+from relay.model.journal import (
     Arrival,
     Due,
     Duplicate,
@@ -33,9 +34,8 @@ from relay.ledger import (
     Recorded,
     UnreadableFrame,
 )
-from relay.model import Deferred, Delivery, EndpointKey, GateState
-from relay.replay import ReplayOrder, Survey
-from relay.sealing import Keyring
+from relay.model.messages import BreakerState, Deferred, Delivery, EndpointKey
+from relay.model.replays import ReplayOrder, Survey
 from tests.journal.answers import without_numbers
 from tests.journal.chances import (
     BOTS,
@@ -66,7 +66,7 @@ class Engines(RuleBasedStateMachine):
         shutil.copy(self.directory / "empty.db", path)
         self._database, self._sql = open_inline(path, self.keys)
         memory = MemoryJournal()
-        self._memory = OpenJournal(memory, MemoryDesk(memory))
+        self._memory = OpenJournal(memory, MemoryAdminStore(memory))
         self._now = NOW
         self._seen = 0
         self._dice = Random(1)
@@ -259,7 +259,7 @@ class Engines(RuleBasedStateMachine):
 
     def note_endpoint(self, dice: Random) -> None:
         """Write down how an endpoint fares."""
-        key, state = dice.choice(ENDPOINTS), dice.choice(list(GateState))
+        key, state = dice.choice(ENDPOINTS), dice.choice(list(BreakerState))
         note = EndpointNote(state, dice.choice([None, "timeout"]), self._now, self._now)
         self._both(lambda each, _: each.journal.note_endpoint(key, note))
         self._both(lambda each, _: each.journal.endpoint_note(key))

@@ -16,11 +16,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine
 
-from relay.journal import JournalRefused, open_desk, open_journal, open_vault, versions
+from relay.journal import versions
+from relay.journal.encryption.keys import Keyring
+from relay.journal.engines.sqlite.lock import JournalRefused
+from relay.journal.open import open_admin_store, open_journal, open_vault
 from relay.journal.schema import metadata
 from relay.journal.versions import require_newest, upgrade
-from relay.replay import Newcomer, ReplayOrder
-from relay.sealing import Keyring
+from relay.model.replays import EndpointInfo, ReplayOrder
 from tests.journal.raw import sealed_by
 from tests.journal.samples import CRM, KEYS, NOW, arrival, delivered, due, receive, uuid
 
@@ -65,7 +67,7 @@ def test_the_files_names_are_the_versions() -> None:
 
 _STARTS_TWICE = """
 import asyncio, sys
-from relay.journal import open_journal
+from relay.journal.open import open_journal
 
 async def start():
     for _ in range(2):
@@ -138,7 +140,7 @@ async def test_a_journal_of_the_first_release_goes_on(of_0001: Path, keys: Keyri
 async def test_an_operator_does_not_upgrade(of_0001: Path) -> None:
     """A command on an older journal says what to do, and changes nothing."""
     before, newest = content(of_0001), versions.known()[0]
-    for opening in (open_desk, open_vault):
+    for opening in (open_admin_store, open_vault):
         with pytest.raises(JournalRefused, match=f"0001 and not {newest}; run the relay"):
             async with opening(f"sqlite:///{of_0001}", keys=KEYS):
                 pytest.fail("opened")
@@ -180,7 +182,9 @@ async def test_known_endpoints_are_not_new_after_an_upgrade(of_0001: Path) -> No
     """Whoever was there before gets nothing again, whatever the settings say."""
     async with open_journal(f"sqlite:///{of_0001}") as opened:
         await opened.journal.start([CRM], NOW)
-        assert [] == await opened.journal.welcome([Newcomer(CRM, "x", retained=True)], NOW)
+        assert [] == await opened.journal.register_endpoints(
+            [EndpointInfo(CRM, "x", retained=True)], NOW
+        )
 
 
 async def test_replays_are_over_before_the_way_back(tmp_path: Path) -> None:
@@ -195,7 +199,7 @@ async def test_replays_are_over_before_the_way_back(tmp_path: Path) -> None:
     async with open_vault(f"sqlite:///{path}", keys=None) as vault:
         with pytest.raises(JournalRefused, match=r"unfinished replays.*: relay replays cancel"):
             await vault.downgrade("0002")
-    async with open_desk(f"sqlite:///{path}") as desk:
+    async with open_admin_store(f"sqlite:///{path}") as desk:
         await desk.cancel_replay(1, NOW)
     async with open_vault(f"sqlite:///{path}", keys=None) as vault:
         await vault.downgrade("0002")

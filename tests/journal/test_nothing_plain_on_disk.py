@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.desk import DeadLetterQuery
-from relay.ledger import EndpointNote, UnreadableFrame
-from relay.model import GateState, Reason, Rejected
-from relay.sealing import Keyring
+from relay.journal.encryption.keys import Keyring
+from relay.model.admin import DeadLetterQuery
+from relay.model.journal import EndpointNote, UnreadableFrame
+from relay.model.messages import BreakerState, Reason, Rejected
 from tests.journal.raw import on_disk
 from tests.journal.samples import (
     CRM,
@@ -57,7 +57,7 @@ async def work(path: Path, keys: Keyring | None, first: int = 1) -> set[tuple[st
         for number in range(20):
             frame = UnreadableFrame(f"{first} {number}", "no", SAMPLE * 50)
             await journal.keep_unreadable("bot", frame, NOW)
-        await journal.note_endpoint(CRM, EndpointNote(GateState.OPEN, ERROR.decode()))
+        await journal.note_endpoint(CRM, EndpointNote(BreakerState.OPEN, ERROR.decode()))
         await due(journal)
         await journal.prune(LATER, limit=20)
         return on_disk(path, *WORDS)

@@ -2,10 +2,10 @@
 
 import math
 
-from relay.desk import DeadLetterQuery
-from relay.journal import OpenJournal
-from relay.model import DeadLettered, Delivery, Postponed
-from relay.ports import Journal
+from relay.journal.open import OpenJournal
+from relay.model.admin import DeadLetterQuery
+from relay.model.messages import DeadLettered, Delivery, Postponed
+from relay.model.ports import Journal
 from tests.core.samples import BROKEN, REFUSED
 from tests.journal.samples import CRM, NOW, arrival, attempt, receive
 

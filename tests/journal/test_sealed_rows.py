@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from relay.desk import DeadLetterQuery
-from relay.journal import JournalRefused, open_desk, open_journal
-from relay.journal.bodies import CLOSED
-from relay.model import Reason, Rejected, Transient
-from relay.ports import JournalUnavailable
-from relay.sealing import Keyring
+from relay.journal.encryption.columns import CLOSED
+from relay.journal.encryption.keys import Keyring
+from relay.journal.engines.sqlite.lock import JournalRefused
+from relay.journal.open import open_admin_store, open_journal
+from relay.model.admin import DeadLetterQuery
+from relay.model.messages import Reason, Rejected, Transient
+from relay.model.ports import JournalUnavailable
 from tests.journal.raw import change, rows, sealed_by
 from tests.journal.samples import (
     CRM,
@@ -85,7 +86,7 @@ async def test_the_desk_reads_what_the_relay_sealed(path: Path) -> None:
     async with running(path, KEYS) as opened:
         (delivery,) = await receive(opened.journal, arrival(1, CRM))
         await opened.journal.settle([dead(delivery, Rejected(Reason.HTTP_4XX, 400, WORDS))], NOW)
-    async with open_desk(f"sqlite:///{path}", keys=KEYS) as desk:
+    async with open_admin_store(f"sqlite:///{path}", keys=KEYS) as desk:
         assert [WORDS] == [letter.detail for letter in await desk.dead_letters(DeadLetterQuery())]
         assert [WORDS] == [letter.detail for letter in await desk.retry(DeadLetterQuery(), NOW)]
 
@@ -134,7 +135,7 @@ async def test_a_missing_key_is_refused_at_once(
         await stock(opened)
     for other in set(TABLES) - {table}:
         change(path, f"UPDATE {other} SET sealed_by = NULL")
-    for opening in (open_journal, open_desk):
+    for opening in (open_journal, open_admin_store):
         with pytest.raises(JournalRefused) as refused:
             async with opening(f"sqlite:///{path}", keys=keys):
                 pytest.fail("opened")

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from relay.desk import MessageQuery
-from relay.journal import JournalRefused, is_relayed, open_desk, open_journal, refusing
-from relay.ledger import NoticeKind
+from relay.journal.engines.sqlite import lock as refusing
+from relay.journal.engines.sqlite.lock import JournalRefused
+from relay.journal.open import is_relayed, open_admin_store, open_journal
+from relay.model.admin import MessageQuery
+from relay.model.journal import OperatorEventKind
 from tests.journal.relay_process import relay_process
 from tests.journal.samples import (
     CRM,
@@ -92,7 +94,7 @@ async def refused(location: str) -> str:
 async def desk_refused(location: str) -> str:
     """Expect an operator's command to be refused; gives the reason."""
     with pytest.raises(JournalRefused) as caught:
-        async with open_desk(location):
+        async with open_admin_store(location):
             pytest.fail("opened")
     return str(caught.value)
 
@@ -123,7 +125,7 @@ async def test_a_journal_keeps_everything(location: str) -> None:
         assert histories == [await opened.desk.history(uuid(number)) for number in range(1, 6)]
         assert standing == await opened.desk.endpoints()
         assert [uuid(5), uuid(3)] == ids(await due(journal))
-        assert [NoticeKind.PAUSED] == [notice.kind for notice in await journal.notices(0)]
+        assert [OperatorEventKind.PAUSED] == [notice.kind for notice in await journal.notices(0)]
 
 
 async def test_a_closed_journal_is_one_file(location: str, path: Path) -> None:
@@ -142,7 +144,7 @@ async def test_a_journal_is_its_owners_only(location: str, path: Path) -> None:
 async def test_a_name_is_only_a_name(tmp_path: Path, name: str) -> None:
     """Whatever a file is called, it is that file that is opened."""
     await make(f"sqlite:///{tmp_path}/{name}")
-    async with open_desk(f"sqlite:///{tmp_path}/{name}") as desk:
+    async with open_admin_store(f"sqlite:///{tmp_path}/{name}") as desk:
         assert [CRM, LOG] == [record.endpoint for record in await desk.endpoints()]
     assert {name, f"{name}.lock"} == names(tmp_path)
 
@@ -267,7 +269,7 @@ async def test_a_second_relay_is_refused(location: str, path: Path) -> None:
         link.symlink_to(path)
         expected = f"{path}: another relay runs on this journal, or `relay journal reseal` does"
         assert [expected] * 2 == [await refused(location), await refused(f"sqlite:///{link}")]
-        async with open_desk(location) as desk:
+        async with open_admin_store(location) as desk:
             assert [] == await desk.messages(MessageQuery())
     await make(location)
 
@@ -325,7 +327,7 @@ async def test_a_desk_works_beside_a_running_relay(location: str) -> None:
     count = 20
     async with relay_process(location) as relay:
         await relay.hear()
-        async with open_desk(location) as desk:
+        async with open_admin_store(location) as desk:
             for number in range(1, count + 1):
                 answer = relay.tell(f"record {number}")
                 assert await desk.pause(CRM)

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from relay.desk import DeadLetterQuery, MessageQuery
-from relay.journal import OpenJournal, keeping, keys_in_use, open_journal
-from relay.journal.database import Database
-from relay.model import Delivery
-from relay.replay import ReplayOrder, Survey
+from relay.journal import retention as keeping
+from relay.journal.encryption import keys_in_use
+from relay.journal.engines.sqlite.engine import Database
+from relay.journal.open import OpenJournal, open_journal
+from relay.model.admin import DeadLetterQuery, MessageQuery
+from relay.model.messages import Delivery
+from relay.model.replays import ReplayOrder, Survey
 from tests.journal.samples import (
     CRM,
     LATER,

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from relay.desk import DeadLetterQuery, MessageQuery
-from relay.journal import OpenJournal, open_journal
-from relay.journal.database import Database
-from relay.model import Delivery
-from relay.ports import JournalUnavailable
+from relay.journal.engines.sqlite.engine import Database
+from relay.journal.open import OpenJournal, open_journal
+from relay.model.admin import DeadLetterQuery, MessageQuery
+from relay.model.messages import Delivery
+from relay.model.ports import JournalUnavailable
 from tests.journal.samples import (
     CRM,
     LOG,

@@ -2,11 +2,15 @@
 
 from tests.mutants.mutant import Mutant
 
-_INTAKE, _GROUPS, _OUTCOMES = "relay/intake.py", "relay/groups.py", "relay/outcomes.py"
+_INTAKE, _GROUPS, _OUTCOMES = (
+    "relay/delivery/intake.py",
+    "relay/delivery/groups.py",
+    "relay/delivery/outcomes.py",
+)
 _OF_INTAKE = ("tests/core/test_intake.py",)
 _OF_GROUPS = ("tests/core/test_groups.py",)
 _OF_OUTCOMES = ("tests/core/test_outcomes.py",)
-_STEWARD, _OF_STEWARD = "relay/steward.py", ("tests/core/test_steward.py",)
+_STEWARD, _OF_STEWARD = "relay/maintenance.py", ("tests/core/test_maintenance.py",)
 
 MUTANTS = (
     # --- intake ---------------------------------------------------------------------------------
@@ -145,8 +149,8 @@ MUTANTS = (
     Mutant(
         "waived-is-not-receipted",
         _STEWARD,
-        "if notice.kind is NoticeKind.WAIVED and bot in self._receipt_owed:",
-        "if notice.kind is NoticeKind.DISCARDED and bot in self._receipt_owed:",
+        "if notice.kind is OperatorEventKind.WAIVED and bot in self._receipt_owed:",
+        "if notice.kind is OperatorEventKind.DISCARDED and bot in self._receipt_owed:",
         "`discard --mark-read` would wait for the next message",
         _OF_STEWARD,
     ),

@@ -2,14 +2,14 @@
 
 from tests.mutants.mutant import Mutant
 
-_SOUND = ("tests/journal/test_soundness.py",)
-_ASIDE = ("tests/journal/test_setting_aside.py",)
+_SOUND = ("tests/journal/test_integrity.py",)
+_ASIDE = ("tests/journal/test_quarantine.py",)
 _ORACLE = ("tests/prove/test_oracle.py",)
 
 MUTANTS = (
     Mutant(
         "a-newer-journal-is-damaged",
-        "relay/journal/soundness.py",
+        "relay/journal/engines/sqlite/integrity.py",
         "if isinstance(version, str) and _VERSION.fullmatch(version) and version > known()[0]:",
         "if False:",
         "an older relay would set a newer one's journal aside",
@@ -17,7 +17,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-log-without-its-database-is-nothing",
-        "relay/journal/soundness.py",
+        "relay/journal/engines/sqlite/integrity.py",
         "        if _size(log) > 0:\n",
         "        if False:\n",
         "SQLite would delete the log, and all that only it holds",
@@ -25,7 +25,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-log-without-a-header-is-fine",
-        "relay/journal/soundness.py",
+        "relay/journal/engines/sqlite/integrity.py",
         "    _require_log(log)\n",
         "",
         "SQLite would ignore the log, and with it the last commits, without a word",
@@ -33,7 +33,7 @@ MUTANTS = (
     ),
     Mutant(
         "only-the-front-is-looked-at",
-        "relay/journal/soundness.py",
+        "relay/journal/engines/sqlite/integrity.py",
         "    return _look_through(path, tables, brief if clean else longest) or clean\n",
         "    return True\n",
         "damage inside would be served until somebody meets it",
@@ -41,7 +41,7 @@ MUTANTS = (
     ),
     Mutant(
         "refuse-sets-aside",
-        "relay/journal/rescue.py",
+        "relay/journal/engines/sqlite/recovery.py",
         '            raise JournalRefused(f"{self.path}: {damage}; {_ADVICE}") from damage\n',
         "            pass\n",
         "nobody asked for it, and dead letters would be out of sight",
@@ -49,7 +49,7 @@ MUTANTS = (
     ),
     Mutant(
         "what-replaced-it-is-set-aside",
-        "relay/journal/rescue.py",
+        "relay/journal/engines/sqlite/recovery.py",
         "if isinstance(damage, JournalGone):",
         "if False:",
         "an operator's backup would be taken for the damaged journal",
@@ -57,7 +57,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-taken-name-is-taken-again",
-        "relay/journal/setting_aside.py",
+        "relay/journal/engines/sqlite/quarantine.py",
         "        if os.path.lexists(new):\n",
         "        if False:\n",
         "the log would be parted from its database, whose name was free",
@@ -65,7 +65,7 @@ MUTANTS = (
     ),
     Mutant(
         "the-log-stays-behind",
-        "relay/journal/setting_aside.py",
+        "relay/journal/engines/sqlite/quarantine.py",
         "    for old, new in moves:\n        if os.path.lexists(old):",
         "    for old, new in moves[:1]:\n        if os.path.lexists(old):",
         "the old journal would lack its last commits, and the fresh one have a stranger's log",
@@ -73,15 +73,15 @@ MUTANTS = (
     ),
     Mutant(
         "files-may-go",
-        "relay/journal/database.py",
-        "            self._whereabouts.require()  # before the commit: it would be to nowhere\n",
+        "relay/journal/engines/sqlite/engine.py",
+        "            self._file_identity.require()  # before the commit: it would be to nowhere\n",
         "",
         "READ would be sent for what is written into a deleted file",
         _SOUND,
     ),
     Mutant(
         "a-closed-folder-is-a-bug",
-        "relay/journal/whereabouts.py",
+        "relay/journal/engines/sqlite/file_identity.py",
         "    except OSError as error:  # a disk in trouble, a directory that is closed to us\n",
         "    except BlockingIOError as error:\n",
         "a disk in trouble would end the relay with a trace",
@@ -89,7 +89,7 @@ MUTANTS = (
     ),
     Mutant(
         "damage-is-trouble-that-passes",
-        "relay/journal/database.py",
+        "relay/journal/engines/sqlite/engine.py",
         "            raise damaged(cause) from error\n",
         "            raise JournalUnavailable(str(cause)) from error\n",
         "the relay would try again for ever",
@@ -97,7 +97,7 @@ MUTANTS = (
     ),
     Mutant(
         "damage-is-taken-for-poison",
-        "relay/intake.py",
+        "relay/delivery/intake.py",
         "except (JournalUnavailable, JournalDamaged):",
         "except JournalUnavailable:",
         "each message would be tried alone, and set aside, in a journal that is gone",

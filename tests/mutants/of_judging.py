@@ -2,10 +2,14 @@
 
 from tests.mutants.mutant import Mutant
 
-_VERDICT, _RETRY, _GATE = "relay/webhook/verdict.py", "relay/retry.py", "relay/gate.py"
+_VERDICT, _RETRY, _GATE = (
+    "relay/webhook/verdict.py",
+    "relay/delivery/retry.py",
+    "relay/delivery/breaker.py",
+)
 _OF_VERDICT = ("tests/pure/test_verdict.py",)
 _OF_RETRY = ("tests/pure/test_retry.py",)
-_OF_GATE = ("tests/pure/test_gate.py",)
+_OF_GATE = ("tests/pure/test_breaker.py",)
 
 MUTANTS = (
     # --- verdict --------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import Mutant
 
-_FILE = "relay/lanes.py"
+_FILE = "relay/delivery/lanes.py"
 _TESTS = ("tests/pure/test_lanes.py", "tests/pure/test_lanes_against_a_model.py")
 _MODEL = ("tests/pure/test_lanes_against_a_model.py",)
 """Alone: what a model finds by itself is worth more than what somebody thought of."""

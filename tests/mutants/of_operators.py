@@ -2,16 +2,16 @@
 
 from tests.mutants.mutant import Mutant
 
-_BULK, _OF_BULK = "relay/bulk.py", ("tests/core/test_bulk.py",)
-_STEWARD, _OF_STEWARD = "relay/steward.py", ("tests/core/test_steward.py",)
-_WAITING, _STORY = "relay/explanation/waiting.py", "relay/explanation/story.py"
+_BULK, _OF_BULK = "relay/admin/batches.py", ("tests/core/test_bulk.py",)
+_STEWARD, _OF_STEWARD = "relay/maintenance.py", ("tests/core/test_maintenance.py",)
+_WAITING, _STORY = "relay/admin/explain/waiting.py", "relay/admin/explain/story.py"
 _OF_EXPLANATION = ("tests/pure/test_explanation.py",)
-_DEAD_LETTERS, _DESK = "relay/journal/sql_dead_letters.py", "relay/journal/sql_desk.py"
+_DEAD_LETTERS, _DESK = "relay/journal/dead_letters.py", "relay/journal/history.py"
 _OF_PAGES = ("tests/journal/test_desk_pages.py",)
-_GATE, _STANDING = "relay/gate.py", "relay/standing.py"
+_GATE, _STANDING = "relay/delivery/breaker.py", "relay/delivery/endpoint_status.py"
 _OF_OPERATORS = ("tests/core/test_dispatcher_and_operators.py",)
-_KEYS, _OPERATIONS = "relay/ops/admin_keys.py", "relay/ops/admin_operations.py"
-_OF_ADMIN = ("tests/ops/test_admin.py",)
+_KEYS, _OPERATIONS = "relay/web/auth.py", "relay/admin/operations.py"
+_OF_ADMIN = ("tests/web/test_api.py",)
 
 MUTANTS = (
     Mutant(
@@ -64,7 +64,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-receiver-lifts-a-pause-at-once",
-        "relay/dispatcher.py",
+        "relay/delivery/dispatcher.py",
         "self.gate.back()",
         "self.gate.resume()",
         "an operator's pause would last until the receiver likes",
@@ -73,7 +73,7 @@ MUTANTS = (
     Mutant(
         "retry-after-is-not-written-down",
         _STANDING,
-        "            return self._gate.held_until\n",
+        "            return self._breaker.held_until\n",
         "            pass\n",
         "nobody could say why a receiver that is busy gets nothing",
         _OF_OPERATORS,
@@ -112,7 +112,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-wrong-name-is-no-mistake",
-        "relay/ops/admin_names.py",
+        "relay/admin/names.py",
         "    if found or (query.bot is None and query.endpoint is None):\n        return\n",
         "    return\n",
         "in an outage a typing error would look as if nothing waited",
@@ -120,7 +120,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot-and-name-are-one-name",
-        "relay/ops/admin_asks.py",
+        "relay/admin/queries.py",
         "return (of, name) if slash and bot in (None, of) else (bot, endpoint)",
         "return (bot, endpoint)",
         "what the commands print would find nothing here",
@@ -128,7 +128,7 @@ MUTANTS = (
     ),
     Mutant(
         "no-relay-is-no-trouble",
-        "relay/explanation/__init__.py",
+        "relay/admin/explain/__init__.py",
         "*([NO_RELAY] if idle else []),",
         "",
         "a probe would be promised that nobody makes",
@@ -136,7 +136,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-look-at-the-lock-takes-it",
-        "relay/journal/refusing.py",
+        "relay/journal/engines/sqlite/lock.py",
         "lock.acquire(timeout=PATIENCE, poll_interval=_POLL, blocking=True)",
         "lock.acquire()",
         "a relay would be refused because somebody looked",
@@ -152,7 +152,7 @@ MUTANTS = (
     ),
     Mutant(
         "explanation-repeats-the-receiver",
-        "relay/explanation/words.py",
+        "relay/admin/explain/words.py",
         'f"status {attempt.status}" if attempt.status is not None else attempt.detail',
         "attempt.detail",
         "words of a message could come out where nobody asked for them",
@@ -161,8 +161,8 @@ MUTANTS = (
     Mutant(
         "an-old-retry-after-holds",
         _WAITING,
-        "case GateState.CLOSED if probe_at is not None and probe_at > now:",
-        "case GateState.CLOSED if probe_at is not None:",
+        "case BreakerState.CLOSED if probe_at is not None and probe_at > now:",
+        "case BreakerState.CLOSED if probe_at is not None:",
         "a receiver would seem busy for ever",
         _OF_EXPLANATION,
     ),

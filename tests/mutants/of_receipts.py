@@ -2,8 +2,11 @@
 
 from tests.mutants.mutant import Mutant
 
-_OUTBOX, _OF_OUTBOX = "relay/outbox.py", ("tests/core/test_outbox.py",)
-_SIEVE, _OF_SIEVE = "relay/sieve.py", ("tests/pure/test_sieve.py", "tests/core/test_outbox.py")
+_OUTBOX, _OF_OUTBOX = "relay/receipts/outbox.py", ("tests/core/test_outbox.py",)
+_SIEVE, _OF_SIEVE = (
+    "relay/receipts/isolation.py",
+    ("tests/pure/test_isolation.py", "tests/core/test_outbox.py"),
+)
 
 MUTANTS = (
     # --- outbox ---------------------------------------------------------------------------------

@@ -3,14 +3,14 @@
 from tests.mutants.mutant import Mutant
 
 _CORE = ("tests/core/test_reload.py",)
-_GATE = ("tests/pure/test_gate.py",)
+_GATE = ("tests/pure/test_breaker.py",)
 _JOURNAL = ("tests/journal/test_contract_running.py",)
 _CHANGES = ("tests/config/test_changes.py",)
 
 MUTANTS = (
     Mutant(
         "settings-are-exchanged-under-a-commit",
-        "relay/intake.py",
+        "relay/delivery/intake.py",
         "async with self._turn:\n            yield",
         "if self:\n            yield",
         "a message would be owed to an endpoint that is gone",
@@ -18,7 +18,7 @@ MUTANTS = (
     ),
     Mutant(
         "commit-does-not-wait-for-the-exchange",
-        "relay/intake.py",
+        "relay/delivery/intake.py",
         "async with self._turn:\n            await self._journal_all(group)",
         "if self:\n            await self._journal_all(group)",
         "a message would be owed to an endpoint that is gone",
@@ -66,7 +66,7 @@ MUTANTS = (
     ),
     Mutant(
         "attempt-is-judged-by-the-new-settings",
-        "relay/dispatcher.py",
+        "relay/delivery/dispatcher.py",
         "turn.terms.retry.conclude",
         "self._terms.retry.conclude",
         "an attempt would be judged by settings that it was not made under",
@@ -74,7 +74,7 @@ MUTANTS = (
     ),
     Mutant(
         "attempts-go-by-the-old-settings",
-        "relay/dispatcher.py",
+        "relay/delivery/dispatcher.py",
         "        self._terms = terms\n        if elsewhere:",
         "        if elsewhere:",
         "a reload would change nothing",
@@ -82,7 +82,7 @@ MUTANTS = (
     ),
     Mutant(
         "no-worker-is-hired",
-        "relay/dispatcher.py",
+        "relay/delivery/dispatcher.py",
         "        self._hire()\n        self._moved()",
         "        self._moved()",
         "a higher concurrency would be none",
@@ -90,7 +90,7 @@ MUTANTS = (
     ),
     Mutant(
         "another-receiver-waits-for-the-old-ones-retries",
-        "relay/dispatcher.py",
+        "relay/delivery/dispatcher.py",
         "            self._standing.forget()\n            self._poke()",
         "            self._standing.forget()",
         "whoever mends a URL would wait for the backoff all the same",
@@ -98,7 +98,7 @@ MUTANTS = (
     ),
     Mutant(
         "old-receiver-teaches-the-standing",
-        "relay/dispatcher.py",
+        "relay/delivery/dispatcher.py",
         "if self.gate.knows(turn.permit) and not delivery.message.damage:",
         "if not delivery.message.damage:",
         "an endpoint would show an error that it never had",
@@ -106,7 +106,7 @@ MUTANTS = (
     ),
     Mutant(
         "same-receiver-is-taken-for-another",
-        "relay/dispatcher.py",
+        "relay/delivery/dispatcher.py",
         "        if elsewhere:",
         "        if True:",
         "a receiver in trouble would be knocked over by a reload",
@@ -114,23 +114,23 @@ MUTANTS = (
     ),
     Mutant(
         "in-flight-is-forgotten",
-        "relay/gate.py",
-        "        self._era += 1\n",
-        "        self._era += 1\n        self.in_flight = 0\n",
+        "relay/delivery/breaker.py",
+        "        self._generation += 1\n",
+        "        self._generation += 1\n        self.in_flight = 0\n",
         "more would be in flight than the setting allows",
         _GATE,
     ),
     Mutant(
         "old-receiver-teaches-the-gate",
-        "relay/gate.py",
-        "        self._era += 1\n",
+        "relay/delivery/breaker.py",
+        "        self._generation += 1\n",
         "",
         "a failure of the old receiver would hold the new one up",
         _GATE,
     ),
     Mutant(
         "new-limit-heals-a-jam",
-        "relay/gate.py",
+        "relay/delivery/breaker.py",
         "min(self._limit, most) if slowed else most",
         "most",
         "a receiver in a jam would get everything at once",
@@ -138,7 +138,7 @@ MUTANTS = (
     ),
     Mutant(
         "renewal-ends-a-pause",
-        "relay/gate.py",
+        "relay/delivery/breaker.py",
         "self._open = self._probing = self._gone = False",
         "self._open = self._probing = self._gone = self._paused = False",
         "a reload would undo what an operator did",
@@ -178,7 +178,7 @@ MUTANTS = (
     ),
     Mutant(
         "removal-in-spite-of-what-is-owed",
-        "relay/journal/removing.py",
+        "relay/journal/endpoints.py",
         "    if rows:\n",
         "    if len(rows) > 1:\n",
         "what is owed would be owed to nobody",
@@ -186,15 +186,15 @@ MUTANTS = (
     ),
     Mutant(
         "returned-is-not-revived",
-        "relay/journal/removing.py",
-        "    adopt(connection, added)\n    revive_returned(connection, now)\n",
+        "relay/journal/endpoints.py",
+        "    adopt(connection, added)\n    requeue_returned(connection, now)\n",
         "    adopt(connection, added)\n",
         "dead letters of an endpoint that is back would stay dead until a restart",
         _JOURNAL,
     ),
     Mutant(
         "discarded-lane-stays",
-        "relay/journal/removing.py",
+        "relay/journal/endpoints.py",
         "    connection.execute(CLOSE_EMPTY_LANES, given_up)\n",
         "",
         "an endpoint that is back would look for what is not there",

@@ -7,8 +7,8 @@ _CORE = ("tests/core/test_replays.py",)
 _LANES = ("tests/pure/test_lanes.py",)
 _ORDER = ("tests/pure/test_replay.py",)
 
-_FEEDING, _FINISHING = "relay/journal/replaying.py", "relay/journal/finishing.py"
-_SETTLING, _KEEPING = "relay/journal/settling.py", "relay/journal/keeping.py"
+_FEEDING, _FINISHING = "relay/journal/replays.py", "relay/journal/finishing.py"
+_SETTLING, _KEEPING = "relay/journal/outcomes.py", "relay/journal/retention.py"
 
 MUTANTS = (
     Mutant(
@@ -53,7 +53,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-discarded-replay-judges-its-message",
-        "relay/journal/sql_dead_letters.py",
+        "relay/journal/dead_letters.py",
         "{row.seq: row for row in rows if row.replay is None}",
         "{row.seq: row for row in rows}",
         "discarding a replay would mark READ what was left unread",
@@ -61,7 +61,7 @@ MUTANTS = (
     ),
     Mutant(
         "what-is-owed-goes-twice",
-        "relay/replay.py",
+        "relay/model/replays.py",
         "if made.state in (DeliveryState.PENDING, DeliveryState.DEAD):",
         "if made.state is DeliveryState.DEAD:",
         "a message would be under way twice to one endpoint",
@@ -69,7 +69,7 @@ MUTANTS = (
     ),
     Mutant(
         "delivered-late-is-forgotten",
-        "relay/replay.py",
+        "relay/model/replays.py",
         "times = [received_at, *(at for at in ended if at is not None)]",
         "times = [received_at]",
         "what came before the backup and was delivered after it would stay lost",
@@ -117,7 +117,7 @@ MUTANTS = (
     ),
     Mutant(
         "replays-go-first",
-        "relay/lanes.py",
+        "relay/delivery/lanes.py",
         "line = self._ready or (self._replays if",
         "line = self._replays or (self._ready if",
         "what is new would wait for what is old",
@@ -125,7 +125,7 @@ MUTANTS = (
     ),
     Mutant(
         "replays-take-all-requests",
-        "relay/dispatcher.py",
+        "relay/delivery/dispatcher.py",
         "most_replays = max(1, self.gate.limit // 2)",
         "most_replays = self.gate.limit",
         "what is new would wait for a slow answer to what is old",
@@ -133,7 +133,7 @@ MUTANTS = (
     ),
     Mutant(
         "no-room-for-any",
-        "relay/dispatcher.py",
+        "relay/delivery/dispatcher.py",
         "most_replays = max(1, self.gate.limit // 2)",
         "most_replays = self.gate.limit // 2",
         "an endpoint that takes one request at a time would get no replay",
@@ -165,9 +165,9 @@ MUTANTS = (
     ),
     Mutant(
         "cancelled-and-sent",
-        "relay/dispatcher.py",
-        "case NoticeKind.REVIVED | NoticeKind.REPLAY_CANCELLED:",
-        "case NoticeKind.REVIVED:",
+        "relay/delivery/dispatcher.py",
+        "case OperatorEventKind.REVIVED | OperatorEventKind.REPLAY_CANCELLED:",
+        "case OperatorEventKind.REVIVED:",
         "what was cancelled would go on from memory",
         _CORE,
     ),

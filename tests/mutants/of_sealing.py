@@ -2,12 +2,22 @@
 
 from tests.mutants.mutant import Mutant
 
-_SEALING, _BODIES, _ROWS = "relay/sealing.py", "relay/journal/bodies.py", "relay/journal/rows.py"
-_KEYS, _RESEALING = "relay/journal/keys_in_use.py", "relay/journal/resealing.py"
-_VAULT, _DATABASE = "relay/journal/vault.py", "relay/journal/database.py"
+_SEALING, _BODIES, _ROWS = (
+    "relay/journal/encryption/keys.py",
+    "relay/journal/encryption/columns.py",
+    "relay/journal/rows.py",
+)
+_KEYS, _RESEALING = (
+    "relay/journal/encryption/keys_in_use.py",
+    "relay/journal/encryption/rotation.py",
+)
+_VAULT, _DATABASE = (
+    "relay/journal/encryption/file_tools.py",
+    "relay/journal/engines/sqlite/engine.py",
+)
 _OF_SEALING = ("tests/pure/test_sealing.py",)
 _OF_ROWS = ("tests/journal/test_sealed_rows.py",)
-_OF_RESEALING = ("tests/journal/test_resealing.py",)
+_OF_RESEALING = ("tests/journal/test_rotation.py",)
 _OF_DISK = ("tests/journal/test_nothing_plain_on_disk.py",)
 _OF_DAMAGE = ("tests/core/test_a_damaged_message_is_never_posted.py",)
 
@@ -78,7 +88,7 @@ MUTANTS = (
     ),
     Mutant(
         "samples-stay-plain",
-        "relay/journal/keeping.py",
+        "relay/journal/retention.py",
         "sample, sealed_by = bodies.keep(Kind.SAMPLE, (bot, frame.digest), frame.sample)",
         "sample, sealed_by = frame.sample, None",
         "frames that nobody could read would be on the disk",
@@ -86,7 +96,7 @@ MUTANTS = (
     ),
     Mutant(
         "no-look-at-the-keys",
-        "relay/journal/opening.py",
+        "relay/journal/open.py",
         "        await database.read(require_keys, keys)\n        await _let",
         "        await _let",
         "a relay would start without the key, and stand still",
@@ -110,7 +120,7 @@ MUTANTS = (
     ),
     Mutant(
         "damage-is-posted",
-        "relay/dispatcher.py",
+        "relay/delivery/dispatcher.py",
         "        if delivery.message.damage:\n            return self._damaged(delivery.message)\n",
         "",
         "a webhook would get something that is not the message",
@@ -118,7 +128,7 @@ MUTANTS = (
     ),
     Mutant(
         "damage-is-tried-again",
-        "relay/retry.py",
+        "relay/delivery/retry.py",
         "        if delivery.message.damage:",
         "        if delivery.attempts < 0:",
         "its lane would wait for minutes for what never changes",

@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import Mutant
 
-_FILE = "relay/dispatcher.py"
+_FILE = "relay/delivery/dispatcher.py"
 _TESTS = (
     "tests/core/test_dispatcher.py",
     "tests/core/test_dispatcher_and_operators.py",
@@ -153,24 +153,24 @@ MUTANTS = (
     Mutant(
         "revival-is-not-noticed",
         _FILE,
-        "| NoticeKind.REPLAY_CANCELLED:\n                self.lanes.reread()",
-        "| NoticeKind.REPLAY_CANCELLED:\n                pass",
+        "| OperatorEventKind.REPLAY_CANCELLED:\n                self.lanes.reread()",
+        "| OperatorEventKind.REPLAY_CANCELLED:\n                pass",
         "`dead-letters retry` would do nothing until the next restart",
         _TESTS,
     ),
     Mutant(
         "pause-is-noted-as-the-gates-own",
-        "relay/standing.py",
-        "if self._gate.state is GateState.PAUSED or",
-        "if self._gate.state is GateState.GONE or",
+        "relay/delivery/endpoint_status.py",
+        "if self._breaker.state is BreakerState.PAUSED or",
+        "if self._breaker.state is BreakerState.GONE or",
         "an endpoint resumed while the relay was down would stay paused",
         _TESTS,
     ),
     Mutant(
         "note-from-before-is-forgotten",
-        "relay/standing.py",
-        "self._noted = noted or EndpointNote(GateState.CLOSED)",
-        "self._noted = EndpointNote(GateState.CLOSED)",
+        "relay/delivery/endpoint_status.py",
+        "self._noted = noted or EndpointNote(BreakerState.CLOSED)",
+        "self._noted = EndpointNote(BreakerState.CLOSED)",
         "`endpoints list` would say `open` of an endpoint that is well",
         _TESTS,
     ),

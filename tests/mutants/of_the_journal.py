@@ -7,9 +7,9 @@ _RULES, _WINDOW, _FINISHING = (
     "relay/journal/window.py",
     "relay/journal/finishing.py",
 )
-_RECEIVING, _SETTLING = "relay/journal/receiving.py", "relay/journal/settling.py"
+_RECEIVING, _SETTLING = "relay/journal/incoming.py", "relay/journal/outcomes.py"
 _READING, _RUNS, _MEMORY = (
-    "relay/journal/reading.py",
+    "relay/journal/due.py",
     "relay/journal/runs.py",
     "relay/journal/memory.py",
 )
@@ -21,7 +21,7 @@ _CONTRACT = (
     "tests/journal/test_contract_running.py",
 )
 _MACHINE = ("tests/core/test_read_only_after_success.py",)
-_CHECKPOINTS = "relay/journal/checkpoints.py"
+_CHECKPOINTS = "relay/journal/engines/sqlite/checkpoints.py"
 _OF_CHECKPOINTS = ("tests/journal/test_checkpoints.py",)
 
 MUTANTS = (
@@ -52,9 +52,9 @@ MUTANTS = (
     ),
     Mutant(
         "what-was-revived-is-pruned",
-        "relay/journal/keeping.py",
-        'where(among(messages.c.seq, "seqs"), *_FORGETTABLE)',
-        'where(among(messages.c.seq, "seqs"))',
+        "relay/journal/retention.py",
+        'where(is_in(messages.c.seq, "seqs"), *_FORGETTABLE)',
+        'where(is_in(messages.c.seq, "seqs"))',
         "a message would be gone that an operator has just revived",
         ("tests/journal/test_sqlite_plans.py",),
     ),
@@ -207,8 +207,8 @@ MUTANTS = (
     Mutant(
         "cut-leaves-no-doubt",
         _SETTLING,
-        '.where(among(deliveries.c.id, "ids")).values(doubtful=True)',
-        '.where(among(deliveries.c.id, "ids")).values(doubtful=False)',
+        '.where(is_in(deliveries.c.id, "ids")).values(doubtful=True)',
+        '.where(is_in(deliveries.c.id, "ids")).values(doubtful=False)',
         "a duplicate after a stop would not say `unknown`",
         _CONTRACT,
     ),

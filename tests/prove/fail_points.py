@@ -16,9 +16,9 @@ from typing import Any
 
 from aiohttp.client_reqrep import ClientResponse
 
-from relay.journal import database
-from relay.journal.sql import SqlJournal
-from relay.ports import JournalUnavailable
+from relay.journal.engines.sqlite import engine as database
+from relay.journal.journal import SqlJournal
+from relay.model.ports import JournalUnavailable
 from relay.service import Service
 
 FAIL_POINT = "RELAY_FAIL_POINT"
@@ -159,7 +159,7 @@ def _hurt_clock(file: Path) -> None:
     original = Service.__init__
 
     def patched(self: Any, *args: Any, **kwargs: Any) -> None:
-        from relay.clock import SteadyClock
+        from relay.model.clock import SteadyClock
 
         original(self, *args, **{"clock": SteadyClock(wall=wall), **kwargs})
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from relay.clock import SteadyClock
+from relay.model.clock import SteadyClock
 
 
 @dataclass

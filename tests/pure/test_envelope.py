@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.blaze.encryption import Undecryptable
 from relay.blaze.wire import NotJson
-from relay.model import Message, Source
+from relay.model.messages import Message, Source
 from relay.webhook.envelope import Envelopes, build_envelope, build_test_event
 
 MESSAGE_ID = "f381aaa0-a462-4333-af10-e3f5bff7bec7"

@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from relay.desk import (
+from relay.admin.explain import Circumstances, Explanation, explain, unknown
+from relay.admin.explain.troubles import NO_RELAY
+from relay.delivery.routing import Route
+from relay.model.admin import (
     Ahead,
     AttemptRecord,
     DeliveryRecord,
@@ -13,21 +16,18 @@ from relay.desk import (
     MessageHistory,
     MessageSummary,
 )
-from relay.explanation import Circumstances, Explanation, explain, unknown
-from relay.explanation.troubles import NO_RELAY
-from relay.ledger import EndpointNote
-from relay.model import (
+from relay.model.journal import EndpointNote
+from relay.model.messages import (
     AttemptOutcome,
+    BreakerState,
     DeliveryState,
     EndpointKey,
-    GateState,
     MessageOutcome,
     Reason,
     ReceiptState,
     Source,
 )
-from relay.replay import ReplayRecord
-from relay.routing import Route
+from relay.model.replays import ReplayRecord
 
 CRM = EndpointKey("support", "crm")
 LOG = EndpointKey("support", "log")
@@ -101,7 +101,7 @@ def history(*deliveries: DeliveryRecord, receipt_at: float | None = None, **chan
 
 
 def around(
-    state: GateState = GateState.CLOSED,
+    state: BreakerState = BreakerState.CLOSED,
     *,
     error: str | None = None,
     next_at: float | None = None,
@@ -234,10 +234,11 @@ def test_a_lane_that_moved_on_meanwhile() -> None:
 
 def test_the_next_probe_of_an_open_gate() -> None:
     """An open gate says why, and when a probe decides; an operator can poke it."""
-    waits = delivery(CRM, attempt(), gate=GateState.OPEN, due_at=NOW + 30)
+    waits = delivery(CRM, attempt(), gate=BreakerState.OPEN, due_at=NOW + 30)
     check(
         told(
-            history(waits), around(GateState.OPEN, error="http_5xx, status 500", next_at=NOW + 30)
+            history(waits),
+            around(BreakerState.OPEN, error="http_5xx, status 500", next_at=NOW + 30),
         ),
         happened=[IT_CAME, OWED, FAILED_ONCE],
         waits_for=[
@@ -275,16 +276,16 @@ def test_that_no_relay_runs() -> None:
 
 def test_a_probe_that_is_due() -> None:
     """A probe whose time has come is made now."""
-    waits = delivery(gate=GateState.OPEN)
-    explanation = told(history(waits), around(GateState.OPEN, next_at=NOW - 1))
+    waits = delivery(gate=BreakerState.OPEN)
+    explanation = told(history(waits), around(BreakerState.OPEN, next_at=NOW - 1))
     assert "is made now; once one succeeds" in explanation.next[0]
 
 
 def test_a_paused_endpoint() -> None:
     """Nothing happens until an operator resumes it, whatever else the message waits for."""
-    waits = delivery(gate=GateState.PAUSED, waits=True, due_at=None, ahead=Ahead(EARLIER, 1))
+    waits = delivery(gate=BreakerState.PAUSED, waits=True, due_at=None, ahead=Ahead(EARLIER, 1))
     check(
-        told(history(waits), around(GateState.PAUSED)),
+        told(history(waits), around(BreakerState.PAUSED)),
         happened=[IT_CAME, OWED, "support/crm was not attempted yet."],
         waits_for=[
             "support/crm is paused by an operator, and keeps everything.",
@@ -298,7 +299,7 @@ def test_a_paused_endpoint() -> None:
 def test_a_gone_endpoint() -> None:
     """One that answers 410 is left alone, and everything is kept."""
     explanation = told(
-        history(delivery(gate=GateState.GONE)), around(GateState.GONE, gone_since=CAME)
+        history(delivery(gate=BreakerState.GONE)), around(BreakerState.GONE, gone_since=CAME)
     )
     assert (
         (
@@ -643,8 +644,8 @@ def test_a_replay_waits_for_its_retry() -> None:
 
 def test_a_replay_waits_for_its_endpoint() -> None:
     """A pause holds it back like everything else."""
-    paused = of_replay(gate=GateState.PAUSED)
-    explanation = told(again(paused), around(GateState.PAUSED, replays={3: replay()}))
+    paused = of_replay(gate=BreakerState.PAUSED)
+    explanation = told(again(paused), around(BreakerState.PAUSED, replays={3: replay()}))
     assert ("support/crm is paused by an operator, and keeps everything.",) == explanation.waits_for
     assert (RESUME, *CANCEL) == explanation.commands
 

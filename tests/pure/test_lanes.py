@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from relay.lanes import Lanes
-from relay.ledger import Due
-from relay.model import Delivery
+from relay.delivery.lanes import Lanes
+from relay.model.journal import Due
+from relay.model.messages import Delivery
 from tests.core.samples import delivery
 
 NOW = 1000.0

@@ -10,10 +10,10 @@ from hypothesis.stateful import (
     rule,
 )
 
+from relay.delivery.lanes import LANE_DEPTH, Lanes, Load
 from relay.journal.window import fit
-from relay.lanes import LANE_DEPTH, Lanes, Load
-from relay.ledger import Due
-from relay.model import Delivery
+from relay.model.journal import Due
+from relay.model.messages import Delivery
 from tests.core.samples import delivery
 
 NOW = 1000.0
@@ -38,7 +38,7 @@ class JournalModel:
         self.due_at.setdefault(lane, now)
         return new, leads
 
-    def revive(self, lane: str, now: float) -> Delivery:
+    def requeue(self, lane: str, now: float) -> Delivery:
         """Bring one back that died long ago: it goes before all others of its lane."""
         self._first -= 1
         revived = delivery(self._first, lane)
@@ -128,8 +128,8 @@ class LanesMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.operators)
     @rule(lane=NAMES)
-    def revive(self, lane: str) -> None:
-        self.unnoticed.append(self.journal.revive(lane, self.now))
+    def requeue(self, lane: str) -> None:
+        self.unnoticed.append(self.journal.requeue(lane, self.now))
 
     # --- What is heard of -----------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.moments import rfc3339
+from relay.model.times import rfc3339
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay.model import DeliveryState, EndpointKey
-from relay.replay import Made, ReplayOrder, Survey
+from relay.model.messages import DeliveryState, EndpointKey
+from relay.model.replays import Made, ReplayOrder, Survey
 
 ORDER = ReplayOrder(EndpointKey("bot", "crm"), 100.0, 200.0)
 LOST = Made(DeliveryState.DELIVERED, 150.0, again=False)

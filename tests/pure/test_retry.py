@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.model import (
+from relay.delivery.retry import RetryPolicy, backoff, ceiling
+from relay.model.messages import (
     DeadLettered,
     Delivered,
     Delivery,
@@ -11,7 +12,6 @@ from relay.model import (
     Postponed,
     Verdict,
 )
-from relay.retry import RetryPolicy, backoff, ceiling
 from tests.core.samples import BROKEN, BUSY, GONE, OK, REFUSED, TIMEOUT, attempt, delivery
 from tests.core.virtual_time import EPOCH
 

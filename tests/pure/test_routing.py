@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.ledger import Owed
-from relay.routing import Route, Routing
+from relay.delivery.routing import Route, Routing
+from relay.model.journal import Owed
 from tests.core.samples import CRM, LOG, message
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.journal.rules import finished, read_owed
-from relay.model import DeliveryState, MessageOutcome, ReceiptState
+from relay.model.messages import DeliveryState, MessageOutcome, ReceiptState
 
 PENDING, DELIVERED, DEAD, DISCARDED, WAIVED = DeliveryState
 NONE, OWED, CONFIRMED, REFUSED = ReceiptState

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.sealing import (
+from relay.journal.encryption.keys import (
     KEY_BYTES,
     NONCE_BYTES,
     OVERHEAD,

@@ -22,7 +22,7 @@ from relay.blaze.session import (
     StatusPushed,
     Unreadable,
 )
-from relay.model import Message, Source
+from relay.model.messages import Message, Source
 from tests.pure.blaze_vectors import (
     APP_ID,
     MESSAGE_ID,

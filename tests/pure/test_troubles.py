@@ -2,16 +2,16 @@
 
 import pytest
 
-from relay.desk import EndpointRecord
-from relay.explanation import troubles
-from relay.explanation.troubles import NO_RELAY
-from relay.ledger import EndpointNote
-from relay.model import EndpointKey, GateState
+from relay.admin.explain import troubles
+from relay.admin.explain.troubles import NO_RELAY
+from relay.model.admin import EndpointRecord
+from relay.model.journal import EndpointNote
+from relay.model.messages import BreakerState, EndpointKey
 
 CRM = EndpointKey("support", "crm")
 NOW = 1_700_000_000.0
 RESUME = "relay endpoints resume support/crm"
-CLOSED = EndpointNote(GateState.CLOSED)
+CLOSED = EndpointNote(BreakerState.CLOSED)
 
 
 def told(note: EndpointNote, *, configured: bool = True, dead: int = 0, waited: float = 0) -> str:
@@ -22,8 +22,8 @@ def told(note: EndpointNote, *, configured: bool = True, dead: int = 0, waited: 
 def test_all_is_well() -> None:
     """There is nothing to say of an endpoint that takes what comes."""
     assert "" == told(CLOSED, waited=60)
-    assert "" == told(EndpointNote(GateState.CLOSED, "http_5xx, status 500", NOW))
-    assert "" == told(EndpointNote(GateState.CLOSED), waited=-5)
+    assert "" == told(EndpointNote(BreakerState.CLOSED, "http_5xx, status 500", NOW))
+    assert "" == told(EndpointNote(BreakerState.CLOSED), waited=-5)
 
 
 def test_no_relay_runs() -> None:
@@ -36,32 +36,32 @@ def test_no_relay_runs() -> None:
     ("note", "line"),
     [
         (
-            EndpointNote(GateState.OPEN, "dns", NOW + 20),
+            EndpointNote(BreakerState.OPEN, "dns", NOW + 20),
             (
                 "support/crm is down: it failed too often in a row (its gate is open), and is "
                 f"tried again in 20s. At once: {RESUME}"
             ),
         ),
         (
-            EndpointNote(GateState.PROBING, "dns", NOW - 20),
+            EndpointNote(BreakerState.PROBING, "dns", NOW - 20),
             (
                 "support/crm is down: it failed too often in a row (its gate is open), and is "
                 f"tried again now. At once: {RESUME}"
             ),
         ),
         (
-            EndpointNote(GateState.PAUSED, next_probe_at=NOW + 5),
+            EndpointNote(BreakerState.PAUSED, next_probe_at=NOW + 5),
             f"support/crm is paused by an operator, and gets nothing until: {RESUME}",
         ),
         (
-            EndpointNote(GateState.GONE, gone_since=NOW - 120),
+            EndpointNote(BreakerState.GONE, gone_since=NOW - 120),
             (
                 "support/crm answers 410 since 2023-11-14T22:11:20Z (2m ago): it is gone, and gets "
                 f"nothing until: {RESUME}"
             ),
         ),
         (
-            EndpointNote(GateState.CLOSED, "http_429", NOW + 60),
+            EndpointNote(BreakerState.CLOSED, "http_429", NOW + 60),
             "support/crm asked to be left alone until 2023-11-14T22:14:20Z (in 1m) (Retry-After).",
         ),
     ],
@@ -82,7 +82,7 @@ def test_one_conversation_that_is_late() -> None:
 def test_one_that_is_configured_no_more() -> None:
     """Whatever state it was left in, it gets nothing."""
     expected = "support/crm is in the settings no more, and gets nothing."
-    assert expected == told(EndpointNote(GateState.OPEN), configured=False)
+    assert expected == told(EndpointNote(BreakerState.OPEN), configured=False)
 
 
 @pytest.mark.parametrize(("dead", "words"), [(1, "1 dead letter"), (2, "2 dead letters")])

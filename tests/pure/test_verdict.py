@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.model import Gone, Reason, Rejected, Success, Transient, Verdict
+from relay.model.messages import Gone, Reason, Rejected, Success, Transient, Verdict
 from relay.webhook.exchange import Answer, Failure, Sent
 from relay.webhook.verdict import MAX_DETAIL, MAX_PAUSE, judge, read_retry_after
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.delivery.lanes import LANE_DEPTH
 from relay.journal.window import Window, fit
-from relay.lanes import LANE_DEPTH
 
 LANES = st.lists(st.lists(st.integers(0, 50), min_size=1, max_size=40), max_size=8)
 

@@ -118,7 +118,7 @@ class Relay:
             await self._process.wait()
         await self.start()
 
-    async def revive(self) -> None:
+    async def requeue(self) -> None:
         """Start it again if it has ended by itself, which it must not."""
         assert self._process is not None
         if self._process.returncode not in {None, -signal.SIGKILL}:

@@ -44,7 +44,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 _COMPLAINTS = 50
 
 
-class Desk:
+class AdminStore:
     """Judges every request, and keeps nothing of it but the ledger's flags."""
 
     def __init__(self, ledger: Ledger, clock: Callable[[], float]) -> None:
@@ -115,7 +115,7 @@ def _quantile(ordered: list[float], share: float) -> float | None:
 class Endpoint:
     """One endpoint, at the same port whether it is there or away."""
 
-    def __init__(self, name: str, desk: Desk) -> None:
+    def __init__(self, name: str, desk: AdminStore) -> None:
         self.name = name
         self.desk = desk
         self.mode = ""
@@ -220,7 +220,7 @@ def _headers(head: bytes) -> dict[bytes, bytes]:
 
 async def main(file: Path, capacity: int) -> None:
     """Serve until the conductor is gone."""
-    desk = Desk(Ledger(file, capacity), time.monotonic)
+    desk = AdminStore(Ledger(file, capacity), time.monotonic)
     endpoints = [Endpoint(name, desk) for name in ENDPOINTS]
     say(ports=[await each.open() for each in endpoints])
     async for words in asked():

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from relay.cli import main as relay
-from relay.steward import Steward
+from relay.maintenance import Steward
 
 
 def shorten(retention: float) -> None:

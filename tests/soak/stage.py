@@ -171,7 +171,7 @@ class Stage:
             file.write(header() + "\n")
             while True:
                 await asyncio.sleep(self._terms.every)
-                await self._relay.revive()
+                await self._relay.requeue()
                 after = await self._glance()
                 sample = _sample(before, after)
                 before = after

@@ -1,0 +1,124 @@
+"""What a delivery waits for that is still to be made. Pure."""
+
+from dataclasses import dataclass
+
+from relay.admin.explain.words import error_of, name_of
+from relay.model.admin import DeliveryRecord, EndpointRecord
+from relay.model.messages import BreakerState, EndpointKey
+from relay.model.times import moment
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why it waits, what comes next, and the commands that may help."""
+
+    why: tuple[str, ...]
+    next: tuple[str, ...]
+    commands: tuple[str, ...] = ()
+
+
+def waiting(
+    delivery: DeliveryRecord,
+    record: EndpointRecord | None,
+    leader: DeliveryRecord | None,
+    now: float,
+) -> Waiting:
+    """Say what a pending delivery waits for: its endpoint first, then its turn, then its time.
+
+    `leader` is the delivery that goes first in its lane, if another does.
+    """
+    held = _held_by_endpoint(delivery, record, now)
+    if delivery.ahead is not None or delivery.waits:
+        turn = _behind(delivery, leader, now)
+    elif delivery.due_at is not None and delivery.due_at > now:
+        turn = _until_retry(delivery, now)
+    elif held is None:
+        turn = _in_line(delivery, record)
+    else:
+        turn = Waiting((), ())
+    if held is None:
+        return turn
+    on_its_own = delivery.gate in (BreakerState.OPEN, BreakerState.PROBING, BreakerState.CLOSED)
+    if not on_its_own or not (record is None or record.configured):
+        return Waiting((*held.why, *turn.why), held.next, held.commands)
+    commands = (*held.commands, *turn.commands)
+    return Waiting((*held.why, *turn.why), (*held.next, *turn.next), commands)
+
+
+def _held_by_endpoint(
+    delivery: DeliveryRecord, record: EndpointRecord | None, now: float
+) -> Waiting | None:
+    """Say how the endpoint holds everything back; None if it does not."""
+    where = delivery.endpoint
+    if record is not None and not record.configured:
+        why = f"{where} is in the settings no more, so nothing is attempted there."
+        return Waiting((why,), (f"{where}: nothing, until it is configured again.",))
+    error = f" (last error: {record.note.last_error})" if record and record.note.last_error else ""
+    probe_at = record.note.next_probe_at if record else None
+    match delivery.gate:
+        case BreakerState.PAUSED:
+            why = f"{where} is paused by an operator, and keeps everything."
+            return _until_resumed(why, where)
+        case BreakerState.GONE:
+            since = record and record.note.gone_since
+            from_when = f" since {moment(since, now)}" if since else ""
+            why = f"{where} is gone: it answers 410{from_when}. Everything is kept."
+            return _until_resumed(why, where)
+        case BreakerState.OPEN | BreakerState.PROBING:
+            later = probe_at is not None and probe_at > now
+            when = moment(probe_at, now) if later else "now"
+            why = (
+                f"{where} failed too often in a row, so it is only probed: its gate is open{error}."
+            )
+            then = (
+                f"{where}: a single probe, with the oldest delivery that is due, is made {when}; "
+                "once one succeeds, everything goes on."
+            )
+            return Waiting((why,), (then,), (f"relay endpoints resume {where}",))
+        case BreakerState.CLOSED if probe_at is not None and probe_at > now:
+            until = moment(probe_at, now)
+            why = f"{where} asked to be left alone until {until} (Retry-After){error}."
+            return Waiting((why,), (f"{where} is attempted again then.",))
+        case BreakerState.CLOSED:
+            return None
+
+
+def _until_resumed(why: str, where: EndpointKey) -> Waiting:
+    then = f"{where}: nothing, until an operator resumes it."
+    return Waiting((why,), (then,), (f"relay endpoints resume {where}",))
+
+
+def _behind(delivery: DeliveryRecord, leader: DeliveryRecord | None, now: float) -> Waiting:
+    where, ahead = name_of(delivery), delivery.ahead
+    if ahead is None:
+        return Waiting((f"{where}: an earlier message of its conversation goes first.",), ())
+    many = "" if ahead.count == 1 else f", the first of {ahead.count} that go before it"
+    why = f"{where}: the earlier message {ahead.message_id} of its conversation goes first{many}."
+    its = f" {_leader(leader, now)}" if leader is not None else ""
+    then = f"{where}: its turn comes when that one is taken or becomes a dead letter.{its}"
+    return Waiting((why,), (then,), (f"relay explain {ahead.message_id}",))
+
+
+def _leader(leader: DeliveryRecord, now: float) -> str:
+    number = len(leader.attempts) + 1
+    failed = f" It failed with {error_of(leader.attempts[-1])}." if leader.attempts else ""
+    if leader.due_at is None or leader.due_at <= now:
+        return f"That one's attempt {number} is due.{failed}"
+    return f"That one's attempt {number} is due {moment(leader.due_at, now)}.{failed}"
+
+
+def _until_retry(delivery: DeliveryRecord, now: float) -> Waiting:
+    number, at, where = len(delivery.attempts) + 1, moment(delivery.due_at, now), name_of(delivery)
+    why = f"{where}: the wait before its next attempt."
+    return Waiting((why,), (f"{where}: attempt {number} is due {at}.",))
+
+
+def _in_line(delivery: DeliveryRecord, record: EndpointRecord | None) -> Waiting:
+    where, number = name_of(delivery), len(delivery.attempts) + 1
+    if delivery.replay is not None:
+        why = f"{where}: its turn; what is new goes before it, and what is older of the replay."
+        return Waiting((why,), (f"{where}: attempt {number} is made when there is room.",))
+    others = f" among {record.pending} pending" if record and record.pending > 1 else ""
+    why = f"{where}: its turn{others}; nothing holds it back, or its request is under way."
+    then = f"{where}: attempt {number} is made at once when a relay runs and there is room."
+    return Waiting((why,), (then,))

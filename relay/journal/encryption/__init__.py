@@ -1,0 +1,1 @@
+"""Encryption of what people wrote, a column at a time."""

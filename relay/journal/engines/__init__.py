@@ -1,0 +1,1 @@
+"""The databases that a journal may lie in."""

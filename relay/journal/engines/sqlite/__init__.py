@@ -1,0 +1,1 @@
+"""SQLite: one file, its threads, its soundness."""

@@ -1,0 +1,84 @@
+"""Moves a damaged journal out of the way, whole, and never over anything else."""
+
+import os
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+
+from relay.journal.engines.sqlite.file_identity import files_of
+
+_STAMP = "%Y%m%dT%H%M%SZ"
+_MARK = ".corrupt-"
+_FORM = re.compile(r"\d{8}T\d{6}Z(?=-\d+\Z|\Z)")
+
+
+def set_aside(path: Path, now: float) -> Path:
+    """Move the database with its log and the log's index under a dated name next to it.
+
+    The database goes first: whoever is cut off leaves a log without its database, which the next
+    start refuses as well, and never a database without its log. Answers with the database's new
+    name. Raises OSError.
+    """
+    stamp = datetime.fromtimestamp(now, UTC).strftime(_STAMP)
+    names = (f"{stamp}-{number}" if number > 1 else stamp for number in count(1))
+    for name in names:
+        target = path.with_name(f"{path.name}{_MARK}{name}")
+        try:
+            _move_all(path, target)
+        except FileExistsError:
+            continue
+        _sync(path.parent)
+        return target
+    raise AssertionError
+
+
+def last_set_aside(path: Path) -> float:
+    """Tell when a journal was set aside that is still there, in Unix seconds; 0 if none is.
+
+    Asks the file system, which may take its time: not for the event loop.
+    """
+    prefix = f"{path.name}{_MARK}"
+    try:
+        names = [file.name for file in path.parent.iterdir() if file.name.startswith(prefix)]
+    except OSError:
+        return 0.0
+    return max((_moment(name.removeprefix(prefix)) for name in names), default=0.0)
+
+
+def _moment(name: str) -> float:
+    stamp = _FORM.match(name)
+    with suppress(ValueError):
+        if stamp is not None:
+            return datetime.strptime(stamp[0], _STAMP).replace(tzinfo=UTC).timestamp()
+    return 0.0
+
+
+def _move_all(path: Path, target: Path) -> None:
+    moves = list(zip(files_of(path), files_of(target), strict=True))
+    for _, new in moves:
+        if os.path.lexists(new):
+            raise FileExistsError(new)
+    for old, new in moves:
+        if os.path.lexists(old):
+            _move(old, new)
+
+
+def _move(old: Path, new: Path) -> None:
+    """Rename over a file that was made for that, since a rename would ask nobody."""
+    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        old.rename(new)
+    except BaseException:
+        new.unlink()
+        raise
+
+
+def _sync(directory: Path) -> None:
+    """See to it that a power cut does not undo it."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

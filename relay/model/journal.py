@@ -1,0 +1,193 @@
+"""What the journal is told and what it answers: frozen values, as in `relay.model.messages`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from relay.model.messages import BreakerState, Delivery, EndpointKey, Message, MessageOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A delivery to make of an arriving message."""
+
+    endpoint: EndpointKey
+    lane: str
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message as it comes in, with the deliveries that it is owed to.
+
+    With nothing owed, `unwanted_read` decides whether it is marked READ or left alone.
+    """
+
+    message: Message
+    owed: tuple[Owed, ...]
+    unwanted_read: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """The message is new and now in the journal.
+
+    `leading` holds the ids of those deliveries that nothing unfinished precedes in their lane.
+    """
+
+    deliveries: tuple[Delivery, ...]
+    leading: frozenset[int]
+    receipt_owed: bool = False
+    finished: MessageOutcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The journal knows the message already; `receipt_owed` if it now has READ to say again."""
+
+    receipt_owed: bool = False
+
+
+Recorded = Fresh | Duplicate
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Deliveries from the journal, lane by lane in order.
+
+    `whole` names the lanes of which every unfinished delivery is here, `more` says that further
+    lanes are due now, `next_due_at` is when the first of those falls due that are not due yet.
+    """
+
+    deliveries: tuple[Delivery, ...]
+    whole: frozenset[str]
+    more: bool
+    next_due_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a recorded outcome brought about.
+
+    `lane_continues`: its lane still has unfinished deliveries.
+    """
+
+    lane_continues: bool
+    receipt_owed: bool = False
+    finished: MessageOutcome | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """How many deliveries were given up, and how many messages of a bot that finished as what."""
+
+    deliveries: int
+    finished: Mapping[tuple[str, MessageOutcome], int]
+
+
+@dataclass(frozen=True, slots=True)
+class OwedReceipt:
+    """A READ receipt to send; `seq` is the journal's number of the message, ascending."""
+
+    seq: int
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A message that needs nothing more."""
+
+    message_id: str
+    outcome: MessageOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableFrame:
+    """A frame that is no event: kept for inspection, one row per digest."""
+
+    digest: str
+    why: str
+    sample: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointNote:
+    """What a running relay writes down of an endpoint, for the next start and for operators.
+
+    `next_probe_at` is when an open gate is probed, or until when a closed one keeps still because
+    its receiver asked for that (Retry-After).
+    """
+
+    state: BreakerState
+    last_error: str | None = None
+    next_probe_at: float | None = None
+    gone_since: float | None = None
+
+
+class OperatorEventKind(StrEnum):
+    """What an operator did behind a running relay's back, or a receiver that says it is back."""
+
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    BACK = "back"
+    REVIVED = "revived"
+    DISCARDED = "discarded"
+    WAIVED = "waived"
+    REPLAY_ASKED = "replay_asked"
+    REPLAY_CANCELLED = "replay_cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Who did something to the journal behind the relay, for its log.
+
+    `actor` is `command` or `api`, `asked` what to act on, in words, and `acted` the number of dead
+    letters that it was done to.
+    """
+
+    actor: str = ""
+    asked: str = ""
+    acted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorEvent:
+    """One operator's action for a running relay to take notice of.
+
+    `count` says how many dead letters were revived, or how many messages finished by the others'
+    being given up.
+    """
+
+    id: int
+    kind: OperatorEventKind
+    endpoint: EndpointKey
+    count: int = 0
+    deed: AuditEntry = field(default=AuditEntry(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class BotCensus:
+    """One bot's stock, counted in one read of the journal.
+
+    `oldest_unread_at` looks at what is still on its way to READ: dead letters don't count.
+    `imbalance` is received - (finished + pending), from the journal's own tallies; always 0.
+    """
+
+    pending: int
+    oldest_unread_at: float | None
+    receipts_pending: int
+    imbalance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """The journal's stock at one moment.
+
+    `oldest_pending` says when the oldest message came that an endpoint is still owed, replays
+    aside; it lacks those that are owed nothing.
+    """
+
+    bots: dict[str, BotCensus]
+    dead_letters: dict[EndpointKey, int]
+    size_bytes: int
+    oldest_pending: dict[EndpointKey, float] = field(default_factory=dict)

@@ -1,1 +1,0 @@
-"""The relay's voice: log events, metric series, health and the HTTP surface."""

@@ -1,0 +1,1 @@
+"""What Mixin is owed: READ receipts, until it has them."""

@@ -1,0 +1,1 @@
+"""The process itself: its loop, its memory, its disk."""

@@ -1,0 +1,53 @@
+"""A voice that speaks into a list, under a clock that is set by hand."""
+
+from typing import Any
+
+import structlog
+
+from relay.model.messages import EndpointKey
+from relay.telemetry.events import Fact
+from relay.telemetry.metrics import Metrics
+from relay.telemetry.voice import Voice
+
+BOT = "support"
+CRM = EndpointKey(BOT, "crm")
+
+
+class Listening:
+    """Hears every line and reads every series."""
+
+    def __init__(self, level: str = "debug") -> None:
+        self.now = 1000.0
+        self.capture = structlog.testing.LogCapture()
+        self.metrics = Metrics(version="1.2.3", bots=[BOT], endpoints=[CRM])
+        log = structlog.wrap_logger(
+            None,
+            processors=[self.capture],
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+        )
+        self.voice = Voice(self.metrics, log, clock=lambda: self.now)
+
+    def tell(self, *facts: Fact) -> None:
+        for fact in facts:
+            self.voice(fact)
+
+    @property
+    def loud(self) -> list[tuple[str, str]]:
+        """Level and event of every line that is not for debugging."""
+        return [
+            (line["log_level"], line["event"])
+            for line in self.capture.entries
+            if line["log_level"] != "debug"
+        ]
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        return [dict(line) for line in self.capture.entries if line["event"] == event]
+
+    def series(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(name, labels)
+
+    def of_bot(self, name: str, **labels: str) -> float | None:
+        return self.series(name, bot=BOT, **labels)
+
+    def of_crm(self, name: str, **labels: str) -> float | None:
+        return self.series(name, bot=CRM.bot, endpoint=CRM.name, **labels)

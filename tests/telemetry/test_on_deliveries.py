@@ -1,0 +1,282 @@
+"""What is said of webhooks."""
+
+import pytest
+
+from relay.model.messages import (
+    Attempt,
+    BreakerState,
+    Gone,
+    MessageOutcome,
+    Reason,
+    Rejected,
+    Success,
+    Transient,
+    Verdict,
+)
+from relay.telemetry.events import (
+    AttemptCrashed,
+    AttemptDeferred,
+    AttemptEnded,
+    AttemptStarted,
+    BreakerMoved,
+    DeliverySettled,
+    Fact,
+    MessageDamaged,
+    MessageFinished,
+    MessagesDiscarded,
+)
+from relay.telemetry.loudness import BURST, PERIOD
+from tests.telemetry.listening import BOT, CRM, Listening
+
+OK = Success(200)
+DOWN = Transient(Reason.HTTP_5XX, 500)
+SLOW = Transient(Reason.TIMEOUT)
+BAD = Rejected(Reason.HTTP_4XX, 422)
+
+
+def ended(verdict: Verdict, message_id: str = "m1", number: int = 1) -> AttemptEnded:
+    return AttemptEnded(CRM, message_id, Attempt(number, 1000.0, 0.25, verdict))
+
+
+def all_ended(*verdicts: Verdict) -> list[AttemptEnded]:
+    return [ended(verdict) for verdict in verdicts]
+
+
+def gate(state: BreakerState, limit: int = 16) -> BreakerMoved:
+    return BreakerMoved(CRM, state, limit)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome", "reason"),
+    [
+        (OK, "success", None),
+        (SLOW, "transient", "timeout"),
+        (BAD, "rejected", "http_4xx"),
+        (Gone(), "gone", "http_410"),
+    ],
+)
+def test_attempts_count_by_outcome_and_reason(
+    listening: Listening, verdict: Verdict, outcome: str, reason: str | None
+) -> None:
+    """An attempt counts once by outcome, once by reason if it failed, and its time is observed."""
+    listening.tell(AttemptStarted(CRM, "m1", 1), ended(verdict))
+
+    assert 1.0 == listening.of_crm("relay_attempts_total", outcome=outcome)
+    assert 0.25 == listening.of_crm("relay_attempt_duration_seconds_sum")
+    failures = {str(r): listening.of_crm("relay_attempt_failures_total", reason=r) for r in Reason}
+    assert {str(r): float(r == reason) for r in Reason} == failures
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        [ended(OK, "m2")],
+        [ended(DOWN, "m2")],
+        [AttemptDeferred(CRM, "m2")],
+        [AttemptCrashed(CRM, "m2", "trace"), ended(BAD, "m2")],
+    ],
+)
+def test_in_flight_goes_down_however_an_attempt_ends(
+    listening: Listening, ending: list[Fact]
+) -> None:
+    """Every request under way counts once, and none is left over or taken off twice."""
+    listening.tell(AttemptStarted(CRM, "m1", 1), AttemptStarted(CRM, "m2", 1))
+    assert 2.0 == listening.of_crm("relay_endpoint_in_flight")
+
+    listening.tell(*ending)
+    assert 1.0 == listening.of_crm("relay_endpoint_in_flight")
+
+    listening.tell(ended(OK, "m1"))
+    assert 0.0 == listening.of_crm("relay_endpoint_in_flight")
+
+
+def test_an_error_is_loud_when_it_changes(listening: Listening) -> None:
+    """The same failure again is for debugging; another one, and the recovery, are told."""
+    listening.tell(*all_ended(OK, DOWN, DOWN, DOWN, SLOW, SLOW, OK, OK, DOWN))
+
+    assert [
+        ("warning", "endpoint.failed"),
+        ("warning", "endpoint.failed"),
+        ("info", "endpoint.recovered"),
+        ("warning", "endpoint.failed"),
+    ] == listening.loud
+    assert 9 == len(listening.lines("attempt.ended"))
+    assert ["http_5xx", "timeout", "http_5xx"] == [
+        line["reason"] for line in listening.lines("endpoint.failed")
+    ]
+
+
+def test_an_endpoint_that_flaps_does_not_flood_the_log(listening: Listening) -> None:
+    """Success and failure in turn are a burst of lines, then a few in a minute."""
+    listening.tell(*all_ended(DOWN, OK) * 100)
+
+    assert BURST == len(listening.loud)
+
+
+def test_what_could_not_be_told_is_told_later(listening: Listening) -> None:
+    """The last word about an endpoint is the true one, however often it changed before."""
+    listening.tell(*all_ended(DOWN, OK) * (BURST // 2), ended(DOWN))
+    assert ("info", "endpoint.recovered") == listening.loud[-1]
+
+    listening.now += PERIOD
+    listening.tell(ended(DOWN))
+
+    assert ("warning", "endpoint.failed") == listening.loud[-1]
+
+
+def test_a_rejected_message_says_nothing_about_the_endpoint(listening: Listening) -> None:
+    """A poison message is a warning once, without any talk of recovery among the successes."""
+    listening.tell(*all_ended(OK, BAD, BAD, OK))
+
+    assert [("warning", "delivery.rejected")] == listening.loud
+
+
+def test_a_rejection_does_not_end_an_endpoints_trouble(listening: Listening) -> None:
+    """Only a 2xx is a recovery."""
+    listening.tell(*all_ended(DOWN, BAD, OK))
+
+    assert [
+        ("warning", "endpoint.failed"),
+        ("warning", "delivery.rejected"),
+        ("info", "endpoint.recovered"),
+    ] == listening.loud
+
+
+def test_a_crash_shows_its_trace(listening: Listening) -> None:
+    """A bug of ours is an error with its trace; the attempt it ends as is what is counted."""
+    listening.tell(AttemptCrashed(CRM, "m1", "Traceback …"))
+
+    assert [("error", "attempt.crashed")] == listening.loud
+    assert "Traceback …" == listening.lines("attempt.crashed")[0]["exception"]
+    assert 0.0 == listening.of_crm("relay_attempts_total", outcome="transient")
+
+
+def test_a_crash_at_every_message_does_not_flood_the_log(listening: Listening) -> None:
+    """Traces are long, and the tenth says what the first did."""
+    listening.tell(*[AttemptCrashed(CRM, "m1", "Traceback …")] * 100)
+
+    assert BURST == len(listening.loud)
+
+
+def test_a_damaged_message_is_an_error(listening: Listening) -> None:
+    """What the journal can't give back is told with its id and why, and does not flood the log."""
+    listening.tell(*[MessageDamaged(CRM, f"m{i}", "can't be opened") for i in range(100)])
+
+    assert [("error", "message.damaged")] * BURST == listening.loud
+    line = listening.lines("message.damaged")[0]
+    assert ("m0", "can't be opened") == (line["message_id"], line["detail"])
+
+
+def test_delivered_counts_with_its_delay(listening: Listening) -> None:
+    """A delivery that ended well is counted, its delay observed, and the log quiet."""
+    listening.tell(DeliverySettled(CRM, "m1", delivered=True, attempts=2, delay=3.5))
+
+    assert 1.0 == listening.of_crm("relay_deliveries_total", outcome="delivered")
+    assert 3.5 == listening.of_crm("relay_delivery_delay_seconds_sum")
+    assert [] == listening.loud
+    assert 2 == listening.lines("delivery.settled")[0]["attempts"]
+
+
+def test_replays_are_counted_apart(listening: Listening) -> None:
+    """What is sent again is no delivery that was owed, and its delay is none; it is loud dead."""
+    for delivered in (True, False):
+        fact = DeliverySettled(CRM, "m1", delivered=delivered, attempts=1, delay=9.0, replay=True)
+        listening.tell(fact)
+
+    assert 1.0 == listening.of_crm("relay_replayed_total", outcome="delivered")
+    assert 1.0 == listening.of_crm("relay_replayed_total", outcome="dead")
+    assert 0.0 == listening.of_crm("relay_deliveries_total", outcome="delivered")
+    assert 0.0 == listening.of_crm("relay_deliveries_total", outcome="dead")
+    assert 0.0 == listening.of_crm("relay_delivery_delay_seconds_count")
+    assert [True, True] == [line["replay"] for line in listening.lines("delivery.settled")] + [
+        line["replay"] for line in listening.lines("delivery.dead_lettered")
+    ]
+
+
+def test_every_dead_letter_is_a_warning(listening: Listening) -> None:
+    """A dead letter is told with id and reason, counted, and has no delay."""
+    dead = [
+        DeliverySettled(CRM, f"m{i}", delivered=False, attempts=10, delay=600, reason=Reason.TLS)
+        for i in range(2 * BURST)
+    ]
+
+    listening.tell(*dead)
+
+    assert [("warning", "delivery.dead_lettered")] * 2 * BURST == listening.loud
+    line = listening.lines("delivery.dead_lettered")[0]
+    assert ("m0", "tls") == (line["message_id"], line["reason"])
+    assert 2.0 * BURST == listening.of_crm("relay_deliveries_total", outcome="dead")
+    assert 0.0 == listening.of_crm("relay_delivery_delay_seconds_count")
+
+
+def test_finished_messages_count_by_outcome(listening: Listening) -> None:
+    """What finishes in the relay and what operators discard is one series."""
+    listening.tell(
+        MessageFinished(BOT, "m1", MessageOutcome.READ),
+        MessageFinished(BOT, "m2", MessageOutcome.DEAD),
+        MessagesDiscarded(BOT, 3),
+    )
+
+    counted = {
+        str(o): listening.of_bot("relay_messages_finished_total", outcome=o) for o in MessageOutcome
+    }
+    assert {"read": 1.0, "unwanted": 0.0, "dead": 1.0, "discarded": 3.0} == counted
+    assert [("info", "messages.discarded")] == listening.loud
+
+
+@pytest.mark.parametrize(
+    ("state", "value"),
+    [
+        (BreakerState.CLOSED, 0.0),
+        (BreakerState.PROBING, 1.0),
+        (BreakerState.OPEN, 2.0),
+        (BreakerState.PAUSED, 3.0),
+        (BreakerState.GONE, 4.0),
+    ],
+)
+def test_the_gate_is_a_gauge(listening: Listening, state: BreakerState, value: float) -> None:
+    """State and limit are what the gate says."""
+    listening.tell(gate(state, limit=7))
+
+    assert value == listening.of_crm("relay_endpoint_state")
+    assert 7.0 == listening.of_crm("relay_endpoint_concurrency_limit")
+
+
+def test_a_gate_is_loud_when_it_moves(listening: Listening) -> None:
+    """Open and gone are warnings, closed again is good news; probes and limits are no news."""
+    states = [
+        *(BreakerState.CLOSED, BreakerState.OPEN, BreakerState.PROBING, BreakerState.OPEN),
+        *(
+            BreakerState.PROBING,
+            BreakerState.CLOSED,
+            BreakerState.GONE,
+            BreakerState.PAUSED,
+            BreakerState.CLOSED,
+        ),
+    ]
+
+    listening.tell(gate(BreakerState.CLOSED, limit=3), *map(gate, states))
+
+    assert [
+        ("warning", "gate.opened"),
+        ("info", "gate.closed"),
+        ("warning", "endpoint.gone"),
+        ("info", "gate.paused"),
+        ("info", "gate.closed"),
+    ] == listening.loud
+
+
+def test_nothing_is_said_of_single_messages_at_info() -> None:
+    """A message that goes through well leaves no line at the default level."""
+    quiet = Listening("info")
+
+    quiet.tell(
+        AttemptStarted(CRM, "m1", 1),
+        ended(OK),
+        DeliverySettled(CRM, "m1", delivered=True, attempts=1, delay=0.1),
+        MessageFinished(BOT, "m1", MessageOutcome.READ),
+        AttemptDeferred(CRM, "m2"),
+    )
+
+    assert [] == quiet.capture.entries
+    assert 1.0 == quiet.of_crm("relay_attempts_total", outcome="success")

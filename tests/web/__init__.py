@@ -1,0 +1,1 @@
+"""The HTTP surface: who may ask what, and what is answered."""
