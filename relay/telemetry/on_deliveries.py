@@ -9,9 +9,12 @@ from structlog.typing import FilteringBoundLogger
 
 from relay.model.messages import (
     BreakerState,
+    Delivered,
     EndpointKey,
     Gone,
     MessageOutcome,
+    Outcome,
+    Postponed,
     Rejected,
     Success,
     Transient,
@@ -21,8 +24,10 @@ from relay.telemetry.events import (
     AttemptCrashed,
     AttemptDeferred,
     AttemptEnded,
+    AttemptsEnded,
     AttemptStarted,
     BreakerMoved,
+    DeliveriesSettled,
     DeliverySettled,
     EndpointLeft,
     MessageDamaged,
@@ -63,10 +68,12 @@ class DeliveriesVoice:
         self.handlers: dict[type, Callable[[Any], None]] = {
             AttemptStarted: self._attempt_started,
             AttemptEnded: self._attempt_ended,
+            AttemptsEnded: self._attempts_ended,
             AttemptDeferred: self._attempt_deferred,
             AttemptCrashed: self._attempt_crashed,
             MessageDamaged: self._message_damaged,
             DeliverySettled: self._delivery_settled,
+            DeliveriesSettled: self._deliveries_settled,
             MessageFinished: self._message_finished,
             MessagesDiscarded: self._messages_discarded,
             MessagesFinished: self._messages_finished,
@@ -104,6 +111,13 @@ class DeliveriesVoice:
                 self._was_rejected(told, fact)
             case Transient() | Gone():
                 self._was_in_trouble(told, fact)
+
+    def _attempts_ended(self, fact: AttemptsEnded) -> None:
+        for outcome in fact.outcomes:
+            message_id = outcome.delivery.message.message_id
+            self._attempt_ended(
+                AttemptEnded(fact.endpoint, message_id, outcome.attempt, _due_at(outcome))
+            )
 
     def _went_well(self, told: EndpointTold, fact: AttemptEnded) -> None:
         told.rejection = None
@@ -176,6 +190,21 @@ class DeliveriesVoice:
                 **({"replay": True} if fact.replay else {}),
             )
 
+    def _deliveries_settled(self, fact: DeliveriesSettled) -> None:
+        for outcome in fact.outcomes:
+            message, attempt = outcome.delivery.message, outcome.attempt
+            self._delivery_settled(
+                DeliverySettled(
+                    fact.endpoint,
+                    message.message_id,
+                    delivered=isinstance(outcome, Delivered),
+                    attempts=attempt.number,
+                    delay=attempt.started_at + attempt.duration - message.received_at,
+                    reason=attempt.verdict.reason,
+                    replay=outcome.delivery.replay is not None,
+                )
+            )
+
     def _message_finished(self, fact: MessageFinished) -> None:
         self._bots[fact.bot].finished[fact.outcome].inc()
         self._log.debug(
@@ -188,6 +217,10 @@ class DeliveriesVoice:
 
     def _messages_finished(self, fact: MessagesFinished) -> None:
         self._bots[fact.bot].finished[fact.outcome].inc(fact.count)
+        for message_id in fact.message_ids if self._at_length else ():
+            self._log.debug(
+                "message.finished", bot=fact.bot, message_id=message_id, outcome=fact.outcome
+            )
 
     def _endpoint_left(self, fact: EndpointLeft) -> None:
         self._told.pop(fact.endpoint, None)
@@ -215,6 +248,10 @@ class DeliveriesVoice:
 
 def _names(endpoint: EndpointKey) -> dict[str, str]:
     return {"bot": endpoint.bot, "endpoint": endpoint.name}
+
+
+def _due_at(outcome: Outcome) -> float | None:
+    return outcome.due_at if isinstance(outcome, Postponed) else None
 
 
 def _error(fact: AttemptEnded) -> tuple[object, ...]:

@@ -1,5 +1,7 @@
 """What is said of Blaze: the link, frames, messages as they come in, and receipts."""
 
+import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +17,7 @@ from relay.telemetry.events import (
     FrameUnreadable,
     MessageDuplicated,
     MessageReceived,
+    MessagesReceived,
     ReceiptRefused,
     ReceiptsConfirmed,
     ReceiptsRetried,
@@ -38,6 +41,7 @@ class UpstreamVoice:
     ) -> None:
         self._series = metrics.bots
         self._log = log
+        self._at_length = log.is_enabled_for(logging.DEBUG)
         self._told: Made[str, BotTold] = Made(lambda _: BotTold(clock))
         self.handlers: dict[type, Callable[[Any], None]] = {
             ConnectEnded: self._connect_ended,
@@ -49,6 +53,7 @@ class UpstreamVoice:
             TakeoverSuspected: self._takeover_suspected,
             SessionShared: self._session_shared,
             MessageReceived: self._message_received,
+            MessagesReceived: self._messages_received,
             MessageDuplicated: self._message_duplicated,
             ReceiptsConfirmed: self._receipts_confirmed,
             ReceiptsRetried: self._receipts_retried,
@@ -149,6 +154,20 @@ class UpstreamVoice:
             category=fact.category,
             source=fact.source,
         )
+
+    def _messages_received(self, fact: MessagesReceived) -> None:
+        series = self._series[fact.bot]
+        kinds = Counter((each.category, each.source) for each in fact.messages)
+        for (category, source), count in kinds.items():
+            series.received(category, source).inc(count)
+        for each in fact.messages if self._at_length else ():
+            self._log.debug(
+                "message.received",
+                bot=fact.bot,
+                message_id=each.message_id,
+                category=each.category,
+                source=each.source,
+            )
 
     def _message_duplicated(self, fact: MessageDuplicated) -> None:
         self._series[fact.bot].duplicates.inc()

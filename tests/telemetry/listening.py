@@ -4,13 +4,20 @@ from typing import Any
 
 import structlog
 
-from relay.model.messages import EndpointKey
+from relay.model.messages import EndpointKey, Message, Source
 from relay.telemetry.events import Fact
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.voice import Voice
 
 BOT = "support"
 CRM = EndpointKey(BOT, "crm")
+
+
+def message(
+    message_id: str = "m1", category: str = "PLAIN_TEXT", source: Source = Source.LIVE
+) -> Message:
+    """Make a message that came a second before the clock's start, and says nothing."""
+    return Message(BOT, message_id, "c1", "u1", category, source, b"{}", 999.0)
 
 
 class Listening:

@@ -5,8 +5,13 @@ import pytest
 from relay.model.messages import (
     Attempt,
     BreakerState,
+    DeadLettered,
+    Delivered,
+    Delivery,
     Gone,
     MessageOutcome,
+    Outcome,
+    Postponed,
     Reason,
     Rejected,
     Success,
@@ -17,16 +22,19 @@ from relay.telemetry.events import (
     AttemptCrashed,
     AttemptDeferred,
     AttemptEnded,
+    AttemptsEnded,
     AttemptStarted,
     BreakerMoved,
+    DeliveriesSettled,
     DeliverySettled,
     Fact,
     MessageDamaged,
     MessageFinished,
     MessagesDiscarded,
+    MessagesFinished,
 )
 from relay.telemetry.loudness import BURST, PERIOD
-from tests.telemetry.listening import BOT, CRM, Listening
+from tests.telemetry.listening import BOT, CRM, Listening, message
 
 OK = Success(200)
 DOWN = Transient(Reason.HTTP_5XX, 500)
@@ -40,6 +48,21 @@ def ended(verdict: Verdict, message_id: str = "m1", number: int = 1) -> AttemptE
 
 def all_ended(*verdicts: Verdict) -> list[AttemptEnded]:
     return [ended(verdict) for verdict in verdicts]
+
+
+def outcome(
+    verdict: Verdict, message_id: str = "m1", *, dead: bool = False, replay: int | None = None
+) -> Outcome:
+    """Conclude an attempt that ends 3.5 s after its message came."""
+    delivery = Delivery(1, CRM, "c1", message(message_id), replay=replay)
+    attempt = Attempt(2, 1002.25, 0.25, verdict)
+    if isinstance(verdict, Success):
+        return Delivered(delivery, attempt)
+    return DeadLettered(delivery, attempt) if dead else Postponed(delivery, attempt, 1060.0)
+
+
+def settled(*outcomes: Outcome) -> DeliveriesSettled:
+    return DeliveriesSettled(CRM, [each for each in outcomes if not isinstance(each, Postponed)])
 
 
 def gate(state: BreakerState, limit: int = 16) -> BreakerMoved:
@@ -88,6 +111,40 @@ def test_in_flight_goes_down_however_an_attempt_ends(
 
     listening.tell(ended(OK, "m1"))
     assert 0.0 == listening.of_crm("relay_endpoint_in_flight")
+
+
+def test_a_group_of_attempts_counts_as_each_of_them(listening: Listening) -> None:
+    """What is told once for a whole commit is counted, and told at length, one by one."""
+    listening.tell(AttemptsEnded(CRM, [outcome(OK, "m1"), outcome(DOWN, "m2"), outcome(OK, "m3")]))
+
+    assert 2.0 == listening.of_crm("relay_attempts_total", outcome="success")
+    assert 1.0 == listening.of_crm("relay_attempt_failures_total", reason="http_5xx")
+    assert 0.75 == listening.of_crm("relay_attempt_duration_seconds_sum")
+    assert [("warning", "endpoint.failed"), ("info", "endpoint.recovered")] == listening.loud
+    assert [("m1", None), ("m2", "1970-01-01T00:17:40.000Z"), ("m3", None)] == [
+        (line["message_id"], line["due_at"]) for line in listening.lines("attempt.ended")
+    ]
+
+
+def test_a_group_of_deliveries_counts_as_each_of_them(listening: Listening) -> None:
+    """Delivered with their delay since reception, dead letters as warnings, replays apart."""
+    listening.tell(
+        settled(
+            outcome(OK, "m1"),
+            outcome(BAD, "m2", dead=True),
+            outcome(OK, "m3", replay=1),
+            outcome(OK, "m4"),
+        )
+    )
+
+    assert 2.0 == listening.of_crm("relay_deliveries_total", outcome="delivered")
+    assert 1.0 == listening.of_crm("relay_deliveries_total", outcome="dead")
+    assert 1.0 == listening.of_crm("relay_replayed_total", outcome="delivered")
+    assert 7.0 == listening.of_crm("relay_delivery_delay_seconds_sum")
+    assert [("warning", "delivery.dead_lettered")] == listening.loud
+    assert ["m1", "m3", "m4"] == [
+        line["message_id"] for line in listening.lines("delivery.settled")
+    ]
 
 
 def test_an_error_is_loud_when_it_changes(listening: Listening) -> None:
@@ -214,13 +271,17 @@ def test_finished_messages_count_by_outcome(listening: Listening) -> None:
     listening.tell(
         MessageFinished(BOT, "m1", MessageOutcome.READ),
         MessageFinished(BOT, "m2", MessageOutcome.DEAD),
+        MessagesFinished(BOT, MessageOutcome.READ, 2, ("m3", "m4")),
         MessagesDiscarded(BOT, 3),
     )
 
     counted = {
         str(o): listening.of_bot("relay_messages_finished_total", outcome=o) for o in MessageOutcome
     }
-    assert {"read": 1.0, "unwanted": 0.0, "dead": 1.0, "discarded": 3.0} == counted
+    assert {"read": 3.0, "unwanted": 0.0, "dead": 1.0, "discarded": 3.0} == counted
+    assert ["m1", "m2", "m3", "m4"] == [
+        line["message_id"] for line in listening.lines("message.finished")
+    ]
     assert [("info", "messages.discarded")] == listening.loud
 
 

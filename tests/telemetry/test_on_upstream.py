@@ -12,7 +12,7 @@ from relay.telemetry.events import (
     FrameReceived,
     FrameUnreadable,
     MessageDuplicated,
-    MessageReceived,
+    MessagesReceived,
     ReceiptRefused,
     ReceiptsConfirmed,
     ReceiptsRetried,
@@ -24,7 +24,7 @@ from relay.telemetry.events import (
 from relay.telemetry.loudness import BURST, PERIOD
 from relay.telemetry.on_upstream import advice
 from relay.telemetry.receipts import ReceiptTrouble
-from tests.telemetry.listening import BOT, Listening
+from tests.telemetry.listening import BOT, Listening, message
 
 HOST = "blaze.example.com"
 UP = ConnectEnded(BOT, HOST, ConnectResult.OK)
@@ -157,13 +157,22 @@ def test_the_last_frame_is_a_timestamp(listening: Listening) -> None:
 def test_messages_are_counted_once_and_again_as_duplicates(listening: Listening) -> None:
     """Each message counts by category and source, and what comes again counts apart."""
     listening.tell(
-        MessageReceived(BOT, "m1", "PLAIN_TEXT", Source.LIVE),
-        MessageReceived(BOT, "m2", "NEW_THING", Source.PENDING),
+        MessagesReceived(
+            BOT,
+            [
+                message("m1", "PLAIN_TEXT", Source.LIVE),
+                message("m2", "NEW_THING", Source.PENDING),
+                message("m3", "PLAIN_TEXT", Source.LIVE),
+            ],
+        ),
         MessageDuplicated(BOT, "m1"),
     )
 
     received = "relay_messages_received_total"
-    assert 1.0 == listening.of_bot(received, category="PLAIN_TEXT", source="live")
+    assert ["m1", "m2", "m3"] == [
+        line["message_id"] for line in listening.lines("message.received")
+    ]
+    assert 2.0 == listening.of_bot(received, category="PLAIN_TEXT", source="live")
     assert 1.0 == listening.of_bot(received, category="other", source="pending")
     assert 1.0 == listening.of_bot("relay_messages_duplicate_total")
     assert [] == listening.loud

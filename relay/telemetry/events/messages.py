@@ -1,8 +1,44 @@
 """Of messages on their way: received, attempted, finished."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.model.messages import Attempt, BreakerState, EndpointKey, MessageOutcome, Reason, Source
+from relay.model.messages import (
+    Attempt,
+    BreakerState,
+    DeadLettered,
+    Delivered,
+    EndpointKey,
+    Message,
+    MessageOutcome,
+    Outcome,
+    Reason,
+    Source,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesReceived:
+    """Messages came for the first time, and the journal has them: those of one commit."""
+
+    bot: str
+    messages: Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptsEnded:
+    """Requests to one endpoint were answered, or failed: those of one commit."""
+
+    endpoint: EndpointKey
+    outcomes: Sequence[Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesSettled:
+    """Deliveries to one endpoint ended, and the journal has it: those of one commit."""
+
+    endpoint: EndpointKey
+    outcomes: Sequence[Delivered | DeadLettered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +70,15 @@ class MessageFinished:
 
 @dataclass(frozen=True, slots=True)
 class MessagesFinished:
-    """So many messages need nothing more, since an endpoint is gone that they were owed to."""
+    """So many messages need nothing more.
+
+    `message_ids` names them, unless an endpoint is gone that they were owed to.
+    """
 
     bot: str
     outcome: MessageOutcome
     count: int
+    message_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +162,10 @@ class BreakerMoved:
 
 
 MessageFact = (
-    MessageReceived
+    MessagesReceived
+    | AttemptsEnded
+    | DeliveriesSettled
+    | MessageReceived
     | MessageDuplicated
     | MessageFinished
     | MessagesFinished
