@@ -128,7 +128,7 @@ def _repeat(group: _Group, known: _Known) -> Duplicate:
     again, known.receipted = known.receipted, False
     if again:
         group.again.append(known.seq)
-    return Duplicate(receipt_owed=again)
+    return Duplicate(receipt_owed=again, seq=known.seq)
 
 
 def _add(group: _Group, arrival: Arrival) -> Fresh:
@@ -144,7 +144,8 @@ def _add(group: _Group, arrival: Arrival) -> Fresh:
     group.finished[message.bot] += outcome is not None
     added = [_add_delivery(group, message, owed) for owed in arrival.owed]
     leading = frozenset(delivery.id for delivery, leads in added if leads)
-    return Fresh(tuple(delivery for delivery, _ in added), leading, owes, outcome)
+    found = tuple(delivery for delivery, _ in added)
+    return Fresh(found, leading, owes, outcome, numbers.message)
 
 
 def _add_delivery(group: _Group, message: Message, owed: Owed) -> tuple[Delivery, bool]:

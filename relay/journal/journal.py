@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from relay.journal import commit as committing
 from relay.journal import due as reading
 from relay.journal import endpoints as removing
 from relay.journal import incoming as receiving
@@ -16,6 +17,8 @@ from relay.journal.incoming import EndpointIds, Numbers
 from relay.journal.rules import FORGOTTEN_AT_ONCE
 from relay.model.journal import (
     Arrival,
+    Batch,
+    Committed,
     Discarded,
     Due,
     EndpointNote,
@@ -66,6 +69,12 @@ class SqlJournal:
     async def stop(self) -> None:
         """End the run cleanly."""
         await self._database.write(runs.stop)
+
+    async def commit(self, batch: Batch) -> Committed:
+        """Write a batch."""
+        return await self._database.write(
+            committing.commit, batch, self._ids, self._numbers, self._bodies
+        )
 
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         """Insert what is new."""

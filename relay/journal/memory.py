@@ -22,7 +22,9 @@ from relay.journal.window import fit
 from relay.model.admin import UnreadableRecord
 from relay.model.journal import (
     Arrival,
+    Batch,
     BotCensus,
+    Committed,
     Discarded,
     Due,
     Duplicate,
@@ -110,6 +112,23 @@ class MemoryJournal:
     async def stop(self) -> None:
         """End the run cleanly."""
         self._stopped_cleanly = True
+
+    async def commit(self, batch: Batch) -> Committed:
+        """Write a batch."""
+        for bot, frame in batch.frames:
+            await self.keep_unreadable(bot, frame, batch.now)
+        recorded = await self.record(batch.arrivals)
+        settled = await self.settle(batch.outcomes, batch.now)
+        await self.defer(batch.deferred)
+        finished = [
+            await self.settle_receipts(
+                each.bot, confirmed=each.confirmed, refused=each.refused, now=batch.now
+            )
+            for each in batch.receipts
+        ]
+        for endpoint, note in batch.notes:
+            await self.note_endpoint(endpoint, note)
+        return Committed(recorded, settled, finished)
 
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         """Insert what is new."""
@@ -253,7 +272,7 @@ class MemoryJournal:
         if known is not None:
             again = known.receipt in RECEIPTED
             known.receipt = ReceiptState.OWED if again else known.receipt
-            return Duplicate(receipt_owed=again)
+            return Duplicate(receipt_owed=again, seq=known.seq)
         row = self.store.add_message(message)
         at = message.received_at
         added = [self.store.add_delivery(row, owed, due_at=at) for owed in arrival.owed]
@@ -263,6 +282,7 @@ class MemoryJournal:
             frozenset(delivery.id for delivery, leads in added if leads),
             receipt_owed=owes,
             finished=self.store.finish(row, message.received_at),
+            seq=row.seq,
         )
 
     def _settle(self, outcome: Outcome, now: float) -> Settled:
@@ -282,7 +302,7 @@ class MemoryJournal:
         if row.replay is not None:
             return Settled(continues)
         owed = row.message.owe_receipt()
-        return Settled(continues, owed, self.store.finish(row.message, now))
+        return Settled(continues, owed, self.store.finish(row.message, now), row.message.seq)
 
     def _charge(self, row: DeliveryRow, outcome: Outcome) -> None:
         verdict = outcome.attempt.verdict

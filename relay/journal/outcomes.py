@@ -133,7 +133,7 @@ def _answer(
     if owes:
         came.owed.discard(row.seq)
     end = came.finished.pop(row.seq, None)
-    return Settled(continues, owes, end.outcome if end else None)
+    return Settled(continues, owes, end.outcome if end else None, row.seq)
 
 
 def defer(connection: Connection, deferred: Collection[Deferred]) -> None:

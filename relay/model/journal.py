@@ -1,19 +1,32 @@
 """What the journal is told and what it answers: frozen values, as in `relay.model.messages`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from relay.model.messages import BreakerState, Delivery, EndpointKey, Message, MessageOutcome
+from relay.model.messages import (
+    BreakerState,
+    Deferred,
+    Delivery,
+    EndpointKey,
+    Message,
+    MessageOutcome,
+    Outcome,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """A delivery to make of an arriving message."""
+    """A delivery to make of an arriving message.
+
+    `in_window`: the lanes in memory keep a place for it, so that the journal need not remember that
+    its lane has something to load.
+    """
 
     endpoint: EndpointKey
     lane: str
     required: bool
+    in_window: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +52,18 @@ class Fresh:
     leading: frozenset[int]
     receipt_owed: bool = False
     finished: MessageOutcome | None = None
+    seq: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """The journal knows the message already; `receipt_owed` if it now has READ to say again."""
+    """The journal knows the message already; `receipt_owed` if it now has READ to say again.
+
+    `seq` is the journal's number of the message, here as in the other answers.
+    """
 
     receipt_owed: bool = False
+    seq: int = field(default=0, compare=False)
 
 
 Recorded = Fresh | Duplicate
@@ -75,6 +93,7 @@ class Settled:
     lane_continues: bool
     receipt_owed: bool = False
     finished: MessageOutcome | None = None
+    seq: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +141,55 @@ class EndpointNote:
     last_error: str | None = None
     next_probe_at: float | None = None
     gone_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeLane:
+    """A lane all of whose unfinished deliveries are in memory: the last one's id is `upto`.
+
+    The journal forgets that it has something to load, unless it knows of deliveries above `upto`.
+    """
+
+    endpoint: EndpointKey
+    lane: str
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptAnswers:
+    """What Mixin answered for receipts of one bot, by their `seq`."""
+
+    bot: str
+    confirmed: Sequence[int] = ()
+    refused: Sequence[int] = ()
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction writes, in the order of the fields.
+
+    `dropped` names endpoints whose lanes in memory were let go: the journal remembers again each
+    lane with unfinished deliveries as one to load.
+    """
+
+    now: float
+    whole: list[WholeLane] = field(default_factory=list)
+    dropped: list[EndpointKey] = field(default_factory=list)
+    frames: list[tuple[str, "UnreadableFrame"]] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    deferred: list[Deferred] = field(default_factory=list)
+    receipts: list[ReceiptAnswers] = field(default_factory=list)
+    notes: list[tuple[EndpointKey, "EndpointNote"]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The answers to a batch: to each arrival, outcome and `ReceiptAnswers` one, in their order."""
+
+    arrivals: Sequence[Recorded] = ()
+    outcomes: Sequence[Settled] = ()
+    receipts: Sequence[Sequence[Finished]] = ()
 
 
 class OperatorEventKind(StrEnum):

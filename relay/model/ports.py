@@ -9,6 +9,8 @@ from typing import Protocol
 
 from relay.model.journal import (
     Arrival,
+    Batch,
+    Committed,
     Discarded,
     Due,
     EndpointNote,
@@ -105,6 +107,9 @@ class Journal(Protocol):
 
     async def stop(self) -> None:
         """Write down that this run ends cleanly."""
+
+    async def commit(self, batch: Batch) -> Committed:
+        """Write a batch whole, in one transaction, or nothing of it."""
 
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         """Insert each message and its deliveries, unless known; answers in the given order.

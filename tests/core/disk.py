@@ -10,6 +10,8 @@ from typing import TypeVar
 from relay.journal.memory import MemoryJournal
 from relay.model.journal import (
     Arrival,
+    Batch,
+    Committed,
     Discarded,
     Due,
     EndpointNote,
@@ -86,6 +88,14 @@ class Disk:
     async def stop(self) -> None:
         await self._write(self.journal.stop)
 
+    async def commit(self, batch: Batch) -> Committed:
+        self.asked_to_record += bool(batch.arrivals)
+        if self.damaged:
+            raise JournalDamaged("spoilt")
+        if any(arrival.message.message_id in self.poisonous for arrival in batch.arrivals):
+            raise UnicodeError
+        return await self._write(lambda: self._commit(batch))
+
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         self.asked_to_record += 1
         if self.damaged:
@@ -158,6 +168,19 @@ class Disk:
         step = min(STEP, self.free)
         self.free -= step
         return step
+
+    async def _commit(self, batch: Batch) -> Committed:
+        answers = await self.journal.commit(batch)
+        self.groups.append(len(batch.arrivals))
+        for arrival in batch.arrivals:
+            self.arrivals.setdefault(arrival.message.message_id, arrival)
+        for answer in answers.arrivals:
+            for delivery in answer.deliveries if isinstance(answer, Fresh) else ():
+                self._on_recorded(delivery)
+        for outcome in batch.outcomes:
+            if isinstance(outcome, DeadLettered):
+                self._on_buried(outcome.delivery)
+        return answers
 
     async def _record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
         answers = await self.journal.record(arrivals)
