@@ -32,7 +32,7 @@ PRUNE_AT_ONCE = 2_000
 async def last_notice(journal: Journal) -> int:
     """Find the last notice: what operators did before, the journal's state says."""
     last = 0
-    while notices := await journal.notices(last):
+    while notices := await journal.operator_events(last):
         last = notices[-1].id
     return last
 
@@ -88,10 +88,12 @@ class Steward:
                     await self._closing.wait()
 
     async def _take_notice(self) -> None:
-        notices = await self._journal.notices(self._noticed)
+        notices = await self._journal.operator_events(self._noticed)
         for notice in _in_short(notices):
-            deed = notice.deed
-            told = OperatorNoticed(notice.kind, notice.endpoint, deed.actor, deed.asked, deed.acted)
+            audit = notice.audit
+            told = OperatorNoticed(
+                notice.kind, notice.endpoint, audit.actor, audit.target, audit.count
+            )
             self._telemetry(told)
             self._follow(notice)
         if notices:
@@ -129,17 +131,17 @@ def _in_short(notices: Sequence[OperatorEvent]) -> Iterator[OperatorEvent]:
     """Take together what came of one action in many short transactions."""
     together: dict[tuple[OperatorEventKind, EndpointKey, str, str], OperatorEvent] = {}
     for notice in notices:
-        if not notice.deed.acted:  # a pause and a resume are followed in their order
+        if not notice.audit.count:  # a pause and a resume are followed in their order
             yield from together.values()
             together.clear()
             yield notice
             continue
-        key = notice.kind, notice.endpoint, notice.deed.actor, notice.deed.asked
+        key = notice.kind, notice.endpoint, notice.audit.actor, notice.audit.target
         before = together.get(key)
         together[key] = notice if before is None else _sum(before, notice)
     yield from together.values()
 
 
 def _sum(one: OperatorEvent, other: OperatorEvent) -> OperatorEvent:
-    deed = replace(other.deed, acted=one.deed.acted + other.deed.acted)
-    return replace(other, count=one.count + other.count, deed=deed)
+    audit = replace(other.audit, count=one.audit.count + other.audit.count)
+    return replace(other, count=one.count + other.count, audit=audit)

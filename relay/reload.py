@@ -12,7 +12,7 @@ from relay.config import Endpoint, Settings, SettingsError
 from relay.config.changes import Changes, compare, endpoints_of
 from relay.delivery.dispatcher import Dispatcher
 from relay.farewell import Farewell
-from relay.model.admin import Reloaded, ReloadRefused
+from relay.model.admin import EndpointChange, Reloaded, ReloadRefused
 from relay.model.messages import EndpointKey
 from relay.model.ports import JournalUnavailable
 from relay.roster import Change, NewTerms, Roster, StillOwed, swap
@@ -143,7 +143,7 @@ class Reloader:
             leaving = await self._swap(new, changes, ask, staff)
             self.settings = new
         self._house.telemetry(fact)
-        return Reloaded(fact, await self._see_off(leaving, ask, staff) if leaving else 0)
+        return _reloaded(fact, await self._see_off(leaving, ask, staff) if leaving else 0)
 
     async def _swap(
         self, new: Settings, changes: Changes, ask: _Ask, staff: Staff
@@ -256,6 +256,12 @@ def _reasons(why: StillOwed | JournalUnavailable) -> list[str]:
 def _told(changes: Changes) -> SettingsReloaded:
     changed = tuple(changes.changed.items())
     return SettingsReloaded(changes.added, changes.removed, changed, changes.settings)
+
+
+def _reloaded(fact: SettingsReloaded, discarded: int) -> Reloaded:
+    changed = (EndpointChange(str(key), tuple(names)) for key, names in fact.changed)
+    added, removed = map(str, fact.added), map(str, fact.removed)
+    return Reloaded(tuple(added), tuple(removed), tuple(changed), fact.settings, discarded)
 
 
 def _answer(ask: _Ask, answer: Reloaded | ReloadRefused) -> None:

@@ -134,7 +134,7 @@ class ReplayAsked(_Answer):
     `accepted` is false if `replay` is another one to the same endpoint that is still under way.
     """
 
-    replay: ReplayAnswer = Field(validation_alias="record")
+    replay: ReplayAnswer
     accepted: bool
 
 

@@ -13,7 +13,6 @@ from relay.admin.answers import (
     DeadLetterList,
     DeadLettersActed,
     EndpointActed,
-    EndpointChanged,
     EndpointList,
     ExplanationList,
     HistoryList,
@@ -152,16 +151,7 @@ class AdminApi:
     async def reload(self, ask: ReloadAsk) -> SettingsRead:
         """Read the settings anew. Raises `ReloadRefused`."""
         done = await self.reread(discard_owed=ask.discard_owed)
-        return SettingsRead(
-            added=[str(key) for key in done.fact.added],
-            removed=[str(key) for key in done.fact.removed],
-            changed=[
-                EndpointChanged(endpoint=str(key), keys=list(names))
-                for key, names in done.fact.changed
-            ],
-            settings=list(done.fact.settings),
-            discarded=done.discarded,
-        )
+        return SettingsRead.model_validate(done)
 
     async def replay(self, ask: ReplayAsk) -> ReplayAsked:
         """Ask for a replay."""

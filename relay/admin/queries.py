@@ -175,10 +175,10 @@ class _DeadLetterFilter(_Window):
             bot=bot,
             endpoint=endpoint,
             reason=self.reason,
-            ended_before=min((end for end in ends if end is not None), default=None),
+            until=min((end for end in ends if end is not None), default=None),
             limit=limit,
             conversation_id=self.conversation_id,
-            ended_since=self._since(),
+            since=self._since(),
             after=None if self.cursor is None else Place.read(self.cursor),
         )
 

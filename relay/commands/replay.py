@@ -22,7 +22,7 @@ from relay.commands.times import MOMENT
 from relay.config import Settings
 from relay.model.admin import AdminStore
 from relay.model.messages import EndpointKey
-from relay.model.replays import Asked, Pick, ReplayOrder, Survey
+from relay.model.replays import Pick, ReplayOrder, RequestedReplay, Survey
 
 
 @click.command()
@@ -59,7 +59,7 @@ def command(
         raise WrongUsage("--until: expected a time after --since")
     settings = read_settings(config)
 
-    async def work(desk: AdminStore) -> tuple[EndpointKey, int, Asked | None]:
+    async def work(desk: AdminStore) -> tuple[EndpointKey, int, RequestedReplay | None]:
         key = await find_endpoint(desk, endpoint, bot=bot, parameter="--endpoint")
         order, pick = ReplayOrder(key, since, until), _pick(settings, key)
         messages = await _count(desk, order, pick)
@@ -86,12 +86,12 @@ async def _count(desk: AdminStore, order: ReplayOrder, pick: Pick) -> int:
     return survey.messages
 
 
-async def _ask(desk: AdminStore, order: ReplayOrder) -> Asked:
+async def _ask(desk: AdminStore, order: ReplayOrder) -> RequestedReplay:
     asked = await desk.ask_replay(order, time.time())
     if asked is None:
         raise _not_configured(order.endpoint)
     if not asked.accepted:
-        number = asked.record.number
+        number = asked.replay.number
         what = f"{order.endpoint} has replay {number} under way"
         raise Failure(f"--endpoint: {what}; wait for its end, or: relay replays cancel {number}")
     return asked
@@ -101,9 +101,11 @@ def _not_configured(endpoint: EndpointKey) -> Failure:
     return Failure(f"--endpoint: {endpoint} is not configured; nobody would send to it")
 
 
-def _tell(endpoint: EndpointKey, messages: int, asked: Asked | None, *, as_json: bool) -> None:
+def _tell(
+    endpoint: EndpointKey, messages: int, asked: RequestedReplay | None, *, as_json: bool
+) -> None:
     if as_json:
-        record = None if asked is None else ReplayAnswer.model_validate(asked.record)
+        record = None if asked is None else ReplayAnswer.model_validate(asked.replay)
         document: dict[str, Any] = {
             "bot": endpoint.bot,
             "endpoint": endpoint.name,
@@ -115,7 +117,7 @@ def _tell(endpoint: EndpointKey, messages: int, asked: Asked | None, *, as_json:
         click.echo(f"{messages} messages would go to {endpoint} again")
     else:
         begins = "a running relay begins within 5 seconds"
-        click.echo(f"replay {asked.record.number}: {messages} messages to {endpoint}; {begins}")
+        click.echo(f"replay {asked.replay.number}: {messages} messages to {endpoint}; {begins}")
 
 
 class _Bar(Protocol):

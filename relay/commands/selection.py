@@ -60,10 +60,10 @@ class Selection:
             bot=bot,
             endpoint=endpoint,
             reason=self.reason,
-            ended_before=earliest(self.until, self.older_than, now),
+            until=earliest(self.until, self.older_than, now),
             limit=self.limit,
             conversation_id=self.conversation and self.conversation.lower(),
-            ended_since=self.since,
+            since=self.since,
         )
 
 

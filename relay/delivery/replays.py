@@ -7,7 +7,7 @@ from contextlib import suppress
 from relay.delivery.dispatcher import Dispatcher
 from relay.model.messages import EndpointKey
 from relay.model.ports import Clock, Journal, JournalUnavailable
-from relay.model.replays import Fed, Pick, UnderWay
+from relay.model.replays import Pick, ReplayTurn, RunningReplay
 from relay.telemetry.events import ReplayEnded, Telemetry
 
 MOST_WAITING = 256
@@ -40,7 +40,7 @@ class Replays:
         self._telemetry = telemetry
         self._clock = clock
         self._closing = asyncio.Event()
-        self._last_seen: Sequence[UnderWay] = ()
+        self._last_seen: Sequence[RunningReplay] = ()
 
     async def run(self) -> None:
         """Look for replays, and feed those under way, until closed."""
@@ -65,8 +65,8 @@ class Replays:
         before, self._last_seen = self._last_seen, under_way
         return before != under_way
 
-    async def _feed(self, replay: UnderWay) -> None:
-        endpoint, room, fed = replay.endpoint, MOST_WAITING - replay.waiting, Fed(more=True)
+    async def _feed(self, replay: RunningReplay) -> None:
+        endpoint, room, fed = replay.endpoint, MOST_WAITING - replay.waiting, ReplayTurn(more=True)
         while fed.more and endpoint in self._dispatchers and not self._closing.is_set():
             fed = await self._journal.feed_replay(
                 endpoint, self._pick(endpoint), self._clock(), most=room
@@ -79,5 +79,5 @@ class Replays:
                 self._telemetry(ReplayEnded(fed.ended))
 
 
-def _has_turn(replay: UnderWay) -> bool:
+def _has_turn(replay: RunningReplay) -> bool:
     return replay.waiting == 0 if replay.read else replay.waiting <= LEAST_WAITING

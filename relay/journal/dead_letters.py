@@ -106,8 +106,8 @@ def discard(
     for ids in in_parts([row.id for row in rows]):
         connection.execute(given_up, {"ids": ids})
     kind = OperatorEventKind.WAIVED if mark_read else OperatorEventKind.DISCARDED
-    deed = AuditEntry(actor, query.words)
-    _notify(connection, kind, _finish(connection, rows, now), rows, deed)
+    audit = AuditEntry(actor, query.words)
+    _notify(connection, kind, _finish(connection, rows, now), rows, audit)
     return [_dead_letter(row, bodies) for row in rows]
 
 
@@ -170,10 +170,10 @@ def _conditions(query: DeadLetterQuery) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if query.reason is not None:
         conditions.append(deliveries.c.ended_reason == query.reason)
-    if query.ended_before is not None:
-        conditions.append(deliveries.c.ended_at < query.ended_before)
-    if query.ended_since is not None:
-        conditions.append(deliveries.c.ended_at >= query.ended_since)
+    if query.until is not None:
+        conditions.append(deliveries.c.ended_at < query.until)
+    if query.since is not None:
+        conditions.append(deliveries.c.ended_at >= query.since)
     if query.message_ids is not None:
         ids = messages.c.message_id.in_(query.message_ids)
         conditions.append(deliveries.c.seq.in_(select(messages.c.seq).where(ids)))
@@ -207,9 +207,9 @@ def _notify(
     kind: OperatorEventKind,
     counts: Counter[EndpointKey],
     rows: Sequence[Row[Any]],
-    deed: AuditEntry,
+    audit: AuditEntry,
 ) -> None:
     acted = Counter(endpoint_of(row) for row in rows)
     for endpoint, count in counts.items():
-        done = replace(deed, acted=acted[endpoint])
-        keeping.notify(connection, kind, endpoint, count, deed=done)
+        done = replace(audit, count=acted[endpoint])
+        keeping.notify(connection, kind, endpoint, count, audit=done)

@@ -58,7 +58,7 @@ from relay.model.messages import (
     ReceiptState,
     Source,
 )
-from relay.model.replays import Asked, Pick, ReplayOrder, ReplayRecord, Survey
+from relay.model.replays import Pick, ReplayOrder, ReplayRecord, RequestedReplay, Survey
 
 # All but the frame, which may be large, and what lies behind it.
 _SUMMARY = tuple(column for column in messages.c if column.name not in ("frame", "sealed_by"))
@@ -133,7 +133,7 @@ class SqlAdminStore:
         """Count on what a replay would send."""
         return await self._database.browse(replaying.survey, order, pick, sofar)
 
-    async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
+    async def ask_replay(self, order: ReplayOrder, now: float) -> RequestedReplay | None:
         """Ask for a replay."""
         return await self._database.write(_ask_replay, order, now, self._actor)
 
@@ -318,13 +318,15 @@ def _summary(row: Row[Any]) -> MessageSummary:
 # --- Replays ------------------------------------------------------------------------------------
 
 
-def _ask_replay(connection: Connection, order: ReplayOrder, now: float, actor: str) -> Asked | None:
+def _ask_replay(
+    connection: Connection, order: ReplayOrder, now: float, actor: str
+) -> RequestedReplay | None:
     asked = replaying.ask(connection, order, now)
     if asked is None:
         return None
     if asked.accepted:
-        deed = AuditEntry(actor, f"replay={asked.record.number} {order.words}")
-        keeping.notify(connection, OperatorEventKind.REPLAY_ASKED, order.endpoint, deed=deed)
+        audit = AuditEntry(actor, f"replay={asked.replay.number} {order.words}")
+        keeping.notify(connection, OperatorEventKind.REPLAY_ASKED, order.endpoint, audit=audit)
     return asked
 
 
@@ -333,8 +335,8 @@ def _cancel_replay(
 ) -> ReplayRecord | None:
     record = replaying.cancel(connection, number, now)
     if record is not None:
-        deed = AuditEntry(actor, f"replay={number}")
-        keeping.notify(connection, OperatorEventKind.REPLAY_CANCELLED, record.endpoint, deed=deed)
+        audit = AuditEntry(actor, f"replay={number}")
+        keeping.notify(connection, OperatorEventKind.REPLAY_CANCELLED, record.endpoint, audit=audit)
     return record
 
 
@@ -388,11 +390,11 @@ def _back(connection: Connection, endpoint: EndpointKey, actor: str) -> bool:
 def _change(
     connection: Connection,
     endpoint: EndpointKey,
-    deed: AuditEntry,
+    audit: AuditEntry,
     kind: OperatorEventKind,
     **values: object,
 ) -> bool:
     changed = connection.execute(update(endpoints).where(is_endpoint(endpoint)).values(**values))
     if changed.rowcount:
-        keeping.notify(connection, kind, endpoint, deed=deed)
+        keeping.notify(connection, kind, endpoint, audit=audit)
     return bool(changed.rowcount)

@@ -31,7 +31,7 @@ from relay.model.journal import (
     UnreadableFrame,
 )
 from relay.model.messages import Deferred, EndpointKey, Outcome
-from relay.model.replays import EndpointInfo, Fed, Pick, ReplayRecord, UnderWay
+from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, RunningReplay
 
 
 class SqlJournal:
@@ -140,17 +140,19 @@ class SqlJournal:
         """Take note of addresses."""
         return await self._database.write(replaying.register_endpoints, endpoints, now)
 
-    async def replays_under_way(self) -> Sequence[UnderWay]:
+    async def replays_under_way(self) -> Sequence[RunningReplay]:
         """List replays that have not ended."""
         return await self._database.read(replaying.under_way)
 
-    async def feed_replay(self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int) -> Fed:
+    async def feed_replay(
+        self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int
+    ) -> ReplayTurn:
         """Put further deliveries into their lanes."""
         return await self._database.write(
             replaying.feed, endpoint, pick, now, most, ids=self._ids, numbers=self._numbers
         )
 
-    async def notices(self, after: int) -> Sequence[OperatorEvent]:
+    async def operator_events(self, after: int) -> Sequence[OperatorEvent]:
         """Read operators' actions."""
         return await self._database.read(reading.read_notices, after)
 

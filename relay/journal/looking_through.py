@@ -12,7 +12,7 @@ from relay.journal.rows import is_endpoint
 from relay.journal.rules import LOOKED_THROUGH_AT_ONCE, Room
 from relay.journal.schema import deliveries, endpoints, messages
 from relay.model.messages import DeliveryState, EndpointKey, Message, Source
-from relay.model.replays import Made, Pick, ReplayOrder
+from relay.model.replays import Pick, PriorDelivery, ReplayOrder
 
 _HEAD = (
     messages.c.seq,
@@ -84,12 +84,12 @@ def _chosen(
 
 def _made(
     connection: Connection, endpoint: EndpointKey, seqs: Collection[int]
-) -> defaultdict[int, list[Made]]:
+) -> defaultdict[int, list[PriorDelivery]]:
     """Find what an endpoint has had of these messages."""
-    found: defaultdict[int, list[Made]] = defaultdict(list)
+    found: defaultdict[int, list[PriorDelivery]] = defaultdict(list)
     number = connection.scalar(select(endpoints.c.id).where(is_endpoint(endpoint)))
     for row in connection.execute(_MADE, {"seqs": seqs, "at": number}):
-        made = Made(DeliveryState(row.state), row.ended_at, row.replay is not None)
+        made = PriorDelivery(DeliveryState(row.state), row.ended_at, row.replay is not None)
         found[row.seq].append(made)
     return found
 

@@ -51,7 +51,7 @@ from relay.model.messages import (
     ReceiptState,
     Rejected,
 )
-from relay.model.replays import EndpointInfo, Fed, Pick, ReplayRecord, UnderWay
+from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, RunningReplay
 
 
 class MemoryJournal:
@@ -220,15 +220,17 @@ class MemoryJournal:
         """Take note of addresses."""
         return self.replays.register_endpoints(endpoints, now)
 
-    async def replays_under_way(self) -> Sequence[UnderWay]:
+    async def replays_under_way(self) -> Sequence[RunningReplay]:
         """List replays that have not ended."""
         return self.replays.under_way()
 
-    async def feed_replay(self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int) -> Fed:
+    async def feed_replay(
+        self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int
+    ) -> ReplayTurn:
         """Put further deliveries into their lanes."""
         return self.replays.feed(endpoint, pick, now, most)
 
-    async def notices(self, after: int) -> Sequence[OperatorEvent]:
+    async def operator_events(self, after: int) -> Sequence[OperatorEvent]:
         """Read operators' actions."""
         later = (notice for notice in self.store.notices if notice.id > after)
         return list(islice(later, NOTICES_AT_ONCE))

@@ -24,7 +24,7 @@ from relay.model.admin import (
 )
 from relay.model.journal import AuditEntry, OperatorEventKind
 from relay.model.messages import Attempt, BreakerState, DeliveryState, EndpointKey, MessageOutcome
-from relay.model.replays import Asked, Pick, ReplayOrder, ReplayRecord, Survey
+from relay.model.replays import Pick, ReplayOrder, ReplayRecord, RequestedReplay, Survey
 
 
 class MemoryAdminStore:
@@ -98,7 +98,7 @@ class MemoryAdminStore:
         """Count on what a replay would send."""
         return self._replays.survey(order, pick, sofar)
 
-    async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
+    async def ask_replay(self, order: ReplayOrder, now: float) -> RequestedReplay | None:
         """Ask for a replay."""
         return self._replays.ask(order, now, self._actor)
 
@@ -116,7 +116,7 @@ class MemoryAdminStore:
         if row is None:
             return False
         row.paused = True
-        self._store.notify(OperatorEventKind.PAUSED, endpoint, deed=AuditEntry(self._actor))
+        self._store.notify(OperatorEventKind.PAUSED, endpoint, audit=AuditEntry(self._actor))
         return True
 
     async def resume(self, endpoint: EndpointKey) -> bool:
@@ -137,7 +137,7 @@ class MemoryAdminStore:
             return False
         state = BreakerState.CLOSED if row.note.state is BreakerState.GONE else row.note.state
         row.note = replace(row.note, state=state, gone_since=None)
-        self._store.notify(kind, endpoint, deed=AuditEntry(self._actor))
+        self._store.notify(kind, endpoint, audit=AuditEntry(self._actor))
         return True
 
     def _select(self, query: DeadLetterQuery, *, configured: bool = False) -> Iterator[DeliveryRow]:
@@ -162,8 +162,8 @@ class MemoryAdminStore:
     ) -> None:
         acted = Counter(row.owed.endpoint for row in rows)
         for endpoint, count in counts.items():
-            deed = AuditEntry(self._actor, query.words, acted[endpoint])
-            self._store.notify(kind, endpoint, count, deed=deed)
+            audit = AuditEntry(self._actor, query.words, acted[endpoint])
+            self._store.notify(kind, endpoint, count, audit=audit)
 
     def _history(self, row: MessageRow) -> MessageHistory:
         deliveries = tuple(self._delivery(delivery) for delivery in row.deliveries)
@@ -252,8 +252,8 @@ def _selected(row: DeliveryRow, query: DeadLetterQuery) -> bool:
         and query.endpoint in (None, row.owed.endpoint.name)
         and query.reason in (None, row.ended_reason)
         and query.conversation_id in (None, message.conversation_id)
-        and (query.ended_before is None or (row.ended_at or 0.0) < query.ended_before)
-        and (query.ended_since is None or (row.ended_at or 0.0) >= query.ended_since)
+        and (query.until is None or (row.ended_at or 0.0) < query.until)
+        and (query.since is None or (row.ended_at or 0.0) >= query.since)
         and (query.after is None or Place(row.ended_at or 0.0, row.id) > query.after)
     )
 

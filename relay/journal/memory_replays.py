@@ -17,15 +17,15 @@ from relay.journal.rules import (
 from relay.model.journal import AuditEntry, OperatorEventKind, Owed
 from relay.model.messages import DeliveryState, EndpointKey
 from relay.model.replays import (
-    Asked,
     EndpointInfo,
-    Fed,
-    Made,
     Pick,
+    PriorDelivery,
     ReplayOrder,
     ReplayRecord,
+    ReplayTurn,
+    RequestedReplay,
+    RunningReplay,
     Survey,
-    UnderWay,
 )
 
 
@@ -76,17 +76,17 @@ class MemoryReplays:
         chosen, position, _ = self._front(order, pick, after=sofar.position, upto=upto)
         return Survey(sofar.messages + len(chosen), position, upto)
 
-    def ask(self, order: ReplayOrder, now: float, actor: str) -> Asked | None:
+    def ask(self, order: ReplayOrder, now: float, actor: str) -> RequestedReplay | None:
         """Write a replay down, unless another one to the same endpoint is under way."""
         endpoint = self._store.endpoints.get(order.endpoint)
         if endpoint is None or not endpoint.configured:
             return None
         if (busy := self._under_way_at(order.endpoint)) is not None:
-            return Asked(self._record(busy), accepted=False)
+            return RequestedReplay(self._record(busy), accepted=False)
         record = self._record(self._begin(order, now))
-        deed = AuditEntry(actor, f"replay={record.number} {order.words}")
-        self._store.notify(OperatorEventKind.REPLAY_ASKED, order.endpoint, deed=deed)
-        return Asked(record, accepted=True)
+        audit = AuditEntry(actor, f"replay={record.number} {order.words}")
+        self._store.notify(OperatorEventKind.REPLAY_ASKED, order.endpoint, audit=audit)
+        return RequestedReplay(record, accepted=True)
 
     def records(self) -> list[ReplayRecord]:
         """List replays, the newest first."""
@@ -105,23 +105,23 @@ class MemoryReplays:
                 delivery.state = DeliveryState.DISCARDED
                 delivery.ended_at, delivery.ended_reason = now, CANCELLED
         self._end(row, now, cancelled=True)
-        deed = AuditEntry(actor, f"replay={number}")
-        self._store.notify(OperatorEventKind.REPLAY_CANCELLED, row.order.endpoint, deed=deed)
+        audit = AuditEntry(actor, f"replay={number}")
+        self._store.notify(OperatorEventKind.REPLAY_CANCELLED, row.order.endpoint, audit=audit)
         return self._record(row)
 
-    def under_way(self) -> list[UnderWay]:
+    def under_way(self) -> list[RunningReplay]:
         """List replays that have not ended, to endpoints that are configured."""
         return [
-            UnderWay(row.order.endpoint, self._waiting(row), row.position >= row.upto)
+            RunningReplay(row.order.endpoint, self._waiting(row), row.position >= row.upto)
             for row in self._rows.values()
             if row.ended_at is None and self._store.endpoints[row.order.endpoint].configured
         ]
 
-    def feed(self, endpoint: EndpointKey, pick: Pick, now: float, most: int) -> Fed:
+    def feed(self, endpoint: EndpointKey, pick: Pick, now: float, most: int) -> ReplayTurn:
         """Put the next deliveries into their lanes, or end a replay that has none left."""
         row = self._under_way_at(endpoint)
         if row is None or not self._store.endpoints[endpoint].configured:
-            return Fed()
+            return ReplayTurn()
         waiting = [each for each in self._deliveries(row.number) if _is_pending(each)]
         if row.position < row.upto:
             size = sum(len(each.message.message.frame) for each in waiting)
@@ -133,11 +133,11 @@ class MemoryReplays:
                 owed = Owed(endpoint, replay_lane(lane), required=False)
                 self._store.add_delivery(message, owed, due_at=now, replay=row.number)
             row.queued += len(chosen)
-            return Fed(len(chosen), more=row.position < row.upto and not full)
+            return ReplayTurn(len(chosen), more=row.position < row.upto and not full)
         if waiting:
-            return Fed()
+            return ReplayTurn()
         self._end(row, now)
-        return Fed(ended=self._record(row))
+        return ReplayTurn(ended=self._record(row))
 
     def held(self, seq: int) -> bool:
         """Say whether a replay may still send a message."""
@@ -187,7 +187,7 @@ class MemoryReplays:
             if row.message.bot != order.endpoint.bot:
                 continue
             made = [
-                Made(each.state, each.ended_at, each.replay is not None)
+                PriorDelivery(each.state, each.ended_at, each.replay is not None)
                 for each in row.deliveries
                 if each.owed.endpoint == order.endpoint
             ]

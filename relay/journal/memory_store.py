@@ -212,11 +212,11 @@ class Store:
         endpoint: EndpointKey,
         count: int = 0,
         *,
-        deed: AuditEntry = AuditEntry(),  # noqa: B008 - frozen
+        audit: AuditEntry = AuditEntry(),  # noqa: B008 - frozen
     ) -> None:
         """Leave a notice for the running relay."""
         last = self.notices[-1].id if self.notices else 0
-        self.notices.append(OperatorEvent(last + 1, kind, endpoint, count, deed))
+        self.notices.append(OperatorEvent(last + 1, kind, endpoint, count, audit))
 
     def dead(self) -> Iterator[DeliveryRow]:
         """Go through the dead letters, oldest first."""

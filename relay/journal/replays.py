@@ -31,14 +31,14 @@ from relay.journal.rules import (
 from relay.journal.schema import deliveries, endpoints, lanes, messages, replays
 from relay.model.messages import DeliveryState, EndpointKey
 from relay.model.replays import (
-    Asked,
     EndpointInfo,
-    Fed,
     Pick,
     ReplayOrder,
     ReplayRecord,
+    ReplayTurn,
+    RequestedReplay,
+    RunningReplay,
     Survey,
-    UnderWay,
 )
 
 _RECORD: Select[Any] = select(replays, endpoints.c.bot, endpoints.c.name).join(endpoints)
@@ -82,7 +82,7 @@ def survey(connection: Connection, order: ReplayOrder, pick: Pick, sofar: Survey
 # --- Asking ---------------------------------------------------------------------------------------
 
 
-def ask(connection: Connection, order: ReplayOrder, now: float) -> Asked | None:
+def ask(connection: Connection, order: ReplayOrder, now: float) -> RequestedReplay | None:
     """Write a replay down, unless another one to the same endpoint is under way."""
     mine = select(endpoints.c.id).where(is_endpoint(order.endpoint), endpoints.c.configured)
     number = connection.scalar(mine)
@@ -90,8 +90,8 @@ def ask(connection: Connection, order: ReplayOrder, now: float) -> Asked | None:
         return None
     busy = connection.execute(_RECORD.where(_UNDER_WAY, replays.c.endpoint_id == number)).first()
     if busy is not None:
-        return Asked(_record(connection, busy), accepted=False)
-    return Asked(_begin(connection, order, number, now), accepted=True)
+        return RequestedReplay(_record(connection, busy), accepted=False)
+    return RequestedReplay(_begin(connection, order, number, now), accepted=True)
 
 
 def _begin(connection: Connection, order: ReplayOrder, number: int, now: float) -> ReplayRecord:
@@ -165,11 +165,11 @@ def _is_new(connection: Connection, newcomer: EndpointInfo, names: frozenset[End
 # --- Carrying out ---------------------------------------------------------------------------------
 
 
-def under_way(connection: Connection) -> list[UnderWay]:
+def under_way(connection: Connection) -> list[RunningReplay]:
     """List replays that have not ended, to endpoints that are configured."""
     rows = connection.execute(_RECORD.where(_UNDER_WAY, endpoints.c.configured)).all()
     return [
-        UnderWay(endpoint_of(row), _waiting(connection, row.id), row.position >= row.upto)
+        RunningReplay(endpoint_of(row), _waiting(connection, row.id), row.position >= row.upto)
         for row in rows
     ]
 
@@ -183,12 +183,12 @@ def feed(
     *,
     ids: EndpointIds,
     numbers: Numbers,
-) -> Fed:
+) -> ReplayTurn:
     """Put the next deliveries into their lanes, or end a replay that has none left."""
     mine = (replays.c.endpoint_id == ids[endpoint], endpoints.c.configured)
     row = connection.execute(_RECORD.where(_UNDER_WAY, *mine)).first()
     if row is None:
-        return Fed()
+        return ReplayTurn()
     waiting, size = connection.execute(_LOAD, {"of": row.id}).one()
     if row.position < row.upto:
         order = ReplayOrder(endpoint, row.since, row.until)
@@ -196,8 +196,8 @@ def feed(
         front = look(connection, order, pick, room, after=row.position, upto=row.upto)
         _queue(connection, row.id, front, at=ids[endpoint], now=now, numbers=numbers)
         more = front.position < row.upto and not front.full
-        return Fed(len(front.chosen), more=more)
-    return Fed() if waiting else Fed(ended=_end(connection, row.id, now))
+        return ReplayTurn(len(front.chosen), more=more)
+    return ReplayTurn() if waiting else ReplayTurn(ended=_end(connection, row.id, now))
 
 
 def _queue(

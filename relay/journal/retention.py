@@ -1,7 +1,6 @@
 """The journal's transactions beside the messages' way: notes, notices, samples, pruning."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -90,11 +89,12 @@ def notify(
     endpoint: EndpointKey,
     count: int = 0,
     *,
-    deed: AuditEntry = AuditEntry(),  # noqa: B008 - frozen
+    audit: AuditEntry = AuditEntry(),  # noqa: B008 - frozen
 ) -> None:
     """Leave a notice for the running relay."""
     values = {"kind": kind.value, "bot": endpoint.bot, "endpoint": endpoint.name, "count": count}
-    connection.execute(insert(notices).values(**values, **asdict(deed)))
+    entry = {"actor": audit.actor, "asked": audit.target, "acted": audit.count}
+    connection.execute(insert(notices).values(**values, **entry))
 
 
 _FORGETTABLE = (

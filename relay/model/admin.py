@@ -21,9 +21,8 @@ from relay.model.messages import (
     ReceiptState,
     Source,
 )
-from relay.model.replays import Asked, Pick, ReplayOrder, ReplayRecord, Survey
+from relay.model.replays import Pick, ReplayOrder, ReplayRecord, RequestedReplay, Survey
 from relay.model.times import rfc3339
-from relay.telemetry.events import SettingsReloaded
 
 
 class MessageState(StrEnum):
@@ -175,18 +174,18 @@ class Place(NamedTuple):
 class DeadLetterQuery:
     """Which dead letters; all conditions hold at once, None asks for any.
 
-    `ended_before` and `ended_since` in Unix seconds; `reason` as in `DeadLetter.reason`; `after` is
-    the place of the last one of the page before.
+    They died at `since` or later, before `until` (Unix seconds); `reason` as in
+    `DeadLetter.reason`; `after` is the place of the last one of the page before.
     """
 
     message_ids: tuple[str, ...] | None = None
     bot: str | None = None
     endpoint: str | None = None
     reason: str | None = None
-    ended_before: float | None = None
+    until: float | None = None
     limit: int | None = None
     conversation_id: str | None = None
-    ended_since: float | None = None
+    since: float | None = None
     after: Place | None = None
 
     @property
@@ -200,8 +199,8 @@ class DeadLetterQuery:
             "endpoint": self.endpoint,
             "reason": self.reason,
             "conversation": self.conversation_id,
-            "since": rfc3339(self.ended_since),
-            "until": rfc3339(self.ended_before),
+            "since": rfc3339(self.since),
+            "until": rfc3339(self.until),
         }
         return " ".join(f"{name}={text}" for name, text in asked.items() if text) or "all"
 
@@ -257,10 +256,24 @@ class ReloadRefused(Exception):  # noqa: N818 - an answer, not a fault
 
 
 @dataclass(frozen=True, slots=True)
-class Reloaded:
-    """What reading the settings anew has changed, and how many owed deliveries were discarded."""
+class EndpointChange:
+    """Which settings of an endpoint (`bot/name`) have changed, by their keys."""
 
-    fact: SettingsReloaded
+    endpoint: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What a reload has changed: endpoints as `bot/name`, other settings by their keys.
+
+    `discarded` counts deliveries given up that removed endpoints were owed.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[EndpointChange, ...] = ()
+    settings: tuple[str, ...] = ()
     discarded: int = 0
 
 
@@ -323,7 +336,7 @@ class AdminStore(Protocol):
     async def survey_replay(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
         """Count on, for a while, what a replay would send: ask again until it is whole."""
 
-    async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
+    async def ask_replay(self, order: ReplayOrder, now: float) -> RequestedReplay | None:
         """Ask for a replay, one at a time to an endpoint; None if none of that name is configured.
 
         A running relay begins within seconds, or the next one that starts.

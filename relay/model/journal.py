@@ -193,7 +193,7 @@ class Committed:
 
 
 class OperatorEventKind(StrEnum):
-    """What an operator did behind a running relay's back, or a receiver that says it is back."""
+    """What an operator did by the journal, or a receiver that says it is back."""
 
     PAUSED = "paused"
     RESUMED = "resumed"
@@ -207,20 +207,20 @@ class OperatorEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Who did something to the journal behind the relay, for its log.
+    """Who changed something in the journal beside the running relay, for its log.
 
-    `actor` is `command` or `api`, `asked` what to act on, in words, and `acted` the number of dead
-    letters that it was done to.
+    `actor` is `command` or `api`, `target` what was to be changed, in words, and `count` the number
+    of dead letters that were.
     """
 
     actor: str = ""
-    asked: str = ""
-    acted: int = 0
+    target: str = ""
+    count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class OperatorEvent:
-    """One operator's action for a running relay to take notice of.
+    """One operator's action, written into the journal for the running relay to follow.
 
     `count` says how many dead letters were revived, or how many messages finished by the others'
     being given up.
@@ -230,7 +230,7 @@ class OperatorEvent:
     kind: OperatorEventKind
     endpoint: EndpointKey
     count: int = 0
-    deed: AuditEntry = field(default=AuditEntry(), compare=False)
+    audit: AuditEntry = field(default=AuditEntry(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

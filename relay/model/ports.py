@@ -31,7 +31,7 @@ from relay.model.messages import (
     ReceiptVerdict,
     Verdict,
 )
-from relay.model.replays import EndpointInfo, Fed, Pick, ReplayRecord, UnderWay
+from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, RunningReplay
 
 Clock = Callable[[], float]
 """Wall time in Unix seconds."""
@@ -162,16 +162,18 @@ class Journal(Protocol):
         Follows `start`, before anything new is recorded; answers with the replays that it began.
         """
 
-    async def replays_under_way(self) -> Sequence[UnderWay]:
+    async def replays_under_way(self) -> Sequence[RunningReplay]:
         """List the replays to configured endpoints that have not ended: one of each at most."""
 
-    async def feed_replay(self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int) -> Fed:
+    async def feed_replay(
+        self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int
+    ) -> ReplayTurn:
         """Put at most `most` further deliveries of an endpoint's replay into their lanes.
 
         It looks through only so much at a time, oldest first, and goes on there the next time.
         """
 
-    async def notices(self, after: int) -> Sequence[OperatorEvent]:
+    async def operator_events(self, after: int) -> Sequence[OperatorEvent]:
         """Read operators' actions with an id above `after`, ascending."""
 
     async def census(self) -> Stats:

@@ -14,8 +14,8 @@ Pick = Callable[[Message], str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """One delivery of a message that an endpoint has, or had; `again` if it is a replay's."""
+class PriorDelivery:
+    """A delivery of a message to one endpoint before a replay; `again` if it is a replay's, too."""
 
     state: DeliveryState
     ended_at: float | None
@@ -39,7 +39,7 @@ class ReplayOrder:
         ends = {"since": rfc3339(self.since), "until": rfc3339(self.until)}
         return " ".join(f"{name}={text}" for name, text in ends.items() if text)
 
-    def covers(self, received_at: float, made: Sequence[Made]) -> bool:
+    def covers(self, received_at: float, made: Sequence[PriorDelivery]) -> bool:
         """Say whether a message is to go again, whose deliveries to the endpoint are these.
 
         Not what the endpoint is still owed, which has a way of its own, nor what an operator gave
@@ -52,7 +52,7 @@ class ReplayOrder:
         return any(self.since <= at and (self.until is None or at <= self.until) for at in times)
 
 
-def _stays_as_it_is(made: Made) -> bool:
+def _stays_as_it_is(made: PriorDelivery) -> bool:
     if made.state in (DeliveryState.PENDING, DeliveryState.DEAD):
         return True
     return made.state is not DeliveryState.DELIVERED and not made.again
@@ -81,13 +81,13 @@ class ReplayRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The answer to who asks for a replay.
+class RequestedReplay:
+    """The answer to a request for a replay.
 
-    `accepted` is False if `record` is another one to the same endpoint that is still under way.
+    `accepted` is False if `replay` is another one to the same endpoint that is still under way.
     """
 
-    record: ReplayRecord
+    replay: ReplayRecord
     accepted: bool
 
 
@@ -109,7 +109,7 @@ class Survey:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
+class RunningReplay:
     """A replay that has not ended, for the relay that runs it.
 
     `waiting` deliveries of it are in their lanes; `read` says that no more will follow.
@@ -121,7 +121,7 @@ class UnderWay:
 
 
 @dataclass(frozen=True, slots=True)
-class Fed:
+class ReplayTurn:
     """What a turn brought about: so many deliveries more in their lanes, or the replay's end.
 
     `more` says that there is room left, and more to look through.

@@ -212,8 +212,8 @@ def _steps(
     assert 0 == stage.relay("dead-letters", *arguments).code
 
     async def heard(opened: OpenJournal) -> list[tuple[str, str, int]]:
-        deeds = [notice.deed for notice in await opened.journal.notices(0)]
-        return [(deed.actor, deed.asked, deed.acted) for deed in deeds]
+        audits = [notice.audit for notice in await opened.journal.operator_events(0)]
+        return [(audit.actor, audit.target, audit.count) for audit in audits]
 
     return stage.at_journal(heard)
 

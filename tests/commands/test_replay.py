@@ -6,7 +6,7 @@ import time
 import pytest
 
 from relay.commands.times import MOMENT
-from relay.model.replays import Fed
+from relay.model.replays import ReplayTurn
 from tests.commands.stage import CRM, LOG, NOW, SALES, Stage, uuid
 
 SINCE = ("--since", "2023-11-14T22:13:21Z")
@@ -85,7 +85,7 @@ def test_what_has_ended_is_told(delivered: Stage) -> None:
     fed = delivered.at_journal(
         lambda opened: opened.journal.feed_replay(SALES, lambda _: "c", NOW, most=2)
     )
-    assert Fed(more=False) == fed
+    assert ReplayTurn(more=False) == fed
     delivered.at_journal(
         lambda opened: opened.journal.feed_replay(SALES, lambda _: "c", NOW, most=2)
     )

@@ -26,7 +26,7 @@ from relay.model.journal import (
 )
 from relay.model.messages import DeadLettered, Deferred, Delivery, EndpointKey, Outcome
 from relay.model.ports import JournalDamaged, JournalUnavailable
-from relay.model.replays import EndpointInfo, Fed, Pick, ReplayRecord, UnderWay
+from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, RunningReplay
 
 T = TypeVar("T")
 
@@ -149,14 +149,16 @@ class Disk:
     ) -> Sequence[ReplayRecord]:
         return await self.journal.register_endpoints(endpoints, now)
 
-    async def replays_under_way(self) -> Sequence[UnderWay]:
+    async def replays_under_way(self) -> Sequence[RunningReplay]:
         return await self._read(self.journal.replays_under_way)
 
-    async def feed_replay(self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int) -> Fed:
+    async def feed_replay(
+        self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int
+    ) -> ReplayTurn:
         return await self._write(lambda: self.journal.feed_replay(endpoint, pick, now, most=most))
 
-    async def notices(self, after: int) -> Sequence[OperatorEvent]:
-        return await self._read(lambda: self.journal.notices(after))
+    async def operator_events(self, after: int) -> Sequence[OperatorEvent]:
+        return await self._read(lambda: self.journal.operator_events(after))
 
     async def census(self) -> Stats:
         return await self._read(self.journal.census)

@@ -5,7 +5,7 @@ from typing import Any
 
 from relay.model.journal import Due, Fresh, OwedReceipt, Stats
 from relay.model.messages import Delivery
-from relay.model.replays import Asked, ReplayRecord, Survey
+from relay.model.replays import ReplayRecord, RequestedReplay, Survey
 
 
 def without_numbers(answer: Any) -> Any:
@@ -23,8 +23,8 @@ def without_numbers(answer: Any) -> Any:
             alike = replace(answer, seq=0)
         case ReplayRecord():
             alike = replace(answer, looked_through=float(answer.looked_through == 1.0))
-        case Asked():
-            alike = replace(answer, record=without_numbers(answer.record))
+        case RequestedReplay():
+            alike = replace(answer, replay=without_numbers(answer.replay))
         case Survey():
             alike = answer.messages
         case Stats():

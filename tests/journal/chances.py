@@ -55,6 +55,6 @@ def draw_query(dice: Random, now: float, seen: int) -> DeadLetterQuery:
         bot=dice.choice([None, None, *BOTS]),
         endpoint=dice.choice([None, None, "crm", "log"]),
         reason=dice.choice([None, None, "http_4xx", "timeout", "removed"]),
-        ended_before=dice.choice([None, now - dice.randrange(20)]),
+        until=dice.choice([None, now - dice.randrange(20)]),
         limit=dice.choice([None, dice.randint(1, 3)]),
     )

@@ -20,7 +20,7 @@ from relay.model.messages import (
     ReceiptState,
 )
 from relay.model.ports import Journal
-from relay.model.replays import EndpointInfo, Fed, ReplayOrder, Survey
+from relay.model.replays import EndpointInfo, ReplayOrder, ReplayTurn, Survey
 from tests.journal.samples import (
     CRM,
     LATER,
@@ -54,7 +54,7 @@ async def taken(journal: Journal, *numbers: int, at: float = NOW) -> None:
     await confirm(journal)
 
 
-async def fed(journal: Journal, most: int = 100) -> Fed:
+async def fed(journal: Journal, most: int = 100) -> ReplayTurn:
     """Let the replay to the CRM go on."""
     return await journal.feed_replay(CRM, everything, NOW, most=most)
 
@@ -80,7 +80,7 @@ async def test_what_was_taken_goes_again_in_order(journal: Journal, desk: AdminS
     asked = await desk.ask_replay(ALL, NOW)
     assert asked is not None
     assert asked.accepted
-    assert Fed(3) == await fed(journal)
+    assert ReplayTurn(3) == await fed(journal)
     assert [uuid(1), uuid(2), uuid(3)] == [each.message.message_id for each in await again(journal)]
     (first, *_) = await again(journal)
     assert (0, PriorOutcome.NONE, 1) == (first.attempts, first.prior_outcome, first.replay)
@@ -205,11 +205,11 @@ async def test_it_goes_on_where_it_was(
     """No more than there is room for goes into lanes, over a restart too; each message once."""
     await taken(journal, *range(1, 6))
     await desk.ask_replay(ALL, NOW)
-    assert Fed(2) == await fed(journal, 2)
-    assert Fed() == await fed(journal, 0)
+    assert ReplayTurn(2) == await fed(journal, 2)
+    assert ReplayTurn() == await fed(journal, 0)
     await opened.journal.start([CRM, LOG], NOW)
     assert {PriorOutcome.UNKNOWN} == {each.prior_outcome for each in await again(journal)}
-    assert Fed(3) == await fed(journal)
+    assert ReplayTurn(3) == await fed(journal)
     assert [uuid(n) for n in range(1, 6)] == [d.message.message_id for d in await again(journal)]
     (record,) = await desk.replays()
     assert (1.0, 5, 5, None) == (
@@ -231,14 +231,14 @@ async def test_it_ends_with_its_last_message(journal: Journal, desk: AdminStore)
     assert (2, True) == (under_way.waiting, under_way.read)
     first, second = await again(journal)
     await journal.settle([delivered(first)], NOW)
-    assert Fed() == await fed(journal)
+    assert ReplayTurn() == await fed(journal)
     await journal.settle([dead(second)], NOW)
     ended = (await fed(journal)).ended
     assert ended is not None
     assert (1, 1, NOW) == (ended.delivered, ended.dead, ended.ended_at)
     assert [] == await journal.replays_under_way()
     assert [ended] == await desk.replays()
-    assert Fed() == await fed(journal)
+    assert ReplayTurn() == await fed(journal)
 
 
 async def test_much_is_looked_through_page_by_page(journal: Journal, desk: AdminStore) -> None:
@@ -250,8 +250,8 @@ async def test_much_is_looked_through_page_by_page(journal: Journal, desk: Admin
     whole = await desk.survey_replay(ALL, everything, first)
     assert (many, True) == (whole.messages, whole.whole)
     await desk.ask_replay(ReplayOrder(CRM, since=NOW + many - 5), NOW)
-    assert Fed(0, more=True) == await fed(journal)
-    assert Fed(5) == await fed(journal)
+    assert ReplayTurn(0, more=True) == await fed(journal)
+    assert ReplayTurn(5) == await fed(journal)
 
 
 async def test_large_messages_go_a_few_at_a_time(journal: Journal, desk: AdminStore) -> None:
@@ -261,9 +261,9 @@ async def test_large_messages_go_a_few_at_a_time(journal: Journal, desk: AdminSt
     await journal.record([arrival(n, LOG, frame=frame) for n, frame in enumerate(sizes)])
     await desk.ask_replay(ALL, NOW)
     for expected in (2, 1, 2):
-        assert Fed(expected) == await fed(journal)
+        assert ReplayTurn(expected) == await fed(journal)
         if expected < len(sizes) - 3:
-            assert Fed() == await fed(journal)
+            assert ReplayTurn() == await fed(journal)
         while deliveries := (await due(journal, max_bytes=REPLAYED_BYTES * 3)).deliveries:
             await journal.settle([delivered(deliveries[0])], NOW)
 
@@ -286,14 +286,16 @@ async def test_one_at_a_time(journal: Journal, desk: AdminStore) -> None:
     second = await desk.ask_replay(ReplayOrder(CRM, NOW), NOW)
     assert first is not None
     assert second is not None
-    assert (first.record, False) == (second.record, second.accepted)
-    assert [OperatorEventKind.REPLAY_ASKED] == [each.kind for each in await journal.notices(0)]
+    assert (first.replay, False) == (second.replay, second.accepted)
+    assert [OperatorEventKind.REPLAY_ASKED] == [
+        each.kind for each in await journal.operator_events(0)
+    ]
     await fed(journal)
     await journal.settle([delivered(each) for each in await again(journal)], NOW)
     await fed(journal)
     third = await desk.ask_replay(ALL, NOW)
     assert third is not None
-    assert (2, True) == (third.record.number, third.accepted)
+    assert (2, True) == (third.replay.number, third.accepted)
     assert 1 == (await fed(journal)).queued
 
 
@@ -325,8 +327,8 @@ async def test_a_cancelled_one_sends_no_more(journal: Journal, desk: AdminStore)
     assert [Settled(lane_continues=False)] == await journal.settle([delivered(second)], NOW)
     assert [Settled(lane_continues=True)] == await journal.settle([postponed(second, NOW)], NOW)
     assert [] == ids(await due(journal))
-    assert Fed() == await fed(journal)
-    assert OperatorEventKind.REPLAY_CANCELLED is (await journal.notices(0))[-1].kind
+    assert ReplayTurn() == await fed(journal)
+    assert OperatorEventKind.REPLAY_CANCELLED is (await journal.operator_events(0))[-1].kind
     assert await desk.cancel_replay(9, NOW) is None
 
 
@@ -359,7 +361,7 @@ async def test_a_replay_that_dies_is_a_dead_letter(journal: Journal, desk: Admin
         await desk.discard(DeadLetterQuery(), NOW, mark_read=mark_read)
         assert before == await state(desk)
     assert ReceiptState.CONFIRMED is before[2]
-    assert [0] == [notice.count for notice in (await journal.notices(0))[-1:]]
+    assert [0] == [notice.count for notice in (await journal.operator_events(0))[-1:]]
 
 
 async def test_a_removed_endpoint_gets_the_rest_when_it_is_back(
@@ -442,10 +444,10 @@ async def test_an_endpoint_that_goes_gets_nothing_more(journal: Journal, desk: A
     await taken(journal, 1)
     await desk.ask_replay(ALL, NOW)
     assert {} == await journal.reconfigure(added=(), removed=[CRM], now=NOW)
-    assert Fed() == await fed(journal)
+    assert ReplayTurn() == await fed(journal)
     assert [] == await again(journal)
     await journal.reconfigure(added=[CRM], removed=(), now=NOW)
-    assert Fed(1) == await fed(journal)
+    assert ReplayTurn(1) == await fed(journal)
 
 
 async def test_operators_see_it(journal: Journal, desk: AdminStore) -> None:

@@ -91,7 +91,7 @@ async def test_a_removed_endpoint_is_a_reason(journal: Journal, desk: AdminStore
         (DeadLetterQuery(endpoint="nobody"), []),
         (DeadLetterQuery(reason="timeout"), [("crm", 3)]),
         (DeadLetterQuery(reason=""), []),
-        (DeadLetterQuery(ended_before=NOW + 2), [("crm", 1)]),
+        (DeadLetterQuery(until=NOW + 2), [("crm", 1)]),
         (DeadLetterQuery(endpoint="crm", reason="http_4xx", limit=1), [("crm", 1)]),
     ],
 )
@@ -154,8 +154,8 @@ async def test_retrying_leaves_a_notice_for_each_endpoint(
     assert [
         OperatorEvent(1, OperatorEventKind.REVIVED, CRM, 2),
         OperatorEvent(2, OperatorEventKind.REVIVED, LOG, 1),
-    ] == await journal.notices(0)
-    assert [OperatorEvent(2, OperatorEventKind.REVIVED, LOG, 1)] == await journal.notices(1)
+    ] == await journal.operator_events(0)
+    assert [OperatorEvent(2, OperatorEventKind.REVIVED, LOG, 1)] == await journal.operator_events(1)
 
 
 async def test_what_nobody_would_attempt_stays_dead(journal: Journal, desk: AdminStore) -> None:
@@ -174,7 +174,7 @@ async def test_retrying_nothing_leaves_no_notice(journal: Journal, desk: AdminSt
     await receive(journal, arrival(1, CRM))
     assert [] == await desk.retry(ALL, NOW)
     assert [] == await desk.discard(ALL, NOW, mark_read=True)
-    assert [] == await journal.notices(0)
+    assert [] == await journal.operator_events(0)
 
 
 async def test_nobody_s_dead_letters_stay_dead(journal: Journal, desk: AdminStore) -> None:
@@ -183,7 +183,7 @@ async def test_nobody_s_dead_letters_stay_dead(journal: Journal, desk: AdminStor
     await journal.stop()
     await journal.start([LOG], NOW)
     assert [] == await desk.retry(ALL, NOW)
-    assert [] == await journal.notices(0)
+    assert [] == await journal.operator_events(0)
     assert [("crm", uuid(1))] == names(await desk.discard(ALL, NOW, mark_read=False))
 
 
@@ -245,7 +245,9 @@ async def test_a_discarded_dead_letter_is_never_read(journal: Journal, desk: Adm
         history.summary.receipt,
     )
     assert [] == await confirm(journal)
-    assert [OperatorEvent(1, OperatorEventKind.DISCARDED, CRM, 1)] == await journal.notices(0)
+    assert [OperatorEvent(1, OperatorEventKind.DISCARDED, CRM, 1)] == await journal.operator_events(
+        0
+    )
     assert BotCensus(0, None, 0, 0) == (await journal.census()).bots["bot"]
 
 
@@ -261,7 +263,7 @@ async def test_a_waived_dead_letter_lets_its_message_be_read(
         history.summary.outcome,
         history.summary.receipt,
     )
-    assert [OperatorEvent(1, OperatorEventKind.WAIVED, CRM, 0)] == await journal.notices(0)
+    assert [OperatorEvent(1, OperatorEventKind.WAIVED, CRM, 0)] == await journal.operator_events(0)
     assert BotCensus(1, NOW + 1, 1, 0) == (await journal.census()).bots["bot"]
     assert [Finished(uuid(1), MessageOutcome.DISCARDED)] == await confirm(journal)
     assert BotCensus(0, None, 0, 0) == (await journal.census()).bots["bot"]
@@ -313,7 +315,7 @@ async def test_a_notice_counts_the_messages_that_became_discarded(
     assert [
         OperatorEvent(1, OperatorEventKind.DISCARDED, CRM, 1),
         OperatorEvent(2, OperatorEventKind.DISCARDED, LOG, 1),
-    ] == await journal.notices(0)
+    ] == await journal.operator_events(0)
 
 
 async def test_an_optional_dead_letter_counts_no_message_twice(
@@ -328,7 +330,7 @@ async def test_an_optional_dead_letter_counts_no_message_twice(
     await desk.discard(DeadLetterQuery(message_ids=(uuid(1),)), NOW, mark_read=False)
     await desk.discard(DeadLetterQuery(endpoint="crm"), NOW, mark_read=False)
     await desk.discard(DeadLetterQuery(endpoint="log"), NOW, mark_read=False)
-    counts = [(notice.endpoint, notice.count) for notice in await journal.notices(0)]
+    counts = [(notice.endpoint, notice.count) for notice in await journal.operator_events(0)]
     assert [(CRM, 0), (LOG, 1), (CRM, 2), (LOG, 0)] == counts
     assert 0 == await imbalance(journal)
 
@@ -342,7 +344,9 @@ async def test_an_optional_dead_letter_given_up_changes_no_outcome(
     await confirm(journal)
     await desk.discard(ALL, LATER, mark_read=False)
     assert MessageOutcome.READ is await outcome(desk)
-    assert [OperatorEvent(1, OperatorEventKind.DISCARDED, LOG, 0)] == await journal.notices(0)
+    assert [OperatorEvent(1, OperatorEventKind.DISCARDED, LOG, 0)] == await journal.operator_events(
+        0
+    )
     assert BotCensus(0, None, 0, 0) == (await journal.census()).bots["bot"]
 
 

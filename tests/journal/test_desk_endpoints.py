@@ -68,7 +68,7 @@ async def test_a_paused_endpoint_keeps_everything(journal: Journal, desk: AdminS
     await receive(journal, arrival(1, CRM))
     assert await desk.pause(CRM)
     assert EndpointNote(BreakerState.PAUSED) == await journal.endpoint_note(CRM)
-    assert [OperatorEvent(1, OperatorEventKind.PAUSED, CRM)] == await journal.notices(0)
+    assert [OperatorEvent(1, OperatorEventKind.PAUSED, CRM)] == await journal.operator_events(0)
     crm, log = await desk.endpoints()
     assert (BreakerState.PAUSED, 1) == (crm.note.state, crm.pending)
     assert BreakerState.CLOSED is log.note.state
@@ -80,7 +80,7 @@ async def test_a_resumed_endpoint_goes_on(journal: Journal, desk: AdminStore) ->
     assert await desk.resume(CRM)
     assert CLOSED == await journal.endpoint_note(CRM)
     assert [OperatorEventKind.PAUSED, OperatorEventKind.RESUMED] == [
-        notice.kind for notice in await journal.notices(0)
+        notice.kind for notice in await journal.operator_events(0)
     ]
 
 
@@ -88,7 +88,7 @@ async def test_nobody_can_be_paused_or_resumed(journal: Journal, desk: AdminStor
     """An endpoint that the journal does not know is said so, and nothing is left behind."""
     assert not await desk.pause(NOBODY)
     assert not await desk.resume(NOBODY)
-    assert [] == await journal.notices(0)
+    assert [] == await journal.operator_events(0)
     await journal.note_endpoint(NOBODY, EndpointNote(BreakerState.OPEN))
     assert CLOSED == await journal.endpoint_note(NOBODY)
     assert [CRM, LOG] == [record.endpoint for record in await desk.endpoints()]

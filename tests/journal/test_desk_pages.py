@@ -140,8 +140,8 @@ async def test_dead_letters_come_in_pages(journal: Journal, desk: AdminStore, si
         (replace(ALL, endpoint="log"), 7),
         (replace(ALL, conversation_id="1"), 6),
         (replace(ALL, message_ids=(uuid(1), uuid(9))), 2),
-        (replace(ALL, ended_since=NOW + 1), 10),
-        (replace(ALL, ended_since=NOW + 1, ended_before=NOW + 2), 6),
+        (replace(ALL, since=NOW + 1), 10),
+        (replace(ALL, since=NOW + 1, until=NOW + 2), 6),
         (replace(ALL, reason="timeout"), 0),
         (replace(ALL, after=Place(NOW + 1, 10)), 4),
         (replace(ALL, bot="other"), 0),
@@ -177,7 +177,7 @@ async def test_a_notice_says_who_acted(journal: Journal, desk: AdminStore) -> No
     await desk.pause(LOG)
     await desk.ask_replay(ReplayOrder(CRM, NOW), NOW)
     await desk.cancel_replay(1, NOW)
-    notices = await journal.notices(0)
+    notices = await journal.operator_events(0)
     assert [
         (OperatorEventKind.REVIVED, "api", "endpoint=crm", 3),
         (OperatorEventKind.DISCARDED, "api", f"ids={uuid(4)}", 1),
@@ -185,7 +185,7 @@ async def test_a_notice_says_who_acted(journal: Journal, desk: AdminStore) -> No
         (OperatorEventKind.PAUSED, "api", "", 0),
         (OperatorEventKind.REPLAY_ASKED, "api", f"replay=1 since={rfc3339(NOW)}", 0),
         (OperatorEventKind.REPLAY_CANCELLED, "api", "replay=1", 0),
-    ] == [(n.kind, n.deed.actor, n.deed.asked, n.deed.acted) for n in notices]
+    ] == [(n.kind, n.audit.actor, n.audit.target, n.audit.count) for n in notices]
 
 
 @pytest.mark.parametrize("paused", [False, True])
@@ -203,7 +203,7 @@ async def test_a_receiver_that_is_back_lifts_no_pause(
     found = await journal.endpoint_note(CRM)
     state = BreakerState.PAUSED if paused else BreakerState.CLOSED
     assert (state, None) == (found.state, found.gone_since)
-    assert OperatorEventKind.BACK is (await journal.notices(0))[-1].kind
+    assert OperatorEventKind.BACK is (await journal.operator_events(0))[-1].kind
 
 
 async def test_a_stranger_is_never_back(desk: AdminStore) -> None:

@@ -350,7 +350,7 @@ class Engines(RuleBasedStateMachine):
         self._both(lambda each, _: each.desk.messages(MessageQuery(limit=1000)))
         self._both(lambda each, _: each.desk.dead_letters(DeadLetterQuery()))
         self._both(lambda each, _: each.desk.endpoints())
-        self._both(lambda each, _: each.journal.notices(0))
+        self._both(lambda each, _: each.journal.operator_events(0))
         for number in range(1, self._seen + 1):
             self._show(number)
         for key in sorted(self._known):

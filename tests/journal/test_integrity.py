@@ -348,7 +348,7 @@ async def test_what_is_damaged_once_is_not_worked_on(path: Path) -> None:
             with pytest.raises(JournalDamaged, match="no such table: lanes"):
                 await receive(opened.journal, arrival(100, CRM))
         with pytest.raises(JournalDamaged, match="no such table: lanes"):
-            await opened.journal.notices(0)
+            await opened.journal.operator_events(0)
 
 
 @pytest.mark.parametrize(

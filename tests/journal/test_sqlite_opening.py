@@ -125,7 +125,9 @@ async def test_a_journal_keeps_everything(location: str) -> None:
         assert histories == [await opened.desk.history(uuid(number)) for number in range(1, 6)]
         assert standing == await opened.desk.endpoints()
         assert [uuid(5), uuid(3)] == ids(await due(journal))
-        assert [OperatorEventKind.PAUSED] == [notice.kind for notice in await journal.notices(0)]
+        assert [OperatorEventKind.PAUSED] == [
+            notice.kind for notice in await journal.operator_events(0)
+        ]
 
 
 async def test_a_closed_journal_is_one_file(location: str, path: Path) -> None:
@@ -336,4 +338,4 @@ async def test_a_desk_works_beside_a_running_relay(location: str) -> None:
         assert "stop" == await relay.tell("stop")
     async with open_journal(location) as opened:
         assert await opened.journal.start([CRM], NOW)
-        assert count == len(await opened.journal.notices(0))
+        assert count == len(await opened.journal.operator_events(0))

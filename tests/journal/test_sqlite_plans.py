@@ -86,7 +86,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         {"messages messages_finished", "attempts attempts_of_delivery"},
     ),
     "notices": (
-        lambda opened, _: opened.journal.notices(0),
+        lambda opened, _: opened.journal.operator_events(0),
         {"notices INTEGER PRIMARY KEY"},
     ),
     "list endpoints": (

@@ -92,7 +92,7 @@ async def everything(opened: OpenJournal) -> Any:
         summaries,
         [await opened.desk.history(summary.message_id) for summary in summaries],
         await opened.desk.endpoints(),
-        await opened.journal.notices(0),
+        await opened.journal.operator_events(0),
         (await opened.journal.census()).bots,
     )
 

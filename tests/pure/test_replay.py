@@ -3,10 +3,10 @@
 import pytest
 
 from relay.model.messages import DeliveryState, EndpointKey
-from relay.model.replays import Made, ReplayOrder, Survey
+from relay.model.replays import PriorDelivery, ReplayOrder, Survey
 
 ORDER = ReplayOrder(EndpointKey("bot", "crm"), 100.0, 200.0)
-LOST = Made(DeliveryState.DELIVERED, 150.0, again=False)
+LOST = PriorDelivery(DeliveryState.DELIVERED, 150.0, again=False)
 
 
 @pytest.mark.parametrize(
@@ -18,19 +18,19 @@ LOST = Made(DeliveryState.DELIVERED, 150.0, again=False)
         (200.1, [], False),
         (1.0, [LOST], True),
         (300.0, [LOST], True),
-        (1.0, [Made(DeliveryState.DELIVERED, 99.0, again=False)], False),
-        (1.0, [Made(DeliveryState.DELIVERED, 99.0, again=False), LOST], True),
-        (150.0, [Made(DeliveryState.PENDING, None, again=False)], False),
-        (150.0, [Made(DeliveryState.DEAD, 150.0, again=False)], False),
-        (150.0, [Made(DeliveryState.DISCARDED, 150.0, again=False)], False),
-        (150.0, [Made(DeliveryState.WAIVED, 150.0, again=False)], False),
-        (150.0, [LOST, Made(DeliveryState.PENDING, None, again=True)], False),
-        (150.0, [LOST, Made(DeliveryState.DEAD, 150.0, again=True)], False),
-        (150.0, [LOST, Made(DeliveryState.DISCARDED, 150.0, again=True)], True),
-        (1.0, [Made(DeliveryState.DISCARDED, 150.0, again=True)], False),
+        (1.0, [PriorDelivery(DeliveryState.DELIVERED, 99.0, again=False)], False),
+        (1.0, [PriorDelivery(DeliveryState.DELIVERED, 99.0, again=False), LOST], True),
+        (150.0, [PriorDelivery(DeliveryState.PENDING, None, again=False)], False),
+        (150.0, [PriorDelivery(DeliveryState.DEAD, 150.0, again=False)], False),
+        (150.0, [PriorDelivery(DeliveryState.DISCARDED, 150.0, again=False)], False),
+        (150.0, [PriorDelivery(DeliveryState.WAIVED, 150.0, again=False)], False),
+        (150.0, [LOST, PriorDelivery(DeliveryState.PENDING, None, again=True)], False),
+        (150.0, [LOST, PriorDelivery(DeliveryState.DEAD, 150.0, again=True)], False),
+        (150.0, [LOST, PriorDelivery(DeliveryState.DISCARDED, 150.0, again=True)], True),
+        (1.0, [PriorDelivery(DeliveryState.DISCARDED, 150.0, again=True)], False),
     ],
 )
-def test_what_goes(received_at: float, made: list[Made], *, goes: bool) -> None:
+def test_what_goes(received_at: float, made: list[PriorDelivery], *, goes: bool) -> None:
     """What came or was delivered in that time, unless it is still owed or was given up."""
     assert goes is ORDER.covers(received_at, made)
 

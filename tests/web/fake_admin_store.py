@@ -27,7 +27,7 @@ from relay.model.messages import (
     Source,
 )
 from relay.model.ports import JournalUnavailable
-from relay.model.replays import Asked, Pick, ReplayOrder, ReplayRecord, Survey
+from relay.model.replays import Pick, ReplayOrder, ReplayRecord, RequestedReplay, Survey
 
 Row = TypeVar("Row")
 
@@ -147,9 +147,9 @@ class FakeAdminStore:
     async def survey_replay(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
         return self._answer([Survey(upto=0)], "survey_replay", order, pick, sofar)[0]
 
-    async def ask_replay(self, order: ReplayOrder, now: float) -> Asked | None:
+    async def ask_replay(self, order: ReplayOrder, now: float) -> RequestedReplay | None:
         known = self._answer([REPLAY] if order.endpoint == CRM else [], "ask_replay", order, now)
-        return Asked(known[0], accepted=True) if known else None
+        return RequestedReplay(known[0], accepted=True) if known else None
 
     async def replays(self) -> Sequence[ReplayRecord]:
         return self._answer([REPLAY], "replays")

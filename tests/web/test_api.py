@@ -13,10 +13,17 @@ from relay.admin.batches import BATCH
 from relay.admin.inquiry import Inquiry
 from relay.admin.queries import MOST
 from relay.delivery.routing import Route
-from relay.model.admin import DeadLetter, DeadLetterQuery, MessageQuery, Reloaded, ReloadRefused
+from relay.model.admin import (
+    DeadLetter,
+    DeadLetterQuery,
+    EndpointChange,
+    MessageQuery,
+    Reloaded,
+    ReloadRefused,
+)
 from relay.model.messages import EndpointKey, MessageOutcome, Reason
 from relay.model.ports import Clock, JournalUnavailable
-from relay.telemetry.events import AdminRefused, Fact, OperatorActed, SettingsReloaded
+from relay.telemetry.events import AdminRefused, Fact, OperatorActed
 from relay.web.api import admin_app
 from relay.web.throttle import BURST, DELAY
 from tests.web.fake_admin_store import CRM, DEAD_LETTER, MESSAGE_ID, SUMMARY, FakeAdminStore
@@ -481,7 +488,7 @@ async def test_dead_letters_by_age_and_conversation() -> None:
     await ask(desk, "GET", "/dead-letters?older_than=90s&conversation_id=C&limit=1")
     _, acted = await ask(desk, "POST", "/dead-letters/retry", json=asked)
 
-    query = DeadLetterQuery(ended_before=NOW - 90, conversation_id="c", limit=1)
+    query = DeadLetterQuery(until=NOW - 90, conversation_id="c", limit=1)
     assert [("dead_letters", query), ("retry", query, NOW)] == desk.asked
     assert (1, DEAD_LETTER.place.text) == (acted["count"], acted["next_cursor"])
 
@@ -869,10 +876,10 @@ async def ask_to_reload(answer: Reloaded | ReloadRefused, body: Any) -> tuple[in
 
 async def test_a_reload_answers_what_changed() -> None:
     """By name; nothing is discarded unless that is asked for."""
-    log = EndpointKey("support", "log")
-    fact = SettingsReloaded((log,), (), ((CRM, ("url",)),), ("drain_timeout",))
+    change = EndpointChange("support/crm", ("url",))
+    done = Reloaded(("support/log",), (), (change,), ("drain_timeout",), discarded=7)
     for body, discard in (({}, False), ({"discard_owed": True}, True)):
-        status, said, asked = await ask_to_reload(Reloaded(fact, 7), body)
+        status, said, asked = await ask_to_reload(done, body)
         assert (200, [discard]) == (status, asked)
         assert {
             "added": ["support/log"],
@@ -885,8 +892,7 @@ async def test_a_reload_answers_what_changed() -> None:
 
 async def test_a_reload_needs_no_body() -> None:
     """Nothing has to be asked, so nothing has to be said."""
-    fact = SettingsReloaded((), (), (), ())
-    assert (200, [False]) == (await ask_to_reload(Reloaded(fact, 0), None))[::2]
+    assert (200, [False]) == (await ask_to_reload(Reloaded(), None))[::2]
 
 
 async def test_a_refused_reload_is_a_conflict() -> None:
