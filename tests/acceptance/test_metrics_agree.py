@@ -10,7 +10,7 @@ from tests.acceptance.process import Metrics
 from tests.acceptance.receiver import OK, REDIRECT, Answer, Reset
 from tests.telemetry.series_table import Series, documented_series
 
-README = Path(tests.__file__).parents[1] / "README.md"
+REFERENCE = Path(tests.__file__).parents[1] / "docs" / "reference.md"
 
 
 def labels_of(metrics: Metrics, series: Series) -> set[frozenset[str]]:
@@ -21,11 +21,11 @@ def labels_of(metrics: Metrics, series: Series) -> set[frozenset[str]]:
 
 
 async def test_every_documented_series_exists_from_the_start(house: House) -> None:
-    """Every series of the README's table is there at the first scrape, with those labels."""
+    """Every series of the documented table is there at the first scrape, with those labels."""
     await house.receiver()
     relay = await house.relay()
     metrics = await relay.metrics()
-    for series in documented_series(README.read_text()):
+    for series in documented_series(REFERENCE.read_text()):
         labels = {"version", "python"} if series.name == "relay_build_info" else series.labels
         assert {frozenset(labels)} == labels_of(metrics, series), series.name
 

@@ -1,4 +1,4 @@
-"""What a receiver gets is what the README shows it."""
+"""What a receiver gets is what docs/reference.md shows."""
 
 import json
 import re
@@ -9,18 +9,18 @@ from relay import __version__
 from relay.simulator import CAST, Traffic
 from tests.acceptance.house import BOT, House, conversation
 
-README = Path(tests.__file__).parents[1] / "README.md"
+REFERENCE = Path(tests.__file__).parents[1] / "docs" / "reference.md"
 
 
 def documented_event() -> dict[str, dict[str, object]]:
-    """Read the example of a request's body out of the README."""
-    (example,) = re.findall(r"```json\n(.*?)```", README.read_text(), re.DOTALL)
+    """Read the example of a request's body out of docs/reference.md."""
+    (example,) = re.findall(r"```json\n(.*?)```", REFERENCE.read_text(), re.DOTALL)
     event: dict[str, dict[str, object]] = json.loads(example)
     return event
 
 
 async def test_a_text_message_looks_like_the_example(house: House) -> None:
-    """Headers and body have what the README says, and nothing else of the relay's."""
+    """Headers and body have what the page says, and nothing else of the relay's."""
     receiver = await house.receiver(headers={"X-Tenant": "acme"})
     await house.relay()
     (message_id,) = house.push(conversation_id=conversation(7))
