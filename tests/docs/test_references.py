@@ -27,6 +27,13 @@ def test_every_file_that_a_page_names_is_there(path: Path) -> None:
     assert set() == {name for name in named(path.read_text(encoding="utf-8")) if not is_there(name)}
 
 
+def test_every_path_of_the_contributors_page_is_there() -> None:
+    """A contributor is sent to files and folders that exist."""
+    paths = set(re.findall(r"`([\w.-]+/[\w./-]*|[\w-]+\.\w+)`", page("CONTRIBUTING.md")))
+    assert len(paths) > 20
+    assert set() == {path for path in paths if not (ROOT / path).exists()}
+
+
 def test_every_target_is_there() -> None:
     """Each `make` target that a page names is in the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
