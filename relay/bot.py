@@ -2,7 +2,6 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from hashlib import sha256
 
 from relay import __version__
 from relay.blaze.acknowledger import MixinAcknowledger
@@ -11,18 +10,16 @@ from relay.blaze.credentials import Credentials
 from relay.blaze.encryption import Decryptor
 from relay.blaze.listener import Listener
 from relay.blaze.transport import open_session
-from relay.config import Begin, Bot, Endpoint, Ordering, Settings, Unwanted
+from relay.config import Bot, Endpoint
+from relay.config.policies import breaker_policy, retry_policy, routing
 from relay.delivery.breaker import BreakerPolicy, CircuitBreaker
 from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.intake import Intake
 from relay.delivery.outcomes import Outcomes
-from relay.delivery.retry import RetryPolicy
-from relay.delivery.routing import Route, Routing
 from relay.delivery.terms import Neighbours, Terms
 from relay.model.journal import EndpointNote
 from relay.model.messages import BreakerState, EndpointKey, Message
 from relay.model.ports import Clock, Journal
-from relay.model.replays import EndpointInfo
 from relay.receipts.outbox import Outbox
 from relay.roster import Make
 from relay.telemetry.events import Telemetry
@@ -97,38 +94,6 @@ async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
     return Branch(listener, intake, outbox, dispatchers, fittings)
 
 
-def routing(bot: Bot) -> Routing:
-    """Say which of a bot's endpoints wants what."""
-    routes = [
-        Route(
-            EndpointKey(bot.name, endpoint.name),
-            required=endpoint.required,
-            categories=endpoint.categories,
-            conversations=endpoint.conversations,
-            users=endpoint.users,
-        )
-        for endpoint in bot.endpoints
-    ]
-    return Routing(
-        routes,
-        by_conversation=bot.ordering is Ordering.CONVERSATION,
-        unwanted_read=bot.unwanted is Unwanted.READ,
-    )
-
-
-def endpoint_infos(settings: Settings) -> list[EndpointInfo]:
-    """Introduce every endpoint of the settings; the journal knows which are new."""
-    return [
-        EndpointInfo(
-            EndpointKey(bot.name, endpoint.name),
-            sha256(endpoint.url.text.encode()).hexdigest(),
-            endpoint.begin is Begin.RETAINED,
-        )
-        for bot in settings.bots
-        for endpoint in bot.endpoints
-    ]
-
-
 def courier(bot: Bot, endpoint: Endpoint, sender: AiohttpSender, clock: Clock) -> Courier:
     """Make the courier of one endpoint, with envelopes of its own."""
     return _courier(bot, endpoint, sender, _envelopes(bot), clock)
@@ -152,7 +117,7 @@ class Fittings:
         """Say by what attempts are made and judged."""
         clock = self._house.wall
         courier = _courier(self._bot, endpoint, line.sender, self._envelopes, clock)
-        return Terms(line.carrying(courier), RetryPolicy(**endpoint.retry.model_dump()))
+        return Terms(line.carrying(courier), retry_policy(endpoint))
 
     def maker(self, endpoint: Endpoint, line: Line) -> Make:
         """Get ready to make an endpoint's dispatcher; what can fail fails here."""
@@ -218,17 +183,6 @@ def _envelopes(bot: Bot) -> Envelopes:
         return build_envelope(message, bot_name=bot.name, app_id=app_id, decrypt=decrypt)
 
     return Envelopes(build)
-
-
-def breaker_policy(endpoint: Endpoint) -> BreakerPolicy:
-    """Say how many requests an endpoint gets, and when none."""
-    return BreakerPolicy(
-        concurrency=endpoint.concurrency,
-        open_after=endpoint.gate.open_after,
-        probe_first=endpoint.retry.first,
-        probe_max=max(endpoint.gate.probe_max, endpoint.retry.first),
-        gone_confirm=endpoint.gate.gone_confirm,
-    )
 
 
 def _breaker(policy: BreakerPolicy, note: EndpointNote) -> CircuitBreaker:

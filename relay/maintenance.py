@@ -37,8 +37,8 @@ async def last_notice(journal: Journal) -> int:
     return last
 
 
-class Steward:
-    """Looks after the journal of a running relay."""
+class Maintenance:
+    """What is done to the journal of a running relay at intervals."""
 
     def __init__(
         self,

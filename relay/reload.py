@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from relay.bot import Branch, Fittings, House, breaker_policy, endpoint_infos, routing
+from relay.bot import Branch, Fittings, House
 from relay.config import Endpoint, Settings, SettingsError
 from relay.config.changes import Changes, compare, endpoints_of
+from relay.config.policies import breaker_policy, endpoint_infos, routing
 from relay.delivery.dispatcher import Dispatcher
 from relay.farewell import Farewell
 from relay.model.admin import EndpointChange, Reloaded, ReloadRefused

@@ -1,35 +1,37 @@
 """The composition root: puts the relay together, runs it, and lets it come to rest."""
 
 import asyncio
-import gc
 import os
-import re
-import signal
-import sys
 import time
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 
 from aiohttp import web
 
 from relay import __version__
 from relay.admin.inquiry import Inquiry
-from relay.bot import Branch, House, endpoint_infos, grow, routing
+from relay.bot import Branch, House, grow
 from relay.config import Settings
+from relay.config.changes import endpoints_of
+from relay.config.policies import endpoint_infos, routing, secrets_of
 from relay.delivery.outcomes import Outcomes
 from relay.delivery.routing import Route
 from relay.journal.engines.sqlite.quarantine import last_set_aside
 from relay.journal.open import OpenJournal, open_journal
-from relay.maintenance import Steward, last_notice
+from relay.maintenance import Maintenance, last_notice
 from relay.model.admin import Reloaded, ReloadRefused
 from relay.model.clock import SteadyClock
 from relay.model.messages import EndpointKey
 from relay.model.ports import Clock, JournalUnavailable, find_damage
-from relay.process.lag import LoopWatch
-from relay.process.service_manager import ServiceManager
-from relay.process.volume import free_bytes
+from relay.process import (
+    LoopWatch,
+    ServiceManager,
+    free_bytes,
+    freeze_memory,
+    make_room_for_lookups,
+    told_by_signals,
+)
 from relay.reload import STOPPING, Reloader
 from relay.supervisor import FLUSH_TIMEOUT, Crew
 from relay.telemetry.events import (
@@ -50,15 +52,6 @@ from relay.telemetry.voice import Voice, broadcast
 from relay.web.api import admin_app
 from relay.web.server import Address, Server
 from relay.webhook.address_guard import AddressGuard
-
-_SPARE_THREADS = 8
-
-_SECRET_HEADER = re.compile(r"auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
-"""Headers whose values are secrets, most likely; a tenant's name is none."""
-
-
-ENDED_AT_ONCE = 130
-"""The exit code after a second signal, as shells have it for SIGINT."""
 
 
 class Service:
@@ -133,14 +126,14 @@ class Service:
             opened = await closing.enter_async_context(self._journal())
             server = await closing.enter_async_context(self._server(opened))
             self.address = server.address
-            clean = await opened.journal.start(self._endpoints(), self._clock())
+            clean = await opened.journal.start(endpoints_of(self._settings.bots), self._clock())
             begun = await opened.journal.register_endpoints(
                 endpoint_infos(self._settings), self._clock()
             )
             house = self._house(opened)
             noticed = await last_notice(house.journal)  # before the state that it led to is read
             bots = {bot.name: await grow(bot, house, closing) for bot in self._settings.bots}
-            steward = self._steward(house, bots, noticed)
+            maintenance = self._maintenance(house, bots, noticed)
             self._tell(RelayStarted(__version__, tuple(bots), clean, server.address.text))
             for replay in begun:
                 self._tell(ReplayBegun(replay))
@@ -148,17 +141,17 @@ class Service:
             self._reloader = Reloader(self._settings, self._read, house, bots, self._prepare)
             if self._reload_early:
                 self._reloader.ask_soon()
-            return await self._run(house, bots, steward, self._reloader)
+            return await self._run(house, bots, maintenance, self._reloader)
 
     async def _run(
-        self, house: House, bots: dict[str, Branch], steward: Steward, reloader: Reloader
+        self, house: House, bots: dict[str, Branch], maintenance: Maintenance, reloader: Reloader
     ) -> bool:
         """Hold every loop in one group: a bug in one ends them all, and with them the process.
 
         So does a journal that is damaged. Raises `JournalDamaged`.
         """
         try:
-            return await self._run_all(house, bots, steward, reloader)
+            return await self._run_all(house, bots, maintenance, reloader)
         except BaseExceptionGroup as several:
             damage = find_damage(several)
             if damage is None:
@@ -167,11 +160,16 @@ class Service:
             raise damage from None
 
     async def _run_all(
-        self, house: House, bots: dict[str, Branch], steward: Steward, reloader: Reloader
+        self, house: House, bots: dict[str, Branch], maintenance: Maintenance, reloader: Reloader
     ) -> bool:
         async with asyncio.TaskGroup() as group:
             crew = Crew(
-                group, house, bots, steward=steward, reloader=reloader, watch=LoopWatch(self._tell)
+                group,
+                house,
+                bots,
+                maintenance=maintenance,
+                reloader=reloader,
+                watch=LoopWatch(self._tell),
             )
             self._health.watch_live(loop_turns(crew.watch.age))
             # While draining, loops end as they should.
@@ -201,13 +199,6 @@ class Service:
                 if record.dead_letters and not record.configured:
                     self._tell(EndpointRemoved(record.endpoint, record.dead_letters))
 
-    def _endpoints(self) -> list[EndpointKey]:
-        return [
-            EndpointKey(bot.name, endpoint.name)
-            for bot in self._settings.bots
-            for endpoint in bot.endpoints
-        ]
-
     def _journal(self) -> AbstractAsyncContextManager[OpenJournal]:
         settings = self._settings
         return open_journal(
@@ -227,8 +218,8 @@ class Service:
             self._wall,
         )
 
-    def _steward(self, house: House, bots: dict[str, Branch], noticed: int) -> Steward:
-        return Steward(
+    def _maintenance(self, house: House, bots: dict[str, Branch], noticed: int) -> Maintenance:
+        return Maintenance(
             house.journal,
             ChainMap(*(bot.dispatchers for bot in bots.values())),  # a reload changes them
             pick=lambda key: bots[key.bot].intake.routing.pick(key),
@@ -280,18 +271,14 @@ class Service:
 async def run(settings: Settings, read: Callable[[], Settings]) -> int:
     """Run the relay until SIGTERM or SIGINT; answers with the exit code. SIGHUP reads anew."""
     log_format = settings.log_format and LogFormat(settings.log_format)
-    redactor = Redactor(_secrets(settings))
+    redactor = Redactor(secrets_of(settings))
     log = configure_logging(settings.log_level, log_format, redactor=redactor)
-    endpoints = [
-        EndpointKey(bot.name, endpoint.name) for bot in settings.bots for endpoint in bot.endpoints
-    ]
-    metrics = Metrics(
-        version=__version__, bots=[bot.name for bot in settings.bots], endpoints=endpoints
-    )
+    bots, endpoints = [bot.name for bot in settings.bots], endpoints_of(settings.bots)
+    metrics = Metrics(version=__version__, bots=bots, endpoints=endpoints)
 
     def prepare(new: Settings) -> None:
-        redactor.learn(_secrets(new))
-        _make_room(new)
+        redactor.learn(secrets_of(new))
+        make_room_for_lookups(len(endpoints_of(new.bots)))
         for warning in new.warnings:
             log.warning("settings.doubtful", detail=warning)
 
@@ -300,60 +287,6 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> int:
     follow = [] if manager is None else [manager]
     voice = Voice(metrics, log)
     service = Service(settings, voice, metrics, read=read, prepare=prepare, follow=follow)
-    _pass_by_what_stays()
-    with _told_by_signals(service):
+    freeze_memory()
+    with told_by_signals(service):
         return 0 if await service.run() else 1
-
-
-def _pass_by_what_stays() -> None:
-    """Let no full collection stop everything to look at what has been loaded, for ever the same."""
-    gc.collect()
-    gc.freeze()
-
-
-def lookup_threads(endpoints: int) -> int:
-    """Say how many let each endpoint look a dead name up for seconds, and none wait for others."""
-    return _SPARE_THREADS + 2 * endpoints
-
-
-def _make_room(settings: Settings) -> None:
-    """Have threads enough for the endpoints of these settings."""
-    count = lookup_threads(sum(len(bot.endpoints) for bot in settings.bots))
-    asyncio.get_running_loop().set_default_executor(
-        ThreadPoolExecutor(count, thread_name_prefix="lookup")
-    )
-
-
-@contextmanager
-def _told_by_signals(service: Service) -> Iterator[None]:
-    """Let SIGHUP reload, the first other signal stop the service and the second end it at once."""
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGTERM, signal.SIGINT)
-
-    def received(number: signal.Signals) -> None:
-        if service.stopping:  # at once, even if a disk or a receiver hangs
-            sys.stderr.flush()
-            os._exit(ENDED_AT_ONCE)
-        service.stop(number.name)
-
-    for number in signals:
-        loop.add_signal_handler(number, received, number)
-    loop.add_signal_handler(signal.SIGHUP, service.reload_soon)
-    try:
-        yield
-    finally:
-        for number in (*signals, signal.SIGHUP):
-            loop.remove_signal_handler(number)
-
-
-def _secrets(settings: Settings) -> Iterator[str]:
-    """Name what must never come out, wherever it turns up."""
-    if settings.admin_token is not None:
-        yield settings.admin_token.get_secret_value()
-    for endpoint in (endpoint for bot in settings.bots for endpoint in bot.endpoints):
-        headers = endpoint.request_headers().items()
-        yield from (value for name, value in headers if _SECRET_HEADER.search(name))
-        if endpoint.target.authorization is not None:
-            yield endpoint.target.authorization
-        if endpoint.back_token is not None:
-            yield endpoint.back_token.get_secret_value()

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from relay.bot import Branch, House
 from relay.delivery.dispatcher import Dispatcher
-from relay.maintenance import Steward
+from relay.maintenance import Maintenance
 from relay.model.messages import EndpointKey
 from relay.model.ports import JournalUnavailable
-from relay.process import heap
-from relay.process.lag import LoopWatch
+from relay.process import LoopWatch, keep_memory_small
 from relay.reload import Reloader
 from relay.webhook.connections import Line
 
@@ -26,7 +25,7 @@ class Crew:
         house: House,
         bots: Mapping[str, Branch],
         *,
-        steward: Steward,
+        maintenance: Maintenance,
         reloader: Reloader,
         watch: LoopWatch,
     ) -> None:
@@ -35,11 +34,11 @@ class Crew:
         self._group = group
         self.watch = watch
         self._bots = list(bots.values())
-        self._steward = steward
+        self._maintenance = maintenance
         start = group.create_task
         self._endless = [
             start(watch.run(), name="loop watch"),
-            start(heap.keep_small(), name="heap"),
+            start(keep_memory_small(), name="heap"),
         ]
         self._records = [
             start(house.outcomes.run(), name="outcomes"),
@@ -58,7 +57,7 @@ class Crew:
         self._listeners = [
             start(bot.listener.run(), name=f"listener of {name}") for name, bot in bots.items()
         ]
-        self._stewardship = start(steward.run(), name="steward")
+        self._maintaining = start(maintenance.run(), name="maintenance")
         self._reloading = start(reloader.run(self), name="reloader")
 
     @property
@@ -69,7 +68,7 @@ class Crew:
             *self._outboxes,
             *(task for task, each in self._dispatchers.items() if not each.stopping),
             *self._listeners,
-            self._stewardship,
+            self._maintaining,
             self._reloading,
         ]
 
@@ -114,13 +113,13 @@ class Crew:
         """Wait so long for the journal to take what has been read and what has ended."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        self._steward.close()
+        self._maintenance.close()
         _, cut = await asyncio.wait(self._dispatchers, timeout=seconds)
         self.house.outcomes.close()
         for bot in self._bots:
             bot.intake.group.close()
         left = max(0.0, deadline - loop.time())
-        ends = [*self._records, self._stewardship, self._reloading]
+        ends = [*self._records, self._maintaining, self._reloading]
         _, open_ = await asyncio.wait(ends, timeout=left)
         return not cut and not open_
 

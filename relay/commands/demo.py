@@ -10,7 +10,7 @@ from relay.demo import MESSAGES, run_demo
 from relay.demo import RATE as USUAL_RATE
 from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.model.ports import JournalUnavailable
-from relay.service import ENDED_AT_ONCE
+from relay.process import ENDED_AT_ONCE
 
 
 @click.command(name="demo")

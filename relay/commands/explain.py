@@ -10,7 +10,6 @@ import click
 from relay.admin.answers import ExplanationList
 from relay.admin.explain import Explanation, unknown
 from relay.admin.inquiry import Inquiry
-from relay.bot import routing
 from relay.commands.desk import with_admin_store
 from relay.commands.failure import Failure
 from relay.commands.kinds import MESSAGE_ID
@@ -18,6 +17,7 @@ from relay.commands.options import config_option, json_option
 from relay.commands.printing import cleaned, indented, paragraph
 from relay.commands.settings import read_settings
 from relay.config import Settings
+from relay.config.policies import routing
 from relay.delivery.routing import Route
 from relay.journal.open import is_relayed
 from relay.model.admin import AdminStore

@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
 from relay.admin.answers import ReplayAnswer
-from relay.bot import routing
 from relay.commands.desk import find_endpoint, with_admin_store
 from relay.commands.failure import Failure, WrongUsage
 from relay.commands.options import config_option, json_option
 from relay.commands.settings import read_settings
 from relay.commands.times import MOMENT
 from relay.config import Settings
+from relay.config.policies import routing
 from relay.model.admin import AdminStore
 from relay.model.messages import EndpointKey
 from relay.model.replays import Pick, ReplayOrder, RequestedReplay, Survey

@@ -182,7 +182,7 @@ class Health:
 
 
 def loop_turns(age: Callable[[], float], *, limit: float = BEAT_LIMIT) -> Probe:
-    """Watch the beat of `relay.process.lag.LoopWatch`."""
+    """Watch the beat of `relay.process.LoopWatch`."""
 
     def probe() -> Component:
         seconds = age()

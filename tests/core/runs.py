@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.intake import Intake
 from relay.delivery.outcomes import Outcomes
-from relay.maintenance import Steward
+from relay.maintenance import Maintenance
 from relay.model.messages import EndpointKey
 from relay.receipts.outbox import Outbox
 
@@ -23,7 +23,7 @@ class Run:
     outbox: Outbox
     dispatchers: dict[EndpointKey, Dispatcher]
     intake: Intake
-    steward: Steward
+    maintenance: Maintenance
     records: list[asyncio.Task[None]] = field(default_factory=list)
     workers: list[asyncio.Task[None]] = field(default_factory=list)
     all: list[Dispatcher] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Run:
         self.records = [start(self.outcomes.run()), start(self.intake.group.run())]
         for key, dispatcher in self.dispatchers.items():
             self.hire(key, dispatcher)
-        self.others = [start(self.steward.run()), start(self.outbox.run())]
+        self.others = [start(self.maintenance.run()), start(self.outbox.run())]
 
     def hire(self, _key: EndpointKey, dispatcher: Dispatcher) -> None:
         """Start the loop of a dispatcher that is new."""
@@ -64,7 +64,7 @@ class Run:
             dispatcher.stop()
         await asyncio.wait(self.workers, timeout=drain)
         cut = sum(dispatcher.cut() for dispatcher in self.all)
-        self.steward.close()
+        self.maintenance.close()
         await asyncio.wait(self.workers, timeout=FLUSH)
         self.outcomes.close()
         self.intake.group.close()

@@ -1,4 +1,4 @@
-"""What the steward promises: operators are heard, the stock is counted, the old is pruned."""
+"""What the maintenance promises: operators are heard, the stock is counted, the old is pruned."""
 
 from relay.admin.batches import in_batches
 from relay.delivery.retry import RetryPolicy

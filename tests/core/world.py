@@ -22,7 +22,7 @@ from relay.farewell import Farewell
 from relay.journal.memory import MemoryJournal
 from relay.journal.memory_desk import MemoryAdminStore
 from relay.journal.memory_store import MessageRow, Store
-from relay.maintenance import Steward, last_notice
+from relay.maintenance import Maintenance, last_notice
 from relay.model.admin import DeadLetterQuery
 from relay.model.journal import EndpointNote
 from relay.model.messages import BreakerState, Delivery, EndpointKey, Message, ReceiptState
@@ -164,8 +164,8 @@ class World:
             for each in self.endpoints
         }
         intake = self._intake(dispatchers, outbox)
-        steward = self._steward(dispatchers, outbox, noticed)
-        self._run = Run(outcomes, outbox, dispatchers, intake, steward)
+        maintenance = self._maintenance(dispatchers, outbox, noticed)
+        self._run = Run(outcomes, outbox, dispatchers, intake, maintenance)
         self._run.begin()
 
     async def stop(self, drain: float = DRAIN) -> None:
@@ -365,10 +365,10 @@ class World:
             jitter=self._jitter,
         )
 
-    def _steward(
+    def _maintenance(
         self, dispatchers: Mapping[EndpointKey, Dispatcher], outbox: Outbox, noticed: int
-    ) -> Steward:
-        return Steward(
+    ) -> Maintenance:
+        return Maintenance(
             self.disk,
             dispatchers,
             pick=self._pick,

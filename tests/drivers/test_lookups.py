@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from relay.service import lookup_threads
+from relay.process import lookup_threads
 from relay.webhook.exchange import Answer, Failure, Sent
 from relay.webhook.sender import AiohttpSender
 from tests.drivers.scripted_server import ScriptedServer, answer, answering

@@ -129,7 +129,7 @@ MUTANTS = (
         "one cancelled worker would end the process",
         _OF_OUTCOMES,
     ),
-    # --- steward --------------------------------------------------------------------------------
+    # --- maintenance ----------------------------------------------------------------------------
     Mutant(
         "operators-are-noticed-late",
         _STEWARD,

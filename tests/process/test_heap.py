@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.process.heap import give_back
+from relay.process import trim_memory
 
 MIB = 1024 * 1024
 
@@ -23,6 +23,6 @@ def test_what_lies_free_between_what_stays_is_given_back() -> None:
     stays = burst[::100]
     del burst
     before = resident()
-    give_back()
+    trim_memory()
     assert before - resident() > 30 * MIB
     assert {1000} == {len(one) for one in stays}

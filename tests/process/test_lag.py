@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from relay.process.lag import BEAT, LoopWatch
+from relay.process import BEAT, LoopWatch
 from relay.telemetry.events import Fact, LoopLagged
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.process.service_manager import ServiceManager
+from relay.process import ServiceManager
 from relay.telemetry.events import JournalRecovered, LoopLagged, RelayStarted, RelayStopping
 
 STARTED = RelayStarted("1.2.3", ("support",), clean=True)

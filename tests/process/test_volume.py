@@ -4,7 +4,7 @@ import math
 import shutil
 from pathlib import Path
 
-from relay.process.volume import free_bytes
+from relay.process import free_bytes
 
 
 def test_what_is_free_on_the_volume(tmp_path: Path) -> None:

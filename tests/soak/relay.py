@@ -8,17 +8,17 @@ import sys
 from typing import Any
 
 from relay.cli import main as relay
-from relay.maintenance import Steward
+from relay.maintenance import Maintenance
 
 
 def shorten(retention: float) -> None:
-    """Let stewards keep finished messages for so many seconds."""
-    original = Steward.__init__
+    """Let maintenance keep finished messages for so many seconds."""
+    original = Maintenance.__init__
 
     def patched(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **{**kwargs, "retention": retention})
 
-    Steward.__init__ = patched  # type: ignore[method-assign]
+    Maintenance.__init__ = patched  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

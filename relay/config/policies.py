@@ -1,0 +1,71 @@
+"""What the settings mean to the rest of the relay: routes, policies, endpoints, secrets."""
+
+import re
+from collections.abc import Iterator
+from hashlib import sha256
+
+from relay.config.changes import endpoints_of
+from relay.config.models import Begin, Bot, Endpoint, Ordering, Settings, Unwanted
+from relay.delivery.breaker import BreakerPolicy
+from relay.delivery.retry import RetryPolicy
+from relay.delivery.routing import Route, Routing
+from relay.model.replays import EndpointInfo
+
+_SECRET_HEADER = re.compile(r"auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
+"""Headers whose values are secrets, most likely; a tenant's name is none."""
+
+
+def endpoint_infos(settings: Settings) -> list[EndpointInfo]:
+    """Introduce every endpoint of the settings to the journal, which knows those that are new."""
+    return [
+        EndpointInfo(key, sha256(each.url.text.encode()).hexdigest(), each.begin is Begin.RETAINED)
+        for key, each in endpoints_of(settings.bots).items()
+    ]
+
+
+def routing(bot: Bot) -> Routing:
+    """Which of a bot's endpoints wants what."""
+    routes = [
+        Route(
+            key,
+            required=endpoint.required,
+            categories=endpoint.categories,
+            conversations=endpoint.conversations,
+            users=endpoint.users,
+        )
+        for key, endpoint in endpoints_of([bot]).items()
+    ]
+    return Routing(
+        routes,
+        by_conversation=bot.ordering is Ordering.CONVERSATION,
+        unwanted_read=bot.unwanted is Unwanted.READ,
+    )
+
+
+def retry_policy(endpoint: Endpoint) -> RetryPolicy:
+    """When an endpoint's deliveries are tried again and given up."""
+    return RetryPolicy(**endpoint.retry.model_dump())
+
+
+def breaker_policy(endpoint: Endpoint) -> BreakerPolicy:
+    """How many requests an endpoint gets, and when none."""
+    return BreakerPolicy(
+        concurrency=endpoint.concurrency,
+        open_after=endpoint.gate.open_after,
+        probe_first=endpoint.retry.first,
+        probe_max=max(endpoint.gate.probe_max, endpoint.retry.first),
+        gone_confirm=endpoint.gate.gone_confirm,
+    )
+
+
+def secrets_of(settings: Settings) -> Iterator[str]:
+    """List what must never come out, wherever it turns up."""
+    if settings.admin_token is not None:
+        yield settings.admin_token.get_secret_value()
+    for endpoint in endpoints_of(settings.bots).values():
+        headers = endpoint.request_headers().items()
+        yield from (value for name, value in headers if _SECRET_HEADER.search(name))
+        if endpoint.target.authorization is not None:
+            yield endpoint.target.authorization
+        if endpoint.back_token is not None:
+            yield endpoint.back_token.get_secret_value()

@@ -1,0 +1,178 @@
+"""The process itself: its loop, its memory, its disk, its signals, its service manager."""
+
+import asyncio
+import ctypes
+import gc
+import math
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn, Protocol, Self
+
+from relay.telemetry.events import Fact, LoopLagged, RelayStarted, RelayStopping, Telemetry
+
+BEAT = 0.5
+"""Seconds between beats: often enough to meet a short stall, too seldom to cost anything."""
+
+TRIM_EVERY = 60.0
+"""Seconds between two times that memory is given back; one takes milliseconds of a thread."""
+
+ENDED_AT_ONCE = 130
+"""The exit code after a second signal, as shells have it for SIGINT."""
+
+_SPARE_THREADS = 8
+
+
+class LoopWatch:
+    """Measures how much later than asked the event loop wakes a sleeper.
+
+    `clock` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._telemetry = telemetry
+        self._clock = clock
+        self._sleep = sleep
+        self._beat_at = clock()
+
+    async def run(self) -> NoReturn:
+        """Beat until cancelled."""
+        while True:
+            self._beat_at = self._clock()
+            await self._sleep(BEAT)
+            late = self._clock() - self._beat_at - BEAT
+            self._telemetry(LoopLagged(max(0.0, late)))
+
+    def age(self) -> float:
+        """Seconds since the last beat; about `BEAT` at most while all is well."""
+        return self._clock() - self._beat_at
+
+
+async def keep_memory_small() -> NoReturn:
+    """Give memory that a burst has used back to the system, again and again, until cancelled.
+
+    The C library keeps what is freed between things that stay, in a pool for each thread, and hours
+    of bursts leave more and more of that: 11 of 120 MiB after a backlog of a minute
+    (https://man7.org/linux/man-pages/man3/malloc_trim.3.html).
+    """
+    while True:
+        await asyncio.sleep(TRIM_EVERY)
+        await asyncio.to_thread(trim_memory)
+
+
+def trim_memory() -> None:
+    """Give back what is free now; only glibc can be asked for it."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def freeze_memory() -> None:
+    """Let no full collection stop everything to look at what has been loaded, for ever the same."""
+    gc.collect()
+    gc.freeze()
+
+
+def free_bytes(journal: Path) -> float:
+    """Measure what is free on the volume of a journal; NaN if that can't be told.
+
+    Asks the file system, which may take its time: not for the event loop.
+    """
+    try:
+        return float(shutil.disk_usage(journal.parent).free)
+    except OSError:
+        return math.nan
+
+
+def lookup_threads(endpoints: int) -> int:
+    """Count the threads by which no endpoint waits for names that another can't look up."""
+    return _SPARE_THREADS + 2 * endpoints
+
+
+def make_room_for_lookups(endpoints: int) -> None:
+    """Have threads enough for the names of so many endpoints; threads start when needed."""
+    pool = ThreadPoolExecutor(lookup_threads(endpoints), thread_name_prefix="lookup")
+    asyncio.get_running_loop().set_default_executor(pool)
+
+
+class Stoppable(Protocol):
+    """What signals are for: the service."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether a stop has been asked for."""
+
+    def stop(self, why: str) -> None:
+        """Ask for a clean stop."""
+
+    def reload_soon(self) -> None:
+        """Ask for a reload, without waiting for it."""
+
+
+@contextmanager
+def told_by_signals(service: Stoppable) -> Iterator[None]:
+    """Let SIGHUP reload, the first SIGTERM or SIGINT stop and the second one end it at once."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def received(number: signal.Signals) -> None:
+        if service.stopping:  # at once, even if a disk or a receiver hangs
+            sys.stderr.flush()
+            os._exit(ENDED_AT_ONCE)
+        service.stop(number.name)
+
+    for number in signals:
+        loop.add_signal_handler(number, received, number)
+    loop.add_signal_handler(signal.SIGHUP, service.reload_soon)
+    try:
+        yield
+    finally:
+        for number in (*signals, signal.SIGHUP):
+            loop.remove_signal_handler(number)
+
+
+class ServiceManager:
+    """Tells systemd how we fare, by its protocol sd_notify(3); a `Telemetry`.
+
+    Whoever started us may not listen.
+    """
+
+    def __init__(self, address: str) -> None:
+        # A name that begins with @ is of the abstract kind, which no file stands for.
+        self._address = f"\0{address[1:]}" if address.startswith("@") else address
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self | None:
+        """Find the service manager, if there is one."""
+        address = environ.get("NOTIFY_SOCKET", "")
+        return cls(address) if address[:1] in {"/", "@"} else None
+
+    def __call__(self, fact: Fact) -> None:
+        """Say what a fact means to who looks after the process."""
+        match fact:
+            case RelayStarted():
+                self._say(b"READY=1")
+            case LoopLagged():  # told with every beat, late or not
+                self._say(b"WATCHDOG=1")
+            case RelayStopping():
+                self._say(b"STOPPING=1")
+            case _:
+                pass
+
+    def _say(self, word: bytes) -> None:
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaking:
+            speaking.settimeout(0)
+            speaking.sendto(word, self._address)

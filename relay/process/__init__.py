@@ -1,1 +1,0 @@
-"""The process itself: its loop, its memory, its disk, its service manager."""
