@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, fun
 
 from relay.delivery.lanes import LANE_DEPTH
 from relay.journal.encryption.columns import Bodies
+from relay.journal.engines.sqlite.vacuum import pages_bytes
 from relay.journal.lane_terms import IN_LANE
 from relay.journal.parameters import is_in, padded
 from relay.journal.rows import (
@@ -176,7 +177,7 @@ def census(connection: Connection, size_bytes: int) -> Stats:
     return Stats(
         {bot: _count_bot(connection, bot, *tally.get(bot, (0, 0))) for bot in bots},
         {key: dead.get(number, 0) for key, number in keys.items()},
-        size_bytes,
+        size_bytes or pages_bytes(connection),
         _oldest_pending(connection, keys),
     )
 

@@ -11,15 +11,13 @@ from relay.journal.encryption.columns import Bodies
 from relay.journal.encryption.file_tools import Vault
 from relay.journal.encryption.keys import Keyring
 from relay.journal.encryption.keys_in_use import require as require_keys
-from relay.journal.engines.sqlite.engine import BUSY_TIMEOUT, Database
+from relay.journal.engines.sqlite.engine import BUSY_TIMEOUT, Database, MemoryDatabase
 from relay.journal.engines.sqlite.integrity import LONGEST_LOOK, require_sound
 from relay.journal.engines.sqlite.lock import JournalRefused, acquire, is_held, lock_of, refusals
 from relay.journal.engines.sqlite.recovery import Rescue
 from relay.journal.engines.sqlite.vacuum import can_shrink, is_small
 from relay.journal.history import SqlAdminStore
 from relay.journal.journal import SqlJournal
-from relay.journal.memory import MemoryJournal
-from relay.journal.memory_desk import MemoryAdminStore
 from relay.journal.versions import require_known, require_newest, upgrade
 from relay.model.admin import AdminStore
 from relay.model.ports import Journal, JournalDamaged, JournalUnavailable, Recovery
@@ -55,8 +53,8 @@ async def open_journal(
     key that is not there, and for the `JournalDamaged` that the run ends with.
     """
     if location == MEMORY:
-        journal = MemoryJournal()
-        yield OpenJournal(journal, MemoryAdminStore(journal))
+        async with _in_memory() as opened:
+            yield opened
         return
     path = _path(location)
     rescue = Rescue(path, recovery, telemetry)
@@ -64,14 +62,27 @@ async def open_journal(
         database = await _begin(path, keys, busy_timeout, rescue)
         bodies = Bodies(keys)
         try:
-            yield OpenJournal(
-                SqlJournal(database, bodies), SqlAdminStore(database, bodies, actor="api")
-            )
+            yield journal_on(database, bodies)
         except JournalDamaged as damage:
             await database.close()
             raise rescue.after_the_run(damage) from damage
         finally:
             await database.close()
+
+
+@asynccontextmanager
+async def _in_memory() -> AsyncIterator[OpenJournal]:
+    database = MemoryDatabase()
+    try:
+        await database.write(upgrade)
+        yield journal_on(database, Bodies())
+    finally:
+        await database.close()
+
+
+def journal_on(database: Database, bodies: Bodies) -> OpenJournal:
+    """Give the journal in an open database, with what operators may do to it by the admin API."""
+    return OpenJournal(SqlJournal(database, bodies), SqlAdminStore(database, bodies, actor="api"))
 
 
 async def _begin(path: Path, keys: Keyring | None, busy_timeout: float, rescue: Rescue) -> Database:

@@ -7,7 +7,6 @@ from itertools import islice
 from random import Random
 from typing import TypeVar
 
-from relay.journal.memory import MemoryJournal
 from relay.model.journal import (
     Arrival,
     Batch,
@@ -27,6 +26,7 @@ from relay.model.journal import (
 from relay.model.messages import DeadLettered, Deferred, Delivery, EndpointKey, Outcome
 from relay.model.ports import JournalDamaged, JournalUnavailable
 from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, RunningReplay
+from tests.journal.model.journal import MemoryJournal
 
 T = TypeVar("T")
 

@@ -8,7 +8,6 @@ import pytest
 
 from relay.delivery.intake import Intake
 from relay.delivery.routing import Route, Routing
-from relay.journal.memory import MemoryJournal
 from relay.model.journal import UnreadableFrame
 from relay.model.messages import Delivery, MessageOutcome, Source
 from relay.model.ports import JournalDamaged
@@ -23,6 +22,7 @@ from tests.core.disk import Disk
 from tests.core.recorder import Recorder
 from tests.core.samples import BOT, CRM, LOG, message, uuid
 from tests.core.virtual_time import EPOCH
+from tests.journal.model.journal import MemoryJournal
 
 FRAME = UnreadableFrame("digest", "not gzip", b"\x00" * 10)
 

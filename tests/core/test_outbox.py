@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.journal.memory import MemoryJournal
 from relay.model.journal import Arrival
 from relay.model.messages import MessageOutcome, ReceiptsFailed, ReceiptsRejected
 from relay.receipts.isolation import AT_ONCE, EARLY, HELD_AT_ONCE, MAX_BATCH
@@ -26,6 +25,7 @@ from tests.core.disk import Disk
 from tests.core.recorder import PATIENCE, Recorder, confirmed_ids, until_all
 from tests.core.samples import BOT, message, uuid
 from tests.core.virtual_time import EPOCH, run, wall_clock
+from tests.journal.model.journal import MemoryJournal
 
 FAILED = ReceiptsFailed("500")
 REJECTED = ReceiptsRejected(10002, "bad id")

@@ -5,7 +5,6 @@ import asyncio
 import pytest
 
 from relay.delivery.outcomes import Outcomes
-from relay.journal.memory import MemoryJournal
 from relay.model.journal import Arrival, Fresh, Owed, Settled
 from relay.model.messages import (
     Deferred,
@@ -19,6 +18,7 @@ from tests.core.disk import Disk
 from tests.core.recorder import Recorder
 from tests.core.samples import BROKEN, CRM, OK, attempt, message
 from tests.core.virtual_time import EPOCH
+from tests.journal.model.journal import MemoryJournal
 
 
 async def ready(disk: Disk, count: int = 1) -> list[Delivery]:

@@ -19,9 +19,6 @@ from relay.delivery.retry import RetryPolicy
 from relay.delivery.routing import Route, Routing
 from relay.delivery.terms import Neighbours, Terms
 from relay.farewell import Farewell
-from relay.journal.memory import MemoryJournal
-from relay.journal.memory_desk import MemoryAdminStore
-from relay.journal.memory_store import MessageRow, Store
 from relay.maintenance import Maintenance, last_notice
 from relay.model.admin import DeadLetterQuery
 from relay.model.journal import EndpointNote
@@ -37,6 +34,9 @@ from tests.core.recorder import PATIENCE, Recorder, confirmed_ids, until_all
 from tests.core.runs import Run
 from tests.core.samples import BOT, message, uuid
 from tests.core.virtual_time import EPOCH
+from tests.journal.model.admin_store import MemoryAdminStore
+from tests.journal.model.journal import MemoryJournal
+from tests.journal.model.store import MessageRow, Store
 
 DRAIN = 25.0
 RETENTION = 8 * 24 * 3600.0

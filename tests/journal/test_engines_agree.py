@@ -19,8 +19,6 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, Select, select
 
 from relay.journal.encryption.keys import Keyring
-from relay.journal.memory import MemoryJournal
-from relay.journal.memory_desk import MemoryAdminStore
 from relay.journal.open import OpenJournal, open_journal
 from relay.journal.schema import PENDING, deliveries, lanes
 from relay.model.admin import DeadLetterQuery, MessageQuery
@@ -47,6 +45,8 @@ from tests.journal.chances import (
     draw_query,
 )
 from tests.journal.inline import at_once, open_inline
+from tests.journal.model.admin_store import MemoryAdminStore
+from tests.journal.model.journal import MemoryJournal
 from tests.journal.promise import Promise
 from tests.journal.samples import KEYS, LATER, NOW, delivered, uuid
 

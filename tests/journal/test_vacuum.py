@@ -8,7 +8,6 @@ import pytest
 
 from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.journal.engines.sqlite.vacuum import KEPT_BYTES, STEP_BYTES
-from relay.journal.memory import MemoryJournal
 from relay.journal.open import open_journal, open_vault
 from relay.model.ports import Journal
 from tests.journal.samples import CRM, LATER, NOW, arrival, delivered, receive
@@ -82,7 +81,8 @@ async def test_a_small_file_keeps_its_room(path: Path) -> None:
 
 async def test_memory_has_no_disk() -> None:
     """The journal in memory has nothing to give back."""
-    assert 0 == await MemoryJournal().shrink()
+    async with open_journal("memory:") as opened:
+        assert 0 == await opened.journal.shrink()
 
 
 async def test_a_small_file_of_an_earlier_release_learns_it(without_map: Path) -> None:

@@ -8,11 +8,7 @@ _RULES, _WINDOW, _FINISHING = (
     "relay/journal/finishing.py",
 )
 _RECEIVING, _SETTLING = "relay/journal/incoming.py", "relay/journal/outcomes.py"
-_READING, _RUNS, _MEMORY = (
-    "relay/journal/due.py",
-    "relay/journal/runs.py",
-    "relay/journal/memory.py",
-)
+_READING, _RUNS = "relay/journal/due.py", "relay/journal/runs.py"
 _OF_RULES = ("tests/pure/test_rules.py",)
 _OF_WINDOW = ("tests/pure/test_window.py",)
 _CONTRACT = (
@@ -253,14 +249,6 @@ MUTANTS = (
         _CONTRACT,
     ),
     # --- in memory: the state machine must see it -----------------------------------------------
-    Mutant(
-        "crash-leaves-no-doubt-in-memory",
-        _MEMORY,
-        "delivery.doubtful |= not clean and",
-        "delivery.doubtful |= clean and",
-        "a duplicate after a crash would not say `unknown`",
-        _MACHINE,
-    ),
     Mutant(
         "read-after-any-in-memory",
         _RULES,

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, exc
 
 from relay.journal.engines.sqlite.checkpoints import BACKSTOP, Checkpoints
 from relay.journal.engines.sqlite.file_identity import FileIdentity
@@ -164,6 +164,37 @@ class Database:
         return not busy
 
 
+class MemoryDatabase(Database):
+    """A database that is gone with the process: one connection and one thread for everybody."""
+
+    def __init__(self) -> None:
+        self.path = Path(":memory:")
+        engine = create_engine(
+            "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
+        )
+        _prepare(engine, begin="BEGIN", pragmas=("PRAGMA foreign_keys=ON",))
+        workers = _Workers(engine, FileIdentity(self.path), threads=1)
+        self._writer = self._readers = self._browsers = workers
+        self._damage = None
+
+    async def write(
+        self, change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a function in a transaction of its own and commit it."""
+        return await self._run(self._writer, lambda conn: change(conn, *args, **kwargs))
+
+    async def checkpoint(self) -> None:
+        """Do nothing: there is no log."""
+
+    async def close(self) -> None:
+        """Forget everything."""
+        await self._writer.close()
+
+    def size_bytes(self) -> int:
+        """Take no disk space."""
+        return 0
+
+
 class _Workers:
     """Threads that work on the database, a connection for each."""
 
@@ -218,18 +249,22 @@ class _Workers:
 
 
 def _engine(path: Path, busy_timeout: float, *, begin: str, pragmas: tuple[str, ...]) -> Engine:
-    """Make an engine that begins transactions itself: the driver would do so too late."""
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, connect_args={"timeout": busy_timeout})
+    _prepare(engine, begin=begin, pragmas=pragmas)
+    return engine
+
+
+def _prepare(engine: Engine, *, begin: str, pragmas: tuple[str, ...]) -> None:
+    """Let an engine begin transactions itself: the driver would do so too late."""
 
     def connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None
         for pragma in pragmas:
             connection.execute(pragma).close()
 
-    url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, connect_args={"timeout": busy_timeout})
     event.listen(engine, "connect", connect)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-    return engine
 
 
 @contextmanager

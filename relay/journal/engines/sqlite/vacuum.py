@@ -41,7 +41,12 @@ def can_shrink(connection: Connection) -> bool:
 
 def is_small(connection: Connection) -> bool:
     """Say whether to write the file anew takes no time worth speaking of."""
-    return _ask(connection, "page_count") * _ask(connection, "page_size") <= SMALL_BYTES
+    return pages_bytes(connection) <= SMALL_BYTES
+
+
+def pages_bytes(connection: Connection) -> int:
+    """Measure the database without its log, or one that is in memory."""
+    return _ask(connection, "page_count") * _ask(connection, "page_size")
 
 
 def _ask(connection: Connection, pragma: str) -> int:

@@ -1,4 +1,4 @@
-"""What the journal in memory holds, and the rules that keep it consistent."""
+"""What the model holds, and the rules that keep it consistent."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator

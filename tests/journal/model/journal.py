@@ -1,4 +1,4 @@
-"""The journal in memory, for trials: the contract in plain Python, gone with the process."""
+"""A journal as plain Python objects: what the engines are compared with."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -7,8 +7,6 @@ from heapq import nsmallest
 from itertools import islice
 
 from relay.delivery.lanes import LANE_DEPTH
-from relay.journal.memory_replays import MemoryReplays
-from relay.journal.memory_store import DeliveryRow, EndpointRow, MessageRow, Store
 from relay.journal.rules import (
     KEPT_NOTICES,
     LONGEST_WAIT,
@@ -52,6 +50,8 @@ from relay.model.messages import (
     Rejected,
 )
 from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, RunningReplay
+from tests.journal.model.replays import MemoryReplays
+from tests.journal.model.store import DeliveryRow, EndpointRow, MessageRow, Store
 
 
 class MemoryJournal:

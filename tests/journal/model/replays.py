@@ -1,10 +1,9 @@
-"""Replays in the journal in memory."""
+"""Replays in the model."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from relay.journal.memory_store import DeliveryRow, MessageRow, Store
 from relay.journal.rules import (
     CANCELLED,
     LOOKED_THROUGH_AT_ONCE,
@@ -27,6 +26,7 @@ from relay.model.replays import (
     RunningReplay,
     Survey,
 )
+from tests.journal.model.store import DeliveryRow, MessageRow, Store
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""The operator's desk over the journal in memory."""
+"""What operators ask of the model, and do to it."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,8 +7,6 @@ from heapq import nsmallest
 from itertools import islice
 from operator import attrgetter
 
-from relay.journal.memory import MemoryJournal, endpoint_note
-from relay.journal.memory_store import DeliveryRow, EndpointRow, LaneRow, MessageRow
 from relay.model.admin import (
     Ahead,
     AttemptRecord,
@@ -25,6 +23,8 @@ from relay.model.admin import (
 from relay.model.journal import AuditEntry, OperatorEventKind
 from relay.model.messages import Attempt, BreakerState, DeliveryState, EndpointKey, MessageOutcome
 from relay.model.replays import Pick, ReplayOrder, ReplayRecord, RequestedReplay, Survey
+from tests.journal.model.journal import MemoryJournal, endpoint_note
+from tests.journal.model.store import DeliveryRow, EndpointRow, LaneRow, MessageRow
 
 
 class MemoryAdminStore:
