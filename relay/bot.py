@@ -27,7 +27,7 @@ from relay.webhook.address_guard import AddressGuard
 from relay.webhook.connections import Line
 from relay.webhook.courier import Courier, Destination
 from relay.webhook.envelope import Envelopes, build_envelope
-from relay.webhook.sender import AiohttpSender
+from relay.webhook.exchange import Sender
 
 USER_AGENT = f"blaze-relay/{__version__}"
 
@@ -94,7 +94,7 @@ async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
     return Branch(listener, intake, outbox, dispatchers, fittings)
 
 
-def courier(bot: Bot, endpoint: Endpoint, sender: AiohttpSender, clock: Clock) -> Courier:
+def courier(bot: Bot, endpoint: Endpoint, sender: Sender, clock: Clock) -> Courier:
     """Make the courier of one endpoint, with envelopes of its own."""
     return _courier(bot, endpoint, sender, _envelopes(bot), clock)
 
@@ -111,7 +111,7 @@ class Fittings:
 
     def line(self, endpoint: Endpoint) -> Line:
         """Make connections for an endpoint, which are nobody's until they are in `lines`."""
-        return Line(self._house.guard, connections=endpoint.concurrency)
+        return Line(endpoint.target, self._house.guard, connections=endpoint.concurrency)
 
     def terms(self, endpoint: Endpoint, line: Line) -> Terms:
         """Say by what attempts are made and judged."""
@@ -155,7 +155,7 @@ class Fittings:
 
 
 def _courier(
-    bot: Bot, endpoint: Endpoint, sender: AiohttpSender, envelopes: Envelopes, clock: Clock
+    bot: Bot, endpoint: Endpoint, sender: Sender, envelopes: Envelopes, clock: Clock
 ) -> Courier:
     destination = Destination(
         EndpointKey(bot.name, endpoint.name),

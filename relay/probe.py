@@ -18,7 +18,8 @@ from relay.bot import USER_AGENT, courier
 from relay.config import Bot, Endpoint, Settings
 from relay.model.messages import Success
 from relay.webhook.address_guard import AddressGuard
-from relay.webhook.sender import AiohttpSender
+from relay.webhook.pool import PoolPolicy
+from relay.webhook.sender import HttpSender
 
 REFUSAL_WAIT = 2.0
 """Seconds. A token is refused in a frame right after the upgrade (blaze-protocol.md 2.5)."""
@@ -120,7 +121,7 @@ def _signed_headers(bot: Bot, url: URL) -> dict[str, str]:
 
 async def _send_test(bot: Bot, endpoint: Endpoint, guard: AddressGuard) -> ProbeResult:
     component = f"{bot.name}/{endpoint.name}"
-    sender = AiohttpSender(guard, connections=1)
+    sender = HttpSender(endpoint.target, guard, PoolPolicy(1))
     try:
         verdict = await courier(bot, endpoint, sender, time.time).send_test()
     finally:

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from relay.model.messages import Delivery, Verdict
 from relay.model.ports import Courier
 from relay.webhook.address_guard import AddressGuard
-from relay.webhook.sender import AiohttpSender
+from relay.webhook.exchange import Target
+from relay.webhook.pool import PoolPolicy
+from relay.webhook.sender import HttpSender
 
 
 class Line:
     """Connections to one receiver; at most `connections` at once."""
 
-    def __init__(self, guard: AddressGuard, *, connections: int) -> None:
-        self.sender = AiohttpSender(guard, connections=connections)
+    def __init__(self, target: Target, guard: AddressGuard, *, connections: int) -> None:
+        self.sender = HttpSender(target, guard, PoolPolicy(connections))
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()

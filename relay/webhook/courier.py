@@ -145,7 +145,6 @@ class Courier:
             )
         answer = await self._sender.send(
             Request(
-                target=self._destination.target,
                 headers=headers,
                 body=body,
                 timeout=self._destination.timeout,

@@ -1,7 +1,4 @@
-"""The nouns of the HTTP port: what goes out, and what comes back (webhooks.md).
-
-An adapter of an HTTP library is a `Sender`. The library's own types and exceptions end in it.
-"""
+"""The nouns of the HTTP port: what goes out to a webhook, and what comes back."""
 
 import base64
 import re
@@ -76,8 +73,17 @@ class Target:
     @property
     def authority(self) -> str:
         """Host and port as a URL has them, an IPv6 address in brackets."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{self._bracketed}:{self.port}"
+
+    @property
+    def host_header(self) -> str:
+        """Host, and the port where it is not the scheme's own."""
+        own = self.port == _DEFAULT_PORTS[self.scheme]
+        return self._bracketed if own else self.authority
+
+    @property
+    def _bracketed(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 def _host(parts: SplitResult) -> str:
@@ -122,13 +128,12 @@ def basic_authorization(user: str, password: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One POST; its headers and body stay out of the repr.
+    """One POST to a sender's target; its headers and body stay out of the repr.
 
     `timeout` covers everything up to the status line: the wait for a connection, DNS, connecting,
     TLS, sending. `connect_timeout` covers DNS, connecting and TLS. Both in seconds.
     """
 
-    target: Target
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     timeout: float
@@ -163,6 +168,15 @@ class Failure(StrEnum):
     CLIENT = "client"
 
 
+class NotConnectedError(Exception):
+    """There is no connection, so nothing was sent. `detail` is a line for people."""
+
+    def __init__(self, failure: Failure, detail: str) -> None:
+        super().__init__(failure, detail)
+        self.failure = failure
+        self.detail = detail
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came of a request: a status, or a failure.
@@ -179,7 +193,7 @@ class Answer:
 
 
 class Sender(Protocol):
-    """An HTTP client, reduced to what the relay needs of one."""
+    """An HTTP client for one target, reduced to what the relay needs of one."""
 
     async def send(self, request: Request) -> Answer:
         """Make one request, and never a second one. Raises only cancellation."""

@@ -24,7 +24,7 @@ from relay.webhook.exchange import Target
 from relay.webhook.signature import Signer, new_secret
 from tests.acceptance.receiver import hold_port, port_of
 from tests.docs.typescript import without_types
-from tests.drivers.sender_adapters import ADAPTERS, Conditions
+from tests.drivers.sender_adapters import AnySender, Conditions
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -130,12 +130,12 @@ def _message(text: str) -> Message:
 @asynccontextmanager
 async def courier(url: str, *, secrets: str = SECRET, age: float = 0.0) -> AsyncIterator[Courier]:
     """Make the relay's own courier, which signs as if it were so many seconds ago."""
-    sender = next(iter(ADAPTERS.values()))(Conditions())
-    destination = Destination(ENDPOINT, Target.parse(url), Signer.parse(secrets))
+    target, sender = Target.parse(url), AnySender(Conditions())
+    destination = Destination(ENDPOINT, target, Signer.parse(secrets))
     build = partial(build_envelope, bot_name="support", app_id="app", decrypt=lambda _: b"")
     yield Courier(
         destination,
-        sender,
+        sender.to(target),
         Envelopes(build),
         app_id="app",
         version="1",

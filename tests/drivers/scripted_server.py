@@ -56,6 +56,10 @@ class Peer:
         await self._remember(received)
         return received
 
+    async def first_bytes(self) -> bytes:
+        """Read the beginning of a request, and leave the rest unread."""
+        return await self._reader.read(1)
+
     async def send(self, data: bytes) -> None:
         """Send bytes; raises `ConnectionError` once the client has left."""
         self._writer.write(data)

@@ -1,4 +1,4 @@
-"""What every adapter of the HTTP port promises of TLS (webhooks.md)."""
+"""What the sender promises of TLS."""
 
 import datetime as dt
 import ssl
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from relay.webhook.exchange import Failure, Request, Sender, Sent, TlsSettings
+from relay.webhook.exchange import Failure, Sent, TlsSettings
 from tests.drivers.scripted_server import (
     Peer,
     Script,
@@ -18,7 +18,7 @@ from tests.drivers.scripted_server import (
     answering,
     mute,
 )
-from tests.drivers.sender_adapters import SHORT, MakeSender, outcome, post
+from tests.drivers.sender_adapters import SHORT, AnySender, MakeSender, Post, outcome, post
 
 OK = (200, None, Sent.YES)
 REFUSED = (None, Failure.TLS, Sent.NO)
@@ -36,7 +36,7 @@ class Authority:
         self.ca.issue_cert(name).configure_cert(context)
         return context
 
-    def request(self, port: int, *, host: str = "127.0.0.1", **deadlines: float) -> Request:
+    def request(self, port: int, *, host: str = "127.0.0.1", **deadlines: float) -> Post:
         return post(port, scheme="https", host=host, tls=TlsSettings(self.file), **deadlines)  # type: ignore[arg-type]
 
 
@@ -53,13 +53,13 @@ def ok() -> Script:
     return answering(answer())
 
 
-async def test_the_configured_authority_is_trusted(sender: Sender, authority: Authority) -> None:
+async def test_the_configured_authority_is_trusted(sender: AnySender, authority: Authority) -> None:
     """A private authority's receiver is delivered to."""
     async with ScriptedServer(ok(), tls=authority.server()) as server:
         assert OK == outcome(await sender.send(authority.request(server.port)))
 
 
-async def test_connections_over_tls_are_used_again(sender: Sender, authority: Authority) -> None:
+async def test_connections_over_tls_are_used_again(sender: AnySender, authority: Authority) -> None:
     """One handshake serves many requests."""
     async with ScriptedServer(ok(), tls=authority.server()) as server:
         for _ in range(3):
@@ -77,7 +77,7 @@ async def test_a_name_is_verified(make_sender: MakeSender, authority: Authority)
     assert [OK, REFUSED] == [outcome(right), outcome(wrong)]
 
 
-async def test_an_unknown_authority_is_refused(sender: Sender, authority: Authority) -> None:
+async def test_an_unknown_authority_is_refused(sender: AnySender, authority: Authority) -> None:
     """Nobody trusts the first best certificate, and nothing is sent to its owner."""
     async with ScriptedServer(ok(), tls=authority.server()) as server:
         got = await sender.send(post(server.port, scheme="https"))
@@ -86,13 +86,15 @@ async def test_an_unknown_authority_is_refused(sender: Sender, authority: Author
     assert "certificate verify failed" in got.detail
 
 
-async def test_a_configured_authority_is_the_only_one(sender: Sender, authority: Authority) -> None:
+async def test_a_configured_authority_is_the_only_one(
+    sender: AnySender, authority: Authority
+) -> None:
     """With a `ca_file`, nobody else's word counts."""
     async with ScriptedServer(ok(), tls=Authority(trustme.CA(), "").server()) as server:
         assert REFUSED == outcome(await sender.send(authority.request(server.port)))
 
 
-async def test_old_tls_is_refused(sender: Sender, authority: Authority) -> None:
+async def test_old_tls_is_refused(sender: AnySender, authority: Authority) -> None:
     """TLS 1.1 is not spoken."""
     old = authority.server()
     with warnings.catch_warnings(action="ignore"):
@@ -104,7 +106,7 @@ async def test_old_tls_is_refused(sender: Sender, authority: Authority) -> None:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 async def test_a_client_certificate_is_shown(
-    sender: Sender, authority: Authority, tmp_path: Path, version: ssl.TLSVersion
+    sender: AnySender, authority: Authority, tmp_path: Path, version: ssl.TLSVersion
 ) -> None:
     """Who asks for the relay's certificate gets it, and refuses those who have none."""
     demanding = authority.server()
@@ -126,7 +128,7 @@ async def test_a_client_certificate_is_shown(
     assert refused.failure in late
 
 
-async def test_missing_files_are_told(sender: Sender, tmp_path: Path) -> None:
+async def test_missing_files_are_told(sender: AnySender, tmp_path: Path) -> None:
     """A file that is not there is no reason to crash, and none to trust everybody."""
     tls = TlsSettings(ca_file=str(tmp_path / "absent.pem"))
     async with ScriptedServer(mute) as server:
@@ -136,7 +138,7 @@ async def test_missing_files_are_told(sender: Sender, tmp_path: Path) -> None:
 
 
 async def test_files_that_come_later_are_found(
-    sender: Sender, authority: Authority, tmp_path: Path
+    sender: AnySender, authority: Authority, tmp_path: Path
 ) -> None:
     """A mistake in a file is over as soon as it is corrected."""
     file = tmp_path / "ca.pem"
@@ -149,7 +151,7 @@ async def test_files_that_come_later_are_found(
 
 @pytest.mark.parametrize("days", [(-30, -1), (1, 30)])
 async def test_a_certificate_counts_in_its_time(
-    sender: Sender, authority: Authority, days: tuple[int, int]
+    sender: AnySender, authority: Authority, days: tuple[int, int]
 ) -> None:
     """One that has expired, or is not valid yet, is no certificate."""
     now = dt.datetime.now(dt.UTC)
@@ -162,7 +164,7 @@ async def test_a_certificate_counts_in_its_time(
 
 
 async def test_a_renewed_certificate_is_shown(
-    sender: Sender, authority: Authority, tmp_path: Path
+    sender: AnySender, authority: Authority, tmp_path: Path
 ) -> None:
     """Files that change are read again with the next request, without a restart."""
     demanding = authority.server()
@@ -189,7 +191,9 @@ async def test_a_renewed_certificate_is_shown(
     assert [OK, REFUSED, OK] == [outcome(taken), outcome(half), outcome(again)]
 
 
-async def test_a_mute_tls_server_is_a_connect_timeout(sender: Sender, authority: Authority) -> None:
+async def test_a_mute_tls_server_is_a_connect_timeout(
+    sender: AnySender, authority: Authority
+) -> None:
     """A handshake that never ends is no connection."""
     async with ScriptedServer(mute) as server:
         got = await sender.send(authority.request(server.port, connect_timeout=SHORT))
@@ -197,7 +201,7 @@ async def test_a_mute_tls_server_is_a_connect_timeout(sender: Sender, authority:
     assert (None, Failure.CONNECT_TIMEOUT, Sent.NO) == outcome(got)
 
 
-async def test_a_handshake_cut_off_is_tls(sender: Sender, authority: Authority) -> None:
+async def test_a_handshake_cut_off_is_tls(sender: AnySender, authority: Authority) -> None:
     """It is told from a port that nobody listens on."""
 
     async def hanging_up(peer: Peer) -> None:
@@ -207,7 +211,7 @@ async def test_a_handshake_cut_off_is_tls(sender: Sender, authority: Authority) 
         assert REFUSED == outcome(await sender.send(authority.request(server.port)))
 
 
-async def test_a_server_without_tls_is_told(sender: Sender, authority: Authority) -> None:
+async def test_a_server_without_tls_is_told(sender: AnySender, authority: Authority) -> None:
     """An https:// URL on a plain port is a matter of TLS."""
 
     async def plain(peer: Peer) -> None:

@@ -92,8 +92,9 @@ def test_a_user_and_password_are_basic_authentication(user: str, password: str) 
 def test_what_may_be_secret_is_not_shown() -> None:
     """Paths, users and headers stay out of the repr."""
     target = Target.parse("https://s3cret:s3cret@h/s3cret?s3cret", TlsSettings("ca.pem"))
-    request = Request(target, {"authorization": "s3cret"}, b"s3cret", 1.0, 1.0)
-    assert "s3cret" not in repr(request)
+    request = Request({"authorization": "s3cret"}, b"s3cret", 1.0, 1.0)
+    shown = f"{target} {request}"
+    assert "s3cret" not in shown
     assert target.authorization is not None
-    assert target.authorization not in repr(request)
-    assert "ca.pem" in repr(request)
+    assert target.authorization not in shown
+    assert "ca.pem" in shown

@@ -1,0 +1,164 @@
+"""Reads one answer after the other off a connection. Pure: bytes in, what they say out.
+
+The status line decides: once it has been read, nothing that follows takes the verdict back. llhttp
+frames what follows it; what it can't frame ends the connection and nothing else.
+"""
+
+import re
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+from relay.webhook.exchange import Answer, Sent
+
+MAX_HEAD = 64 * 1024
+"""Bytes of head that are read, those of interim answers included."""
+
+MAX_BODY = 64 * 1024
+"""Bytes of body that are read; a connection with more to say is not used again."""
+
+MAX_INTERIM = 8
+"""How many interim answers (1xx) may come before the final one."""
+
+_MAX_FRAMED = 2 * MAX_BODY  # chunks of a byte each are mostly frame
+_SWITCHING = 101
+_FINAL = 200
+_BEGIN = b"HTTP/1."
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+_RETRY_AFTER = re.compile(rb"\nretry-after[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_KEEP_ALIVE = re.compile(
+    rb"\nkeep-alive[ \t]*:[^\r\n]*?timeout[ \t]*=[ \t]*([0-9]{1,6})", re.IGNORECASE
+)
+
+
+class NoAnswerError(Exception):
+    """What came is no answer of HTTP/1. The text holds nothing of it."""
+
+
+class AnswerReader:
+    """Reads the answers of one connection. `begin` before each request, then `feed` what comes."""
+
+    def __init__(self) -> None:
+        self._parser = HttpResponseParser(self)
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the answer before."""
+        self.status: int | None = None
+        self.complete = False
+        """Whether the whole answer is there, so that the connection may be used again."""
+        self.cut = False
+        """Whether nothing more is read: there is too much of it, or it can't be framed."""
+        self._pending = b""
+        self._interim = self._passed = 0
+        self._read = 0
+        self._head = b""
+        self._in_head = True
+        self._body = bytearray()
+        self._keep_alive = False
+
+    def feed(self, data: bytes) -> None:
+        """Take what has come. Raises `NoAnswerError` while there is no status line."""
+        if self.status is None:
+            data = self._final(self._pending + data)
+        if self.status is None:
+            self._pending = data
+        else:
+            self._frame(data)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to be waited for."""
+        return self.complete or self.cut
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the connection may carry another request."""
+        return self.complete and self._keep_alive and not self.cut
+
+    def answer(self) -> Answer:
+        """Tell of an answer whose status line has come."""
+        return Answer(
+            status=self.status,
+            retry_after=self._retry_after(),
+            body=bytes(self._body[:MAX_BODY]),
+            sent=Sent.YES,
+        )
+
+    @property
+    def idle_timeout(self) -> int | None:
+        """After how many idle seconds the receiver closes, if `Keep-Alive: timeout=` says so."""
+        found = self._search(_KEEP_ALIVE)
+        return None if found is None else int(found[1])
+
+    def _retry_after(self) -> str | None:
+        found = self._search(_RETRY_AFTER)
+        return None if found is None else found[1].strip().decode("latin-1")
+
+    def _search(self, field: "re.Pattern[bytes]") -> "re.Match[bytes] | None":
+        found = field.search(self._head)
+        # What stands behind the empty line is body.
+        if found is None or _END_OF_HEAD.search(self._head, 0, found.start() + 1):
+            return None
+        return found
+
+    def _final(self, data: bytes) -> bytes:
+        """Pass interim answers over, up to the final status line; gives what is left to read."""
+        while True:
+            data = data.lstrip(b"\r\n")
+            line = _STATUS_LINE.match(data)
+            if line is None:
+                if b"\n" in data or not data.startswith(_BEGIN[: len(data)]):
+                    raise NoAnswerError("no status line of HTTP/1.0 or HTTP/1.1")
+                break
+            status = int(line[1])
+            if status >= _FINAL:
+                self.status = status
+                return data
+            if status == _SWITCHING:
+                raise NoAnswerError("101 Switching Protocols, which nobody asked for")
+            end = _END_OF_HEAD.search(data, line.end() - 1)
+            if end is None:
+                break
+            self._pass_over(end.end())
+            data = data[end.end() :]
+        if self._passed + len(data) > MAX_HEAD:
+            raise NoAnswerError("no final status line within 64 KiB")
+        return data
+
+    def _pass_over(self, length: int) -> None:
+        self._interim += 1
+        self._passed += length
+        if self._interim > MAX_INTERIM or self._passed > MAX_HEAD:
+            raise NoAnswerError("interim answers without end")
+
+    def _frame(self, data: bytes) -> None:
+        self._read += len(data)
+        if self._in_head:
+            self._head += data
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self.cut = True
+        most = MAX_HEAD if self._in_head else MAX_HEAD + _MAX_FRAMED
+        if self._read > most or len(self._body) > MAX_BODY:
+            self.cut = True
+
+    # --- what llhttp calls ------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Take note of bytes behind the answer, which nobody asked for."""
+        self.cut = self.cut or self.complete
+
+    def on_headers_complete(self) -> None:
+        """Keep the head, and none of the body behind it."""
+        self._in_head = False
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of body."""
+        self._body += data
+
+    def on_message_complete(self) -> None:
+        """Take note that the whole answer is there."""
+        self.complete = True
+        self._keep_alive = self._parser.should_keep_alive()
