@@ -270,7 +270,7 @@ class Service:
 
 async def run(settings: Settings, read: Callable[[], Settings]) -> int:
     """Run the relay until SIGTERM or SIGINT; answers with the exit code. SIGHUP reads anew."""
-    log_format = settings.log_format and LogFormat(settings.log_format)
+    log_format = None if settings.log_format is None else LogFormat(settings.log_format)
     redactor = Redactor(secrets_of(settings))
     log = configure_logging(settings.log_level, log_format, redactor=redactor)
     bots, endpoints = [bot.name for bot in settings.bots], endpoints_of(settings.bots)

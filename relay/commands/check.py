@@ -12,8 +12,8 @@ from relay.commands.failure import Failure
 from relay.commands.options import config_option, json_option
 from relay.commands.printing import print_table
 from relay.commands.settings import read_settings
-from relay.config import Settings, masked
-from relay.config.mistakes import KeyPath, setting_name
+from relay.config import Settings
+from relay.config.draft import KeyPath, setting_name
 from relay.probe import ProbeResult, connect_probes
 
 
@@ -28,7 +28,7 @@ def command(config: Path | None, *, connect: bool, as_json: bool) -> None:
         probes = asyncio.run(connect_probes(settings)) if connect else None
         click.echo(json.dumps(_document(settings, probes), indent=2))
     else:
-        print_table(("setting", "value"), _rows(masked(settings)))
+        print_table(("setting", "value"), _rows(settings.shown()))
         print_table(("", ""), [("warning", warning) for warning in settings.warnings])
         probes = asyncio.run(connect_probes(settings)) if connect else None
         print_table(("component", "holds", "detail"), map(_row, probes or ()))
@@ -64,7 +64,7 @@ def _row(probe: ProbeResult) -> tuple[str, str, str]:
 
 
 def _document(settings: Settings, probes: Sequence[ProbeResult] | None) -> dict[str, Any]:
-    document: dict[str, Any] = {"settings": masked(settings), "warnings": list(settings.warnings)}
+    document: dict[str, Any] = {"settings": settings.shown(), "warnings": list(settings.warnings)}
     if probes is not None:
         document["probes"] = [
             {"component": probe.component, "ok": probe.ok, "detail": probe.detail}

@@ -5,8 +5,8 @@ from contextlib import suppress
 from datetime import datetime
 
 from relay.commands.kinds import Kind
-from relay.config.durations import DURATION, parse_duration
 from relay.model.admin import Place
+from relay.model.times import DURATION_FORM, parse_duration
 
 
 def _time(text: str) -> float:
@@ -25,6 +25,6 @@ def earliest(until: float | None, older_than: float | None, now: float) -> float
     return min((end for end in ends if end is not None), default=None)
 
 
-AGE = Kind(DURATION, parse_duration)
+AGE = Kind(DURATION_FORM, parse_duration)
 TIME = Kind("a time such as 2026-11-22T08:00:00Z, or an age such as 2h", _time)
 PAGE = Kind("the next_cursor of another page", Place.read)

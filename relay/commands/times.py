@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from relay.commands.kinds import Kind
-from relay.config.durations import parse_duration
+from relay.model.times import parse_duration
 
 _RFC_3339 = re.compile(
     r"\d{4}-\d\d-\d\d([Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d))?", re.ASCII

@@ -1,14 +1,14 @@
 """The settings: from a YAML file, environment variables and secret files to frozen values."""
 
 from relay.config.addresses import Listen, Url
+from relay.config.draft import SettingsError
 from relay.config.load import load_settings
-from relay.config.masking import masked
-from relay.config.mistakes import SettingsError
-from relay.config.models import (
+from relay.config.settings import (
     Begin,
     Bot,
     Breaker,
     Endpoint,
+    LogFormat,
     LogLevel,
     Ordering,
     Retry,
@@ -16,7 +16,6 @@ from relay.config.models import (
     Tls,
     Unwanted,
 )
-from relay.telemetry.logs import LogFormat
 
 __all__ = [
     "Begin",
@@ -34,5 +33,4 @@ __all__ = [
     "Unwanted",
     "Url",
     "load_settings",
-    "masked",
 ]

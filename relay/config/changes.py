@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from relay.blaze.keystore import Keystore
-from relay.config.key_files import KeyFile
-from relay.config.mistakes import KeyPath, setting_name
-from relay.config.models import Bot, Endpoint, Section, Settings
+from relay.config.draft import KeyPath, setting_name
+from relay.config.secrets import KeyFile
+from relay.config.sections import Section
+from relay.config.settings import Bot, Endpoint, Settings
 from relay.model.messages import EndpointKey
 
 _FOLLOWED = frozenset({"drain_timeout"})
@@ -75,9 +76,10 @@ def _is_followed(path: KeyPath) -> bool:
 
 
 def _different(old: Section, new: Section, *, but: str = "") -> Iterator[str]:
-    for name, info in type(new).model_fields.items():
-        if name not in _READ_FROM | {but} and not _same(getattr(old, name), getattr(new, name)):
-            yield info.alias or name
+    for key, one in new.declared().items():
+        was, now = getattr(old, one.name), getattr(new, one.name)
+        if key not in _READ_FROM | {but} and not _same(was, now):
+            yield key
 
 
 def _same(old: object, new: object) -> bool:

@@ -1,4 +1,4 @@
-"""The environment's variables (interface.md 3), which win over the file.
+"""The environment's variables, which win over the file.
 
 The variables that make the bot `default` (`RELAY_KEYSTORE*`, `RELAY_WEBHOOK_*`) can't stand beside
 a file with `bots`: which of them they would change is anybody's guess, so that is a mistake.
@@ -8,8 +8,7 @@ a file with `bots`: which of them they would change is anybody's guess, so that 
 import difflib
 from collections.abc import Mapping
 
-from relay.config.draft import Draft, Tree, mappings
-from relay.config.mistakes import Mistake
+from relay.config.draft import Draft, Mistake, Tree, mappings
 
 CONFIG = "RELAY_CONFIG"
 

@@ -1,56 +1,94 @@
-"""The kinds of values in settings: text in, something sound out, or what is expected instead.
-
-Every description completes the words `expected …`, and is printed beside a mistake.
-"""
+"""The kinds of values in settings: a text in, something sound out, or what is expected instead."""
 
 import re
 from collections.abc import Callable
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, SecretStr
-
 from relay.blaze.keystore import Keystore, KeystoreError, parse_keystore
-from relay.config.addresses import LISTEN, Listen, Url, is_public, parse_listen, parse_url
-from relay.config.durations import DURATION, parse_duration
-from relay.config.key_files import KeyFile, read_key_file
+from relay.config.addresses import LISTEN, Url, is_public, parse_listen, parse_url
+from relay.config.draft import MASK, Draft, KeyPath, masked_url
+from relay.config.secrets import KEY_FILE, KeyFile, Secret, read_key_file
+from relay.config.sections import Kind, Several, Text
+from relay.model.times import DURATION_FORM, duration_text, parse_duration
 from relay.webhook.exchange import Target, TargetError
 from relay.webhook.headers import is_own
 from relay.webhook.signature import SecretError, Signer
 
+E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
 
-MEMORY = "memory:"
-SQLITE = "sqlite:///"
+MEMORY: Final = "memory:"
+SQLITE: Final = "sqlite:///"
 
-_JOURNAL = "sqlite:///relative.db, sqlite:////absolute.db or memory:"
-_NAME = "a name of letters a-z, digits, _ and -, at most 64"
-_CATEGORY = 'a pattern in capitals such as PLAIN_TEXT or "SYSTEM_*"'
-_UUID = "a UUID"
-_TOKEN = "a token without spaces"  # noqa: S105 - says what a token looks like
-
-_NAME_FORM = re.compile(r"[a-z0-9_-]{1,64}")
-_CATEGORY_FORM = re.compile(r"[A-Z0-9_*?!\[\]-]{1,64}")
-_TOKEN_FORM = re.compile(r"[!-~]+")
-_HEADER_NAME_FORM = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
-_HEADER_VALUE_FORM = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
+_COUNT = re.compile(r"\+?[0-9]{1,4}")
+_HIGHEST_COUNT = 1000
+_FLAGS = dict.fromkeys(("true", "yes", "on", "1", "t", "y"), True) | dict.fromkeys(
+    ("false", "no", "off", "0", "f", "n"), False
+)
+_TOKEN = re.compile(r"[!-~]+")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_HEADER_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
 
 
-def _reading(read: Callable[[str], T]) -> BeforeValidator:
-    """Read text; leave a default as it is, and anything else to fail the type."""
-    return BeforeValidator(lambda value: read(value) if isinstance(value, str) else value)
+def _known(expected: str, parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Word whatever `parse` finds wrong as what is expected: its own words may repeat the value."""
+
+    def read(text: str) -> T:
+        try:
+            return parse(text)
+        except (ValueError, LookupError):
+            raise ValueError(f"expected {expected}") from None
+
+    return read
 
 
-def _matching(form: re.Pattern[str], expected: str) -> AfterValidator:
-    """Let only text of one form through."""
+def _matching(form: str, expected: str) -> Text[str]:
+    """Make a kind for text of one form."""
+    pattern = re.compile(form)
 
     def check(text: str) -> str:
-        if not form.fullmatch(text):
+        if not pattern.fullmatch(text):
             raise ValueError(f"expected {expected}")
         return text
 
-    return AfterValidator(check)
+    return Text(expected, check)
+
+
+def _masked(_: object) -> str:
+    return MASK
+
+
+def _as_it_is(value: T) -> T:
+    return value
+
+
+def _count(text: str) -> int:
+    number = int(text) if _COUNT.fullmatch(text := text.strip()) else 0
+    if not 1 <= number <= _HIGHEST_COUNT:
+        raise ValueError
+    return number
+
+
+def _token(text: str) -> Secret:
+    if not _TOKEN.fullmatch(text):
+        raise ValueError
+    return Secret(text)
+
+
+def _duration(expected: str, least: float, *, but_not: float | None = None) -> Text[float]:
+    """Make a kind for durations of at least so many seconds."""
+
+    def read(text: str) -> float:
+        seconds = parse_duration(text)
+        if seconds < least or seconds == but_not:
+            raise ValueError(f"expected {expected}")
+        return seconds
+
+    return Text(expected, read, duration_text)
 
 
 def _keystore(text: str) -> Keystore:
@@ -73,38 +111,11 @@ def _journal(text: str) -> str:
     plain = text.startswith(SQLITE) and path.strip("/. ") and path.isprintable()
     if text == MEMORY or (plain and not path.startswith(":memory:") and "?" not in path):
         return text
-    raise ValueError(f"expected {_JOURNAL}")
+    raise ValueError(f"expected {JOURNAL.expected}")
 
 
-def _uuid(text: str) -> str:
-    try:
-        return str(UUID(text))
-    except ValueError:
-        raise ValueError(f"expected {_UUID}") from None
-
-
-def _token(text: str) -> SecretStr:
-    if not _TOKEN_FORM.fullmatch(text):
-        raise ValueError(f"expected {_TOKEN}")
-    return SecretStr(text)
-
-
-def _header_name(text: str) -> str:
-    if not _HEADER_NAME_FORM.fullmatch(text):
-        raise ValueError("expected a header name of letters, digits and hyphens")
-    if is_own(text):
-        raise ValueError("expected another header, since the relay sets this one itself")
-    return text
-
-
-def _header_value(text: str) -> SecretStr:
-    if not _HEADER_VALUE_FORM.fullmatch(text):
-        raise ValueError("expected visible ASCII on one line")
-    return SecretStr(text)
-
-
-def _login_url(*schemes: str) -> Callable[[str], Url]:
-    """Read a URL of Mixin's, which a token is sent to; the first scheme is the safe one."""
+def _mixin_url(*schemes: str) -> Text[Url]:
+    """Make a kind for URLs that a token is sent to; the first scheme is the safe one."""
 
     def read(text: str) -> Url:
         url = parse_url(text, schemes)
@@ -114,7 +125,7 @@ def _login_url(*schemes: str) -> Callable[[str], Url]:
             raise ValueError(f"expected {schemes[0]}:// for a public host")
         return url
 
-    return read
+    return Text(f"a {schemes[0]}:// URL", read, lambda url: masked_url(url.text))
 
 
 def _webhook_url(text: str) -> Url:
@@ -126,50 +137,111 @@ def _webhook_url(text: str) -> Url:
     return url
 
 
-def _several(value: Any) -> Any:
-    return value.replace(",", " ").split() if isinstance(value, str) else value
+class SetOf(Kind[frozenset[T]]):
+    """A list in which order and repetition mean nothing."""
+
+    def __init__(self, expected: str, item: Kind[T]) -> None:
+        self.expected = expected
+        self._items = Several(expected, item)
+
+    def read(self, value: Any, draft: Draft, path: KeyPath) -> frozenset[T] | None:
+        """Read each item, and tell the mistakes of all."""
+        items = self._items.read(value, draft, path)
+        return None if items is None else frozenset(items)
+
+    def show(self, value: frozenset[T]) -> Any:
+        """Write a sorted list."""
+        return sorted(self._items.show(tuple(value)))
 
 
-Duration = Annotated[float, _reading(parse_duration), Field(description=DURATION)]
+class Headers(Kind[tuple[tuple[str, Secret], ...]]):
+    """HTTP headers beside those that the relay sets itself; their values are secrets."""
+
+    expected = "a mapping of headers"
+
+    def read(
+        self, value: Any, draft: Draft, path: KeyPath
+    ) -> tuple[tuple[str, Secret], ...] | None:
+        """Read each header; a name given twice, in any case, is a mistake."""
+        if not isinstance(value, dict):
+            draft.blame(path, f"expected {self.expected}")
+            return None
+        seen: set[str] = set()
+        read = []
+        for name, text in value.items():
+            if wrong := _wrong_header(name, text, seen):
+                draft.blame((*path, name), wrong)
+            else:
+                read.append((name, Secret(text)))
+            seen.add(name.lower())
+        return tuple(read) if len(read) == len(value) else None
+
+    def show(self, value: tuple[tuple[str, Secret], ...]) -> Any:
+        """Write the names."""
+        return {name: MASK for name, _ in value}
+
+
+def _wrong_header(name: str, value: Any, seen: set[str]) -> str:
+    if name.lower() in seen:
+        return "given twice; expected each header once, in any case"
+    if not _HEADER_NAME.fullmatch(name):
+        return "expected a header name of letters, digits and hyphens"
+    if is_own(name):
+        return "expected another header, since the relay sets this one itself"
+    if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+        return "expected visible ASCII on one line"
+    return ""
+
+
+def choice(of: type[E]) -> Text[E]:
+    """Make a kind for one of a few words."""
+    *others, last = (one.value for one in of)
+    expected = f"{', '.join(others)} or {last}"
+    return Text(expected, _known(expected, of))
+
+
+def at_least(seconds: float) -> Text[float]:
+    """Make a kind for durations of at least so many seconds."""
+    return _duration(f"a duration of at least {duration_text(seconds)}", seconds)
+
+
+NAME = _matching(r"[a-z0-9_-]{1,64}", "a name of letters a-z, digits, _ and -, at most 64")
+FLAG = Text(
+    "true or false", _known("true or false", lambda text: _FLAGS[text.strip().lower()]), _as_it_is
+)
+COUNT = Text(
+    "a whole number from 1 to 1000", _known("a whole number from 1 to 1000", _count), _as_it_is
+)
+DURATION = _duration(DURATION_FORM, 0.0)
 """Seconds."""
+POSITIVE_DURATION = _duration(DURATION_FORM, 0.0, but_not=0.0)
+"""Seconds, more than none."""
 
-Name = Annotated[str, _matching(_NAME_FORM, _NAME), Field(description=_NAME)]
-Category = Annotated[str, _matching(_CATEGORY_FORM, _CATEGORY)]
-Uuid = Annotated[str, AfterValidator(_uuid)]
-Journal = Annotated[str, AfterValidator(_journal), Field(description=_JOURNAL)]
-Listening = Annotated[InstanceOf[Listen], _reading(parse_listen), Field(description=LISTEN)]
-Token = Annotated[SecretStr | None, _reading(_token), Field(description=_TOKEN)]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
-HeaderValue = Annotated[SecretStr, _reading(_header_value)]
-WebhookUrl = Annotated[
-    InstanceOf[Url],
-    _reading(_webhook_url),
-    Field(description="an https:// URL"),
-]
-BlazeUrls = Annotated[
-    tuple[Annotated[InstanceOf[Url], _reading(_login_url("wss", "ws"))], ...],
-    BeforeValidator(_several),
-    Field(description="a wss:// URL or a list of them", min_length=1),
-]
-ApiUrls = Annotated[
-    tuple[Annotated[InstanceOf[Url], _reading(_login_url("https", "http"))], ...],
-    BeforeValidator(_several),
-    Field(description="an https:// URL or a list of them", min_length=1),
-]
-KeystoreText = Annotated[
-    InstanceOf[Keystore],
-    _reading(_keystore),
-    Field(description="the keystore as downloaded from the dashboard: its path"),
-]
-SigningSecret = Annotated[
-    InstanceOf[Signer] | None, _reading(_signer), Field(description="whsec_… or whsk_…")
-]
-SecretFile = Annotated[Path | None, Field(description="the path of a file with the secret in it")]
-JournalKeyFile = Annotated[
-    InstanceOf[KeyFile] | None,
-    _reading(read_key_file),
-    Field(description="the path of a file with the journal's keys in it"),
-]
-CertificateFile = Annotated[Path | None, Field(description="the path of a PEM file")]
-Count = Annotated[int, Field(ge=1, le=1000, description="a whole number from 1 to 1000")]
-Flag = Annotated[bool, Field(description="true or false")]
+_UUID = Text("a UUID", _known("a UUID", lambda text: str(UUID(text))))
+UUIDS = SetOf("a list of UUIDs, or no such key", _UUID)
+CATEGORIES = Several(
+    "a list of patterns such as PLAIN_TEXT, or no such key",
+    _matching(r"[A-Z0-9_*?!\[\]-]{1,64}", 'a pattern in capitals such as PLAIN_TEXT or "SYSTEM_*"'),
+)
+JOURNAL = Text("sqlite:///relative.db, sqlite:////absolute.db or memory:", _journal)
+LISTENING = Text(LISTEN, parse_listen)
+_NETWORK: Text[IPv4Network | IPv6Network] = Text(
+    "a network such as 192.0.2.0/24", _known("a network such as 192.0.2.0/24", ip_network)
+)
+NETWORKS = Several("networks such as 192.0.2.0/24, in a list", _NETWORK)
+
+WEBHOOK_URL = Text("an https:// URL", _webhook_url, lambda url: masked_url(url.text))
+BLAZE_URLS = Several("a wss:// URL or a list of them", _mixin_url("wss", "ws"), in_text=True)
+API_URLS = Several("an https:// URL or a list of them", _mixin_url("https", "http"), in_text=True)
+HEADERS = Headers()
+
+FILE = Text("the path of a PEM file", Path)
+SECRET_FILE = Text("the path of a file with the secret in it", Path)
+JOURNAL_KEY_FILE: Text[KeyFile] = Text(KEY_FILE, read_key_file)
+TOKEN = Text("a token without spaces", _known("a token without spaces", _token), _masked)
+SIGNER = Text("whsec_… or whsk_…", _signer, _masked)
+KEYSTORE = Text(
+    "the keystore as downloaded from the dashboard: its path",
+    _keystore,
+    lambda keystore: f"app {keystore.app_id}, {keystore.algorithm}, {MASK}",
+)

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from hashlib import sha256
 
 from relay.config.changes import endpoints_of
-from relay.config.models import Begin, Bot, Endpoint, Ordering, Settings, Unwanted
+from relay.config.settings import Begin, Bot, Endpoint, Ordering, Settings, Unwanted
 from relay.delivery.breaker import BreakerPolicy
 from relay.delivery.retry import RetryPolicy
 from relay.delivery.routing import Route, Routing
@@ -44,17 +45,17 @@ def routing(bot: Bot) -> Routing:
 
 def retry_policy(endpoint: Endpoint) -> RetryPolicy:
     """When an endpoint's deliveries are tried again and given up."""
-    return RetryPolicy(**endpoint.retry.model_dump())
+    return RetryPolicy(**asdict(endpoint.retry))
 
 
 def breaker_policy(endpoint: Endpoint) -> BreakerPolicy:
     """How many requests an endpoint gets, and when none."""
     return BreakerPolicy(
         concurrency=endpoint.concurrency,
-        open_after=endpoint.gate.open_after,
+        open_after=endpoint.breaker.open_after,
         probe_first=endpoint.retry.first,
-        probe_max=max(endpoint.gate.probe_max, endpoint.retry.first),
-        gone_confirm=endpoint.gate.gone_confirm,
+        probe_max=max(endpoint.breaker.probe_max, endpoint.retry.first),
+        gone_confirm=endpoint.breaker.gone_confirm,
     )
 
 

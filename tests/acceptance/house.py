@@ -33,7 +33,7 @@ PATIENCE = 30.0
 
 _BREATH = 0.01
 _TOKEN = re.compile(r"eyJ[\w-]{16}")
-_PATIENT_GATE = {"open_after": 1000, "probe_max": "50ms"}
+_PATIENT_BREAKER = {"open_after": 1000, "probe_max": "50ms"}
 _QUICK_RETRY = {"first": "10ms", "max": "50ms", "give_up_after": "72h", "rejected_attempts": 3}
 _PRIVATE = {"session_private_key", "private_key", "pin_token"}
 _TIMES = {
@@ -182,7 +182,7 @@ class House:
             "bearer_token_file": str(token_file),
             "required": required,
             "retry": _QUICK_RETRY,
-            "gate": _PATIENT_GATE,
+            "breaker": _PATIENT_BREAKER,
         }
         self.bots[bot]["endpoints"].append(_merged(endpoint, settings))
         return receiver

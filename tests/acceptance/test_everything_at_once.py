@@ -127,8 +127,8 @@ async def test_after_the_storm_everything_is_read(house: House, seed: int) -> No
 
     Nor does anything come twice that was not announced as `unknown`.
     """
-    gate = {"open_after": 3, "gone_confirm": "1h"}
-    crm = await house.receiver("crm", gate=gate, retry={"rejected_attempts": 1000})
+    breaker = {"open_after": 3, "gone_confirm": "1h"}
+    crm = await house.receiver("crm", breaker=breaker, retry={"rejected_attempts": 1000})
     archive = await house.receiver("archive", retry={"rejected_attempts": 1000})
     storm = Storm(house, seed, crm, archive)
     for _ in range(ROUNDS):

@@ -30,10 +30,10 @@ async def test_an_endpoint_that_never_answers(house: House) -> None:
     assert 2 == len(slow.posts), "no more in flight than its concurrency"
 
 
-async def test_an_open_gate_charges_nobody(house: House) -> None:
+async def test_an_open_circuit_charges_nobody(house: House) -> None:
     """A dead endpoint gets one probe at a time, and nothing is charged to what waits behind it."""
-    gate = {"open_after": 3, "probe_max": "20ms"}
-    receiver = await house.receiver(concurrency=1, gate=gate)
+    breaker = {"open_after": 3, "probe_max": "20ms"}
+    receiver = await house.receiver(concurrency=1, breaker=breaker)
     receiver.default = Answer(500)
     relay = await house.relay()
     ids = house.push(20)
@@ -50,7 +50,7 @@ async def test_an_open_gate_charges_nobody(house: House) -> None:
 
 async def test_a_gone_endpoint_keeps_everything(house: House) -> None:
     """After a second 410 nothing is sent any more and nothing is lost: `resume` revives it."""
-    receiver = await house.receiver(gate={"gone_confirm": "0s"})
+    receiver = await house.receiver(breaker={"gone_confirm": "0s"})
     receiver.default = Answer(410)
     other = await house.receiver("other", required=False)
     relay = await house.relay()
@@ -90,7 +90,7 @@ async def test_a_poison_message_delays_its_conversation_only_so_long(house: Hous
 
 async def test_a_backlog_larger_than_the_window(house: House) -> None:
     """What does not fit into memory comes from the journal, while an endpoint is away and after."""
-    crm, away = await house.receiver("crm"), await house.receiver("away", gate={"open_after": 5})
+    crm, away = await house.receiver("crm"), await house.receiver("away", breaker={"open_after": 5})
     house.settings["log_level"] = "info"
     await away.stop()
     ids = house.push(1100)

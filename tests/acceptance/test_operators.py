@@ -56,10 +56,10 @@ async def test_a_paused_endpoint_keeps_everything(house: House) -> None:
     await house.read(ids)
 
 
-async def test_resume_pokes_an_open_gate(house: House) -> None:
+async def test_resume_pokes_an_open_circuit(house: House) -> None:
     """Whoever has mended a receiver need not wait for the next probe."""
-    gate = {"open_after": 1, "probe_max": "1h"}
-    receiver = await house.receiver(gate=gate, retry={"first": "1h", "max": "1h"})
+    breaker = {"open_after": 1, "probe_max": "1h"}
+    receiver = await house.receiver(breaker=breaker, retry={"first": "1h", "max": "1h"})
     receiver.next(Answer(500))
     relay = await house.relay()
     ids = house.push(3)
@@ -155,11 +155,11 @@ async def test_a_message_tells_its_story(house: House) -> None:
 
 async def test_a_receiver_says_that_it_is_back(house: House) -> None:
     """With its own token, over HTTP, while the admin API is off."""
-    gate = {"open_after": 1, "probe_max": "1h"}
+    breaker = {"open_after": 1, "probe_max": "1h"}
     retry = {"first": "1h", "max": "1h"}
     token = "a-token-for-nothing-else"
     house.secrets.append(token)
-    receiver = await house.receiver(gate=gate, retry=retry, back_token=token)
+    receiver = await house.receiver(breaker=breaker, retry=retry, back_token=token)
     receiver.next(Answer(500))
     relay = await house.relay()
     ids = house.push(3)

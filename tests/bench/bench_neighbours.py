@@ -181,7 +181,7 @@ class Relay:
     def _endpoint(self, name: str, *, required: bool) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self._world.receivers.ports[name]}/hook"
         endpoint = {"name": name, "url": url, "secret": SECRET, "required": required}
-        return endpoint | ({"gate": {"gone_confirm": "1s"}} if name == "gone" else {})
+        return endpoint | ({"breaker": {"gone_confirm": "1s"}} if name == "gone" else {})
 
 
 @dataclass(frozen=True, slots=True)

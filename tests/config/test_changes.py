@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.config.changes import Changes, compare
-from relay.config.models import Bot, Endpoint, Settings
+from relay.config.settings import Bot, Endpoint, Settings
 from relay.journal.encryption.keys import new_key
 from relay.model.messages import EndpointKey
 from tests.config.example import KEYSTORE, OTHER_KEYSTORE, SECRET, Change, example, load
@@ -30,7 +30,7 @@ OF_ENDPOINTS: dict[str, Any] = {
     "connect_timeout": "2s",
     "concurrency": 3,
     "retry": {"first": "2s"},
-    "gate": {"open_after": 9},
+    "breaker": {"open_after": 9},
 }
 
 
@@ -47,7 +47,7 @@ def test_endpoints_change_while_the_relay_runs(tmp_path: Path, key: str) -> None
 
 def test_every_key_of_an_endpoint_is_tried_here() -> None:
     """A key that is new is thought of."""
-    keys = {field.alias or name for name, field in Endpoint.model_fields.items()}
+    keys = set(Endpoint.declared())
     files = {"secret_file", "bearer_token_file", "back_token_file", "allow_plaintext"}
     assert {*OF_ENDPOINTS, *files, "name", "tls"} == keys
 
@@ -126,7 +126,7 @@ def test_the_rest_needs_a_restart(tmp_path: Path, key: str) -> None:
 
 def test_every_key_is_tried_here() -> None:
     """A key that is new is thought of."""
-    keys = set(Settings.model_fields) | {f"bots[0].{name}" for name in Bot.model_fields}
+    keys = set(Settings.declared()) | {f"bots[0].{name}" for name in Bot.declared()}
     others = {"admin_token_file", "journal_key_file"}
     others |= {f"bots[0].{name}" for name in ("name", "keystore_file", "endpoints")}
     assert {*FOLLOWED, *FIXED} == keys - others

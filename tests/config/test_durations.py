@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.config.durations import LONGEST, duration_text, parse_duration
+from relay.model.times import LONGEST_DURATION, duration_text, parse_duration
 from tests.config.example import refusal
 
 MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -22,7 +22,7 @@ MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_00
     ],
 )
 def test_a_number_and_a_unit(text: str, seconds: float) -> None:
-    """The examples of interface.md 3 mean what they say."""
+    """The examples of the README mean what they say."""
     assert seconds == parse_duration(text)
 
 
@@ -38,7 +38,7 @@ def test_anything_else_is_refused(text: str) -> None:
 
 def test_ten_years_are_the_most() -> None:
     """A slip of the keys does not leave the calendar."""
-    assert parse_duration("3650d") == LONGEST
+    assert parse_duration("3650d") == LONGEST_DURATION
     with pytest.raises(ValueError, match="at most 3650d"):
         parse_duration("3651d")
 
@@ -47,7 +47,7 @@ def test_ten_years_are_the_most() -> None:
 def test_what_is_written_can_be_read(number: int, unit: str) -> None:
     """Writing a duration and reading it gives the same one."""
     seconds = number * MILLISECONDS[unit] / 1000
-    if seconds <= LONGEST:
+    if seconds <= LONGEST_DURATION:
         assert seconds == parse_duration(f"{number}{unit}")
         assert seconds == parse_duration(duration_text(seconds))
 

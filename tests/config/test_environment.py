@@ -36,7 +36,7 @@ def test_one_bot_needs_no_file() -> None:
 
 
 def test_every_variable_counts(tmp_path: Path) -> None:
-    """Every variable of interface.md 3 arrives."""
+    """Every variable of the README arrives."""
     (tmp_path / "keystore.json").write_text(KEYSTORE)
     (tmp_path / "secret").write_text(SECRET)
     (tmp_path / "token").write_text("t0ken-long-enough\n")

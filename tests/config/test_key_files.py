@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.config import load_settings, masked
+from relay.config import load_settings
 from relay.journal.encryption.keys import PREFIX, new_key
 from tests.config.example import VARIABLES, at, example, load, mistakes, mistakes_of_variables
 
@@ -27,7 +27,7 @@ def test_off_by_default(tmp_path: Path) -> None:
     settings = load(tmp_path, example())
     assert settings.journal_keys is None
     assert () == settings.warnings
-    assert "journal_key_file" not in masked(settings)
+    assert "journal_key_file" not in settings.shown()
 
 
 def test_the_file_may_name_it(tmp_path: Path, key_file: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_variable_wins(tmp_path: Path, key_file: Path) -> None:
 def test_it_is_shown_by_its_ids(key_file: Path) -> None:
     """The file and what each key is for can be read; no key can."""
     settings = load_settings(None, VARIABLES | {"RELAY_JOURNAL_KEY_FILE": str(key_file)})
-    shown = masked(settings)
+    shown = settings.shown()
     expected = f"{key_file} (seals with key {NEW_ID}, opens what {OLD_ID} sealed)"
     assert expected == shown["journal_key_file"]
     for key in (OLD, NEW):

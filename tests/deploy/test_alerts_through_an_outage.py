@@ -19,7 +19,7 @@ TEN_SECONDS_A_SECOND = Pace(factor=10, interval=1.0)
 MINUTE_A_SECOND = Pace(factor=60, interval=0.5)
 TWO_MINUTES_A_SECOND = Pace(factor=120, interval=0.25)
 QUARTER_HOUR_A_SECOND = Pace(factor=900, interval=0.05)
-QUICK_GATE = {"open_after": 3, "probe_max": "200ms"}
+QUICK_BREAKER = {"open_after": 3, "probe_max": "200ms"}
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +79,8 @@ def of_bot(name: str) -> Alert:
 
 async def test_a_receiver_that_is_away(house: House, http: aiohttp.ClientSession) -> None:
     """Its alert fires and no other, ends when it is back, and a restart stays unnoticed."""
-    crm = await house.receiver("crm", gate=QUICK_GATE)
-    await house.receiver("archive", gate=QUICK_GATE)
+    crm = await house.receiver("crm", breaker=QUICK_BREAKER)
+    await house.receiver("archive", breaker=QUICK_BREAKER)
     relay = await house.relay()
     async with watched(house, http, relay, pace=MINUTE_A_SECOND) as prometheus:
         await house.read(house.push(3))
@@ -105,7 +105,7 @@ async def test_a_receiver_that_is_away(house: House, http: aiohttp.ClientSession
 @pytest.mark.prove
 async def test_a_receiver_that_holds_messages_up(house: House, http: aiohttp.ClientSession) -> None:
     """First the endpoint's alert fires, then the page for what is late; both end with it."""
-    crm = await house.receiver("crm", gate=QUICK_GATE)
+    crm = await house.receiver("crm", breaker=QUICK_BREAKER)
     relay = await house.relay()
     async with watched(house, http, relay, pace=MINUTE_A_SECOND) as prometheus:
         await house.read(house.push(3))

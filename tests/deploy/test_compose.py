@@ -9,7 +9,7 @@ import yaml
 
 import tests
 from relay.config.environment import VARIABLES
-from relay.config.models import Settings
+from relay.config.settings import Settings
 
 ROOT = Path(tests.__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -42,7 +42,7 @@ def test_nothing_is_open_to_the_network(name: str) -> None:
 
 def test_a_stop_has_the_time_that_it_needs() -> None:
     """The grace is longer than all that a stop may take."""
-    drain = Settings.model_fields["drain_timeout"].default
+    drain = Settings.declared()["drain_timeout"].default
     assert float(SERVICES["relay"]["stop_grace_period"].removesuffix("s")) > drain + CLOSING
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from relay.config import Settings
-from relay.config.durations import parse_duration
+from relay.model.times import parse_duration
 from tests.deploy.kubernetes_chart import EXAMPLES, example, of_kind, template_with
 from tests.deploy.kubernetes_pods import container, load, pod_spec, variables, written_settings
 from tests.deploy.kubernetes_pods import settings_text as text_of

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from relay.config.durations import parse_duration
+from relay.model.times import parse_duration
 from tests.deploy.kubernetes_chart import (
     CHART,
     ROOT,

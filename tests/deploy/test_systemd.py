@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from relay.config import Settings, load_settings
-from relay.config.durations import parse_duration
 from relay.journal.encryption.keys import new_key
+from relay.model.times import parse_duration
 from relay.supervisor import FLUSH_TIMEOUT
 from relay.telemetry.health import BEAT_LIMIT
 from tests.config.example import KEYSTORE, SECRET
@@ -85,7 +85,7 @@ def test_the_template_is_the_unit_but_for_the_names() -> None:
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_stop_is_given_its_time(unit: str) -> None:
     """It is killed later than the relay's own bounds end a stop."""
-    needed = Settings.model_fields["drain_timeout"].default + LAST_STEPS
+    needed = Settings.declared()["drain_timeout"].default + LAST_STEPS
     assert float(value(unit, "TimeoutStopSec")) > needed
 
 

@@ -35,7 +35,7 @@ _DAMAGED = 0.2
 """The share of the episodes in which a journal is damaged."""
 
 _RETRY = {"first": "10ms", "max": "300ms", "rejected_attempts": 3}
-_GATE = {"open_after": 5, "probe_max": "300ms", "gone_confirm": "1h"}
+_BREAKER = {"open_after": 5, "probe_max": "300ms", "gone_confirm": "1h"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ async def _furnish(scene: Scene) -> None:
     house.settings["journal_recovery"] = "start_fresh"
     house.bots[BOT]["ordering"] = chance.choice(["conversation", "conversation", "none"])
     for name in ("crm", "archive")[: chance.choice([1, 1, 1, 2])]:
-        options: dict[str, Any] = {"retry": _RETRY, "gate": _GATE, "timeout": "1s"}
+        options: dict[str, Any] = {"retry": _RETRY, "breaker": _BREAKER, "timeout": "1s"}
         if chance.random() < 0.2:
             options |= _behind_tls(scene)
         receiver = await house.receiver(name, **options)

@@ -21,7 +21,7 @@ _STARTED_WITHIN = 30.0
 _ENDED_WITHIN = 60.0
 _BALANCE = re.compile(r"^relay_conservation_imbalance\{.*\} (\S+)$", re.MULTILINE)
 _RETRY = {"first": "200ms", "max": "5s"}
-_GATE = {"open_after": 5, "probe_max": "5s"}
+_BREAKER = {"open_after": 5, "probe_max": "5s"}
 
 
 class Relay:
@@ -51,7 +51,7 @@ class Relay:
                 "conversations": conversations_of(name),
                 "timeout": "2s",
                 "retry": _RETRY,
-                "gate": _GATE,
+                "breaker": _BREAKER,
             }
             for name, port in zip(ENDPOINTS, ports, strict=True)
         ]

@@ -1,0 +1,299 @@
+"""The settings: what there is to set, its kind, its default, and what must hold between them.
+
+To add one: a line here, a row in the README's table and in the chart's schema, which tests ask for;
+a variable of its own stands in `environment`, and whether a reload follows it in `changes`.
+"""
+
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any
+
+from relay.blaze.keystore import Keystore
+from relay.config.addresses import Listen, Url, is_public, parse_url
+from relay.config.draft import KeyPath, Tree
+from relay.config.fields import (
+    API_URLS,
+    BLAZE_URLS,
+    CATEGORIES,
+    COUNT,
+    DURATION,
+    FILE,
+    FLAG,
+    HEADERS,
+    JOURNAL,
+    JOURNAL_KEY_FILE,
+    KEYSTORE,
+    LISTENING,
+    NAME,
+    NETWORKS,
+    POSITIVE_DURATION,
+    SECRET_FILE,
+    SIGNER,
+    SQLITE,
+    TOKEN,
+    UUIDS,
+    WEBHOOK_URL,
+    at_least,
+    choice,
+)
+from relay.config.secrets import KeyFile, Secret
+from relay.config.sections import Named, Nested, Section, setting
+from relay.journal.encryption.keys import Keyring
+from relay.model.ports import Recovery
+from relay.model.times import duration_text
+from relay.webhook.exchange import Target, TlsSettings
+from relay.webhook.signature import Signer
+
+SHORTEST_RETENTION = 8 * 86_400.0
+"""Mixin pushes an unread message for 7 days; whoever forgets it earlier posts it twice."""
+
+SHORTEST_TOKEN = 16
+"""Characters; what is shorter can be guessed by asking again and again."""
+
+_AUTHORIZATION = "authorization"
+
+
+class LogLevel(StrEnum):
+    """What is logged, and what is worse."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How a line looks: for machines or for people."""
+
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class Ordering(StrEnum):
+    """What waits for what: a conversation's messages for one another, or nothing."""
+
+    CONVERSATION = "conversation"
+    NONE = "none"
+
+
+class Unwanted(StrEnum):
+    """What becomes of a message that every endpoint's filter excludes."""
+
+    READ = "read"
+    LEAVE = "leave"
+
+
+class Begin(StrEnum):
+    """What an endpoint gets that is new in the settings: what comes, or what is still there too."""
+
+    NOW = "now"
+    RETAINED = "retained"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry(Section):
+    """When a delivery is tried again and when it is given up; seconds."""
+
+    first: float = setting(POSITIVE_DURATION, default=1.0)
+    max: float = setting(POSITIVE_DURATION, default=600.0)
+    give_up_after: float = setting(POSITIVE_DURATION, default=72 * 3600.0)
+    rejected_attempts: int = setting(COUNT, default=10)
+
+    @classmethod
+    def check(cls, tree: Tree, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: ARG003 - as Section has it
+        """Check that the longest wait is not shorter than the first."""
+        first = values.get("first", 0.0)
+        if values.get("max", first) < first:
+            yield ("max",), f"expected at least retry.first, which is {duration_text(first)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker(Section):
+    """The circuit breaker: when an endpoint is left alone for a while; seconds."""
+
+    open_after: int = setting(COUNT, default=5)
+    probe_max: float = setting(POSITIVE_DURATION, default=60.0)
+    gone_confirm: float = setting(DURATION, default=60.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls(Section):
+    """Whom an endpoint's certificate is trusted by, and who we are to it."""
+
+    ca_file: Path | None = setting(FILE, default=None)
+    client_cert_file: Path | None = setting(FILE, default=None)
+    client_key_file: Path | None = setting(FILE, default=None)
+
+    @classmethod
+    def check(cls, tree: Tree, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: ARG003 - as Section has it
+        """Check that every file can be loaded, and that a certificate has its key."""
+        authorities, certificate, key = (
+            values.get(name) for name in ("ca_file", "client_cert_file", "client_key_file")
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if authorities is not None:
+            try:
+                context.load_verify_locations(cafile=authorities)
+            except (OSError, ValueError):
+                yield ("ca_file",), "expected a readable PEM file of certificates"
+        if (key is None) != (certificate is None):
+            yield ("client_key_file",), "expected client_cert_file and client_key_file together"
+        elif certificate is not None:
+            try:
+                context.load_cert_chain(certificate, key, password=lambda: b"")  # never ask
+            except (OSError, ValueError):
+                text = "expected readable PEM files of a certificate and its key, no password"
+                yield ("client_key_file",), text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint(Section):
+    """One webhook of one bot."""
+
+    name: str = setting(NAME)
+    allow_plaintext: bool = setting(FLAG, default=False)
+    url: Url = setting(WEBHOOK_URL, repr=False)
+    secret_file: Path | None = setting(SECRET_FILE, default=None)
+    signer: Signer | None = setting(SIGNER, default=None, key="secret", repr=False)
+    required: bool = setting(FLAG, default=True)
+    begin: Begin = setting(choice(Begin), default=Begin.NOW, key="from")
+    categories: tuple[str, ...] = setting(CATEGORIES, default=("*",))
+    conversations: frozenset[str] = setting(UUIDS, default=frozenset())
+    users: frozenset[str] = setting(UUIDS, default=frozenset())
+    bearer_token_file: Path | None = setting(SECRET_FILE, default=None)
+    bearer_token: Secret | None = setting(TOKEN, default=None)
+    back_token_file: Path | None = setting(SECRET_FILE, default=None)
+    back_token: Secret | None = setting(TOKEN, default=None)
+    headers: tuple[tuple[str, Secret], ...] = setting(HEADERS, default=())
+    timeout: float = setting(POSITIVE_DURATION, default=15.0)
+    connect_timeout: float = setting(POSITIVE_DURATION, default=5.0)
+    concurrency: int = setting(COUNT, default=16)
+    retry: Retry = setting(Nested(Retry), default=Retry())
+    breaker: Breaker = setting(Nested(Breaker), default=Breaker(), old_key="gate")
+    tls: Tls = setting(Nested(Tls), default=Tls())
+
+    @classmethod
+    def check(cls, tree: Tree, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+        """Check that plaintext is meant, and that there is one authorization at most."""
+        url = values.get("url")
+        public = isinstance(url, Url) and url.plaintext and is_public(url.host)
+        if public and not values.get("allow_plaintext", True):
+            yield ("url",), "expected https:// for a public host, or allow_plaintext: true"
+        headers = tree.get("headers")
+        for name in headers if isinstance(headers, dict) else ():
+            if name.lower() == _AUTHORIZATION and _authorized_otherwise(tree):
+                text = "expected none, since a bearer token or the URL's user takes its place"
+                yield ("headers", name), text
+
+    @property
+    def target(self) -> Target:
+        """Where requests go: the URL taken apart, the user in it, and the TLS files."""
+        files = {key: path and str(path) for key, path in asdict(self.tls).items()}
+        return Target.parse(self.url.text, TlsSettings(**files))
+
+    def request_headers(self) -> dict[str, str]:
+        """Give the headers that every request has beside the relay's own; they hold secrets."""
+        headers = {name: value.get_secret_value() for name, value in self.headers}
+        if self.bearer_token is not None:
+            headers[_AUTHORIZATION] = f"Bearer {self.bearer_token.get_secret_value()}"
+        return headers
+
+
+def _authorized_otherwise(endpoint: Tree) -> bool:
+    netloc = str(endpoint.get("url", "")).partition("://")[2].partition("/")[0]
+    return "@" in netloc or "bearer_token" in endpoint or "bearer_token_file" in endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bot(Section):
+    """One Mixin app and the webhooks that its messages go to."""
+
+    name: str = setting(NAME)
+    keystore_file: Path | None = setting(SECRET_FILE, default=None)
+    keystore: Keystore = setting(KEYSTORE)
+    blaze_url: tuple[Url, ...] = setting(
+        BLAZE_URLS, default=(parse_url("wss://blaze.mixin.one/", ("wss",)),)
+    )
+    api_url: tuple[Url, ...] = setting(
+        API_URLS, default=(parse_url("https://api.mixin.one", ("https",)),)
+    )
+    ordering: Ordering = setting(choice(Ordering), default=Ordering.CONVERSATION)
+    unwanted: Unwanted = setting(choice(Unwanted), default=Unwanted.READ)
+    endpoints: tuple[Endpoint, ...] = setting(Named("at least one webhook", Nested(Endpoint)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(Section):
+    """All of the settings; durations in seconds. `doubts` are warnings that reading brought up."""
+
+    listen: Listen = setting(LISTENING, default=Listen("0.0.0.0", 8080))  # noqa: S104 - probes and scrapes come from outside the container
+    journal: str = setting(JOURNAL, default="sqlite:///relay.db")
+    journal_key_file: KeyFile | None = setting(JOURNAL_KEY_FILE, default=None)
+    journal_recovery: Recovery = setting(choice(Recovery), default=Recovery.REFUSE)
+    drain_timeout: float = setting(DURATION, default=25.0)
+    ready_grace: float = setting(DURATION, default=30.0)
+    retention: float = setting(at_least(SHORTEST_RETENTION), default=SHORTEST_RETENTION)
+    blocked_networks: tuple[IPv4Network | IPv6Network, ...] = setting(NETWORKS, default=())
+    admin_token_file: Path | None = setting(SECRET_FILE, default=None)
+    admin_token: Secret | None = setting(TOKEN, default=None)
+    log_level: LogLevel = setting(choice(LogLevel), default=LogLevel.INFO)
+    log_format: LogFormat | None = setting(choice(LogFormat), default=None)
+    bots: tuple[Bot, ...] = setting(
+        Named("a list of bots, or RELAY_KEYSTORE_FILE and RELAY_WEBHOOK_URLS", Nested(Bot))
+    )
+    doubts: tuple[str, ...] = field(default=(), repr=False, compare=False)
+
+    @classmethod
+    def check(cls, tree: Tree, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: ARG003 - as Section has it
+        """Check that no receiver has the admin's token, and that every app has one bot."""
+        admin, first = values.get("admin_token"), dict[str, str]()
+        for bot in values.get("bots", ()):
+            for endpoint in bot.endpoints:
+                if admin is not None and endpoint.back_token == admin:
+                    text = "has the admin_token as its back_token; expected one of its own"
+                    yield ("bots",), f"{bot.name}/{endpoint.name} {text}"
+            # Two bots of one app would each mark READ what the other still has to deliver.
+            taken = first.setdefault(bot.keystore.app_id, bot.name)
+            if taken != bot.name:
+                text = f"{taken} and {bot.name} are the same app; expected one bot for each app"
+                yield ("bots",), f"{text}, with several endpoints where needed"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What works but may not be meant, one line each."""
+        unsigned = (
+            f"{bot.name}/{endpoint.name} is unsigned: its receiver can't tell who posts"
+            for bot in self.bots
+            for endpoint in bot.endpoints
+            if endpoint.signer is None
+        )
+        return (*self.doubts, *self._guessable(), *self._idle(), *unsigned)
+
+    def _guessable(self) -> Iterator[str]:
+        tokens = {"admin_token": self.admin_token} | {
+            f"back_token of {bot.name}/{endpoint.name}": endpoint.back_token
+            for bot in self.bots
+            for endpoint in bot.endpoints
+        }
+        for name, token in tokens.items():
+            if token is not None and len(token.get_secret_value()) < SHORTEST_TOKEN:
+                yield f"{name} can be guessed; expected {SHORTEST_TOKEN} characters or more"
+
+    def _idle(self) -> Iterator[str]:
+        if self.journal_keys is not None and self.journal_file is None:
+            yield f"journal_key_file seals nothing: {self.journal} is never on a disk"
+
+    @property
+    def journal_file(self) -> Path | None:
+        """Where the journal is; None if it lives in memory."""
+        path = self.journal.removeprefix(SQLITE)
+        return Path(path) if path != self.journal else None
+
+    @property
+    def journal_keys(self) -> Keyring | None:
+        """The keys that what people wrote is sealed with in the journal; None if it is not."""
+        return None if self.journal_key_file is None else self.journal_key_file.keys
