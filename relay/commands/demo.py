@@ -10,7 +10,7 @@ from relay.demo import MESSAGES, run_demo
 from relay.demo import RATE as USUAL_RATE
 from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.model.ports import JournalUnavailable
-from relay.process import ENDED_AT_ONCE
+from relay.process import ENDED_AT_ONCE, run_loop
 
 
 @click.command(name="demo")
@@ -34,7 +34,7 @@ def command(messages: int, rate: float) -> int:
     Exit 0 only if every message was delivered and marked READ.
     """
     try:
-        return asyncio.run(run_demo(messages=messages, rate=rate))
+        return run_loop(run_demo(messages=messages, rate=rate))
     except BrokenPipeError:
         raise
     except (JournalRefused, JournalUnavailable, OSError) as error:

@@ -13,6 +13,7 @@ from relay.commands.serving import until_terminated, write_new
 from relay.config.addresses import LISTEN, Listen, parse_listen
 from relay.demo.preview import preview
 from relay.demo.receiver import Receiver, Visit, one_in
+from relay.process import run_loop
 from relay.webhook.signature import SECRET_BYTES, SYMMETRIC, Signer, new_secret
 
 _ADDRESS = Kind(LISTEN, parse_listen)
@@ -48,7 +49,7 @@ def command(
         port=listen.port,
     )
     try:
-        asyncio.run(until_terminated(_serve(receiver, path, secret)))
+        run_loop(until_terminated(_serve(receiver, path, secret)))
     except OSError as error:
         raise Failure(f"--listen: '{listen}': {error.strerror or error}") from None
 

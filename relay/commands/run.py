@@ -1,6 +1,5 @@
 """`relay run`: the service."""
 
-import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from relay.commands.settings import read_settings
 from relay.config import Settings, load_settings
 from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.model.ports import JournalUnavailable
+from relay.process import run_loop
 from relay.service import run
 from relay.web.server import ListenFailed
 
@@ -30,7 +30,7 @@ def serve(settings: Settings, read: Callable[[], Settings]) -> int:
     Raises `Failure` if it can't start.
     """
     try:
-        return asyncio.run(run(settings, read))
+        return run_loop(run(settings, read))
     except JournalRefused as refused:
         raise Failure(f"journal {refused}") from None
     except JournalUnavailable as unavailable:

@@ -1,6 +1,5 @@
 """`relay simulator`: a local Blaze, for developing a webhook without an account."""
 
-import asyncio
 import json
 import shlex
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from relay.commands.failure import Failure, WrongUsage
 from relay.commands.kinds import COUNT, FILE, RATE, Kind
 from relay.commands.serving import until_terminated, write_new
 from relay.config.addresses import LISTEN, Listen, parse_listen
+from relay.process import run_loop
 from relay.simulator.command import serve
 from relay.simulator.journal import Ack, Connect, Entry, Request, Violation
 from relay.simulator.keystore import Bot, make_keystore
@@ -62,7 +62,7 @@ def command(
         on_entry=_print_entry,
     )
     try:
-        asyncio.run(until_terminated(serving))
+        run_loop(until_terminated(serving))
     except OSError as error:
         raise Failure(f"--listen: '{listen}': {error.strerror or error}") from None
 

@@ -70,8 +70,8 @@ class Connection(asyncio.Protocol):
 
     async def start_tls(self, context: ssl.SSLContext, server_name: str) -> None:
         """Shake hands. Raises `NotConnectedError`."""
-        if self.trouble is not None:
-            raise self.trouble
+        if self.trouble is not None:  # whatever came before TLS began was none
+            raise NotConnectedError(Failure.TLS, self.trouble.detail)
         self._tls = TlsLayer(context, server_name)
         self._shaken = self._loop.create_future()
         self._tls.shake_hands()

@@ -1,10 +1,17 @@
 """Fixtures of the drivers' tests."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 
+from relay.process import new_loop
 from tests.drivers.sender_adapters import AnySender, MakeSender, sender_factory
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Have these tests run on the loop that the process runs on."""
+    return {"process": new_loop}
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ Nothing of this is in the product. A process that the nursery forks is patched b
 `relay`, and only if its environment says so. The windows are those of design.md 6.
 """
 
-import asyncio
 import os
 import signal
 import socket
@@ -120,15 +119,14 @@ def _hurt(folder: Path) -> None:
 
 def _hurt_names(flag: Path) -> None:
     """Let no name be found."""
-    loop = asyncio.BaseEventLoop
-    original = loop.getaddrinfo
+    original = socket.getaddrinfo
 
-    async def patched(self: Any, host: Any, port: Any, **kwargs: Any) -> Any:
-        if os.path.exists(flag) and host == "localhost":  # noqa: ASYNC240, PTH110 - a test's flag
+    def patched(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if flag.exists() and host == "localhost":
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return await original(self, host, port, **kwargs)
+        return original(host, *args, **kwargs)
 
-    loop.getaddrinfo = patched  # type: ignore[method-assign]
+    socket.getaddrinfo = patched
 
 
 def _hurt_disk(folder: Path) -> None:
