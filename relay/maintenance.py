@@ -21,7 +21,7 @@ from relay.telemetry.events import (
 )
 
 NOTICE_EVERY = 1.0
-"""An operator's action is noticed within 5 seconds (interface.md 2), with time to spare."""
+"""An operator's action is noticed within 5 seconds, with time to spare."""
 
 CENSUS_EVERY = 10.0
 PRUNE_EVERY = 60.0

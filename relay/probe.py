@@ -22,7 +22,7 @@ from relay.webhook.pool import PoolPolicy
 from relay.webhook.sender import HttpSender
 
 REFUSAL_WAIT = 2.0
-"""Seconds. A token is refused in a frame right after the upgrade (blaze-protocol.md 2.5)."""
+"""Seconds. A token is refused in a frame right after the upgrade (docs/protocol.md, Tokens)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ class Service:
         return written
 
     async def _come_to_rest(self, crew: Crew) -> bool:
-        """Stop in the order of design.md 7; False if not everything could be written down."""
+        """Stop in the order of docs/reference.md; False if not all could be written down."""
         crew.stop_reading()
         crew.stop_attempting()
         await crew.attempts_ended(crew.reloader.settings.drain_timeout)

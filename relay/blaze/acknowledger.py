@@ -1,4 +1,4 @@
-"""Sends READ receipts and judges what Mixin says to them (blaze-protocol.md 5.1 and 5.4)."""
+"""Sends READ receipts and judges what Mixin says to them (docs/protocol.md)."""
 
 from collections.abc import Sequence
 from http import HTTPStatus

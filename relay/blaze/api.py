@@ -47,7 +47,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Mixin answered with an error (blaze-protocol.md 5.4)."""
+    """Mixin answered with an error (docs/protocol.md, The HTTP API's answers)."""
 
     code: int
     description: str
@@ -93,7 +93,7 @@ class MixinApi:
         return await self._request("GET", "/me")
 
     async def acknowledge(self, message_ids: Sequence[str]) -> Answer:
-        """Mark at most 100 messages READ (blaze-protocol.md 5.1)."""
+        """Mark at most 100 messages READ (docs/protocol.md, Receipts)."""
         receipts = [{"message_id": message_id, "status": "READ"} for message_id in message_ids]
         body = json.dumps(receipts, separators=(",", ":")).encode()
         return await self._request("POST", "/acknowledgements", body)
@@ -141,7 +141,7 @@ class MixinApi:
 
 
 def read_answer(status: int, headers: Any, text: bytes, now: float) -> Answer:
-    """Judge an answer by its body's error first and its status second (blaze-protocol.md 5.3).
+    """Judge an answer by its body's error first and its status second (docs/protocol.md).
 
     Mixin's own errors come with 20x or 500, maybe with 401 or 429; any other status is a proxy's,
     whatever JSON it sends.

@@ -1,4 +1,4 @@
-"""Frames as bytes: each is one gzip member that holds one JSON text (blaze-protocol.md 3).
+"""Frames as bytes: each is one gzip member that holds one JSON text (docs/protocol.md, Frames).
 
 Frames are hostile input: whatever comes in, `decode` answers with a value.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from relay.blaze.wire import NotJson, read_json
 
 # Mixin limits a batch to 128 KB; this leaves room for whatever is still called a frame, and none
-# for a bomb (blaze-protocol.md 3.2).
+# for a bomb (docs/protocol.md, Frames).
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 
 _GZIP_ONLY = 31

@@ -1,4 +1,4 @@
-"""What a message says: its payload, decoded for people (interface.md 4, blaze-protocol.md 6.4)."""
+"""What a message says: its payload, decoded for people (docs/protocol.md)."""
 
 import base64
 from collections.abc import Callable
@@ -44,7 +44,7 @@ JSON_CATEGORIES = frozenset(p + kind for p in _READABLE_PREFIXES for kind in _JS
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A payload as a webhook tells it; each field is one of the envelope's (interface.md 4).
+    """A payload as a webhook tells it; each field is one of the envelope's (docs/reference.md).
 
     An empty payload is null, as every empty string of upstream is. A text that is not UTF-8 is
     no error: its bytes are in `data_base64`, and there is nothing to say for people.

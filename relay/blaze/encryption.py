@@ -1,4 +1,4 @@
-"""ENCRYPTED_* payloads: who they are for, and what they say (blaze-protocol.md 7)."""
+"""ENCRYPTED_* payloads: who they are for, and what they say (docs/protocol.md)."""
 
 import hashlib
 import struct

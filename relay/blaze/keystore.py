@@ -35,12 +35,12 @@ class Keystore:
 
     @property
     def algorithm(self) -> Literal["EdDSA", "RS512"]:
-        """The name of the signature in tokens (blaze-protocol.md 2.1)."""
+        """The name of the signature in tokens (docs/protocol.md, Tokens)."""
         return "RS512" if isinstance(self.key, RSAPrivateKey) else "EdDSA"
 
 
 def parse_keystore(text: str) -> Keystore:
-    """Read a keystore of any family of blaze-protocol.md 2.2. Raises `KeystoreError`."""
+    """Read a keystore of any family (docs/protocol.md, Keystores). Raises `KeystoreError`."""
     fields = _fields(text)
     return Keystore(
         app_id=_uuid(fields, ID_FIELDS),

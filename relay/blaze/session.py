@@ -43,12 +43,12 @@ class Echoed:
 
 @dataclass(frozen=True, slots=True)
 class OwnEcho:
-    """A message that the bot itself sent came back (blaze-protocol.md 4.4)."""
+    """A message that the bot itself sent came back (docs/protocol.md, Actions)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusPushed:
-    """A message that the bot sent was delivered or read (blaze-protocol.md 4.5)."""
+    """A message that the bot sent was delivered or read (docs/protocol.md, Actions)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Session:
         return encode({"id": request_id, "action": _LIST_PENDING})
 
     def receive(self, frame: bytes | str, *, received_at: float) -> Event:
-        """Say what a frame means; a text frame means nothing (blaze-protocol.md 3)."""
+        """Say what a frame means; a text frame means nothing (docs/protocol.md, Frames)."""
         if isinstance(frame, str):
             raw = frame.encode("utf-8", "replace")
             return _unreadable("text", raw, identity=raw, size=len(raw))

@@ -1,4 +1,4 @@
-"""Tokens: each request to Mixin is signed on its own (blaze-protocol.md 2.1)."""
+"""Tokens: each request to Mixin is signed on its own (docs/protocol.md, Tokens)."""
 
 import hashlib
 import warnings
@@ -9,7 +9,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 from relay.blaze.keystore import Keystore
 
 # Long enough for a slow handshake and for a clock that is off by minutes, short enough to be
-# worthless in a log (blaze-protocol.md 2.3: the server takes anything from 1 minute on).
+# worthless in a log (the server takes anything from 1 minute on).
 TOKEN_LIFETIME = 300.0
 
 

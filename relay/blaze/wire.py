@@ -34,7 +34,7 @@ def read_json(data: bytes) -> Any:
 
 
 def read_base64(text: str) -> bytes | None:
-    """Decode either alphabet, padded or not, wrapped or not (blaze-protocol.md 6.1); None if not.
+    """Decode either alphabet, padded or not, wrapped or not (docs/protocol.md); None if not.
 
     Senders are sloppy, so the bits that the last character has to spare are not looked at.
     """

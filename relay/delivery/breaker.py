@@ -1,4 +1,4 @@
-"""Whether and how many requests an endpoint gets at a time (design.md 5). Time is an argument.
+"""Whether and how many requests an endpoint gets at a time. Time is an argument.
 
 Three things hold requests back: an operator's pause or a confirmed 410, the receiver's own
 Retry-After, and trouble: after `open_after` failures in a row the gate opens, as a circuit does,
@@ -70,7 +70,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """The state as interface.md 6 counts them."""
+        """The state, as the metric `relay_endpoint_state` counts it."""
         if self._gone:
             return BreakerState.GONE
         if self._paused:

@@ -17,7 +17,7 @@ LEAST_WAITING = MOST_WAITING // 2
 """When no more than these are left, the next ones follow."""
 
 LOOK_EVERY = 1.0
-"""Whoever asks for a replay is noticed within 5 seconds (interface.md 2), with time to spare."""
+"""Whoever asks for a replay is noticed within 5 seconds, with time to spare."""
 
 FEED_EVERY = 0.1
 

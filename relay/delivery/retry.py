@@ -1,4 +1,4 @@
-"""When a delivery is tried again, and when it is given up (design.md 5). Pure: tenacity decides."""
+"""When a delivery is tried again, and when it is given up. Pure: tenacity decides."""
 
 from dataclasses import dataclass
 

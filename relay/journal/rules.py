@@ -1,4 +1,4 @@
-"""When READ is owed and when a message is finished: the promise of interface.md 1, as functions.
+"""When READ is owed and when a message is finished: the promise, as functions.
 
 The SQL journal says the same in SQL; the contract suite holds the two against each other.
 """

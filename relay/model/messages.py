@@ -88,7 +88,7 @@ class ReceiptState(StrEnum):
 
 
 class PriorOutcome(StrEnum):
-    """What is known of a delivery's earlier attempts (interface.md 4, `relay-prior-outcome`)."""
+    """What is known of a delivery's earlier attempts: the header `relay-prior-outcome`."""
 
     NONE = "none"
     FAILED = "failed"
@@ -129,7 +129,7 @@ class Delivery:
 
     `attempts` counts those that the journal knows to have ended; `failures` and `rejections`, on
     which waits and patience depend, start anew when an operator revives the delivery. `doubtful`
-    says that an earlier attempt may have been taken although no answer came (design.md 6, W3, W4).
+    says that an earlier attempt may have been taken although no answer came (W3, W4).
     `replay` is the number of the replay that it is part of: nothing of its message depends on it.
     """
 

@@ -17,7 +17,7 @@ from relay.model.journal import OwedReceipt
 from relay.model.messages import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken, ReceiptVerdict
 
 MAX_BATCH = 100
-"""Mixin takes no more at a time (blaze-protocol.md 5.1)."""
+"""Mixin takes no more at a time (docs/protocol.md, Receipts)."""
 
 AT_ONCE = 4
 """Requests side by side in a round of what is new, and in one of probes."""

@@ -1,4 +1,4 @@
-"""Acks, whichever way they come (blaze-protocol.md 4.6, 5.1)."""
+"""Acks, whichever way they come (docs/protocol.md, Receipts)."""
 
 from typing import Any
 

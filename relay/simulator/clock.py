@@ -19,5 +19,5 @@ class Clock:
         self.offset += seconds
 
     def header(self) -> str:
-        """Write the time as X-Server-Time has it: in nanoseconds (blaze-protocol.md 1)."""
+        """Write the time as X-Server-Time has it: in nanoseconds (docs/protocol.md, Connecting)."""
         return str(int(self.now() * 1_000_000_000))

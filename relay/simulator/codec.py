@@ -1,4 +1,4 @@
-"""Frames on the wire: one gzip member of one JSON object (blaze-protocol.md 3).
+"""Frames on the wire: one gzip member of one JSON object (docs/protocol.md, Frames).
 
 Written apart from the relay's own codec, so that one mistake can't hide on both sides.
 """

@@ -1,4 +1,4 @@
-"""One Blaze socket that is up: reads requests and answers them (blaze-protocol.md 4, 11.1)."""
+"""One Blaze socket that is up: reads requests and answers them (docs/protocol.md, Actions)."""
 
 import asyncio
 import time

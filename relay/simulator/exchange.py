@@ -15,7 +15,7 @@ from relay.simulator.mailbox import Mailbox
 from relay.simulator.token import Check, Refusal, Signed, check_token
 
 LONGEST_TOKEN: Final = 15 * 60.0
-"""Seconds that a careful client lets its tokens live at most (blaze-protocol.md 2.3)."""
+"""Seconds that a careful client lets its tokens live at most (docs/protocol.md, Tokens)."""
 
 
 class Line(Protocol):

@@ -1,4 +1,4 @@
-"""What can go wrong at the server, to be switched on by tests (blaze-protocol.md 11.2)."""
+"""What can go wrong at the server, to be switched on by tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ DESCRIPTIONS: Final = {
     10006: "Please update Mixin Messenger to continue use the service.",
     20140: "Conversation checksum is invalid.",
 }
-"""The texts of Mixin's error codes (blaze-protocol.md 5.4)."""
+"""The texts of Mixin's error codes (docs/protocol.md, The HTTP API's answers)."""
 
 
 # --- Behaviours -----------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def throttle(retry_after: str | None = "1", status: int = 429) -> Answer:
 
 
 class Sessions(StrEnum):
-    """What becomes of a second connection of one session (blaze-protocol.md 4.8)."""
+    """What becomes of a second connection of one session (docs/protocol.md, What is not known)."""
 
     BOTH = "both"
     SPLIT = "split"

@@ -1,4 +1,4 @@
-"""The HTTP side: who asks, what goes wrong, and how Mixin answers (blaze-protocol.md 5.3)."""
+"""The HTTP side: who asks, what goes wrong, and how Mixin answers (docs/protocol.md)."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the simulator saw: the evidence that tests judge by (blaze-protocol.md 11.1.13).
+"""What the simulator saw: the evidence that tests judge by.
 
 Nothing here asserts anything: an assertion inside a fake server is swallowed by the server.
 """

@@ -1,4 +1,4 @@
-"""Keystores as the dashboard hands them out, made and read (blaze-protocol.md 2.2)."""
+"""Keystores as the dashboard hands them out, made and read (docs/protocol.md, Keystores)."""
 
 import base64
 import json

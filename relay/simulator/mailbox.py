@@ -6,7 +6,7 @@ from typing import Final, Protocol
 from relay.simulator.message import Message
 
 KEPT_FOR: Final = 7 * 24 * 3600.0
-"""Seconds after which the server forgets an unacknowledged message (blaze-protocol.md 4.7)."""
+"""Seconds after which the server forgets an unacknowledged message (docs/protocol.md, Receipts)."""
 
 
 Item = Message | bytes | str

@@ -1,4 +1,4 @@
-"""A message as the server keeps it, and as it is pushed (blaze-protocol.md 4.3, 6.1)."""
+"""A message as the server keeps it, and as it is pushed (docs/protocol.md, Actions, Messages)."""
 
 import base64
 from collections.abc import Mapping
@@ -96,7 +96,7 @@ def timestamp(at: float, *, nanoseconds: bool = False) -> str:
 
 
 def echo_of_send(message_id: str, bot_id: str, at: float) -> dict[str, Any]:
-    """Write the data that answers a message of the bot's own (blaze-protocol.md 4.4)."""
+    """Write the data that answers a message of the bot's own (docs/protocol.md, Actions)."""
     return {
         **_bare(message_id, "SENT", at),
         "user_id": bot_id,

@@ -1,4 +1,4 @@
-"""The part of Mixin's HTTP API that goes with Blaze, in minimal versions (blaze-protocol.md 5)."""
+"""The part of Mixin's HTTP API that goes with Blaze, in minimal versions (docs/protocol.md)."""
 
 import json
 from collections.abc import Callable, Mapping

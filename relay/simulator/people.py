@@ -47,7 +47,7 @@ def stable_id(*names: str) -> str:
 
 @functools.cache
 def contact_conversation(one: str, other: str) -> str:
-    """Tell the id of the conversation between two users (blaze-protocol.md 5.2)."""
+    """Tell the id of the conversation between two users (docs/protocol.md, Messages)."""
     pair = "".join(sorted((one, other)))
     digest = hashlib.md5(pair.encode(), usedforsecurity=False).digest()
     return str(UUID(bytes=digest, version=3))

@@ -1,4 +1,4 @@
-"""What one socket is pushed, and in which order (blaze-protocol.md 11.1.5 to 11.1.7)."""
+"""What one socket is pushed, and in which order."""
 
 import asyncio
 import random

@@ -1,4 +1,4 @@
-"""A realistic payload for every category (blaze-protocol.md 6.3, 6.4)."""
+"""A realistic payload for every category (docs/protocol.md, Categories and payloads)."""
 
 import json
 from typing import Any, Final

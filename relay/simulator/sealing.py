@@ -1,4 +1,4 @@
-"""ENCRYPTED_* payloads, sealed as a user's app does it (blaze-protocol.md 7.1 to 7.4)."""
+"""ENCRYPTED_* payloads, sealed as a user's app does it (docs/protocol.md, Encrypted messages)."""
 
 import hashlib
 import os

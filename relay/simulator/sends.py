@@ -1,4 +1,4 @@
-"""Messages that the bot sends (blaze-protocol.md 4.4, 4.5, 11.1.10)."""
+"""Messages that the bot sends (docs/protocol.md, Actions)."""
 
 import re
 from collections.abc import Mapping

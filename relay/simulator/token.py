@@ -1,4 +1,4 @@
-"""Bearer tokens, checked as strictly as the protocol allows (blaze-protocol.md 2.1, 11.1.2)."""
+"""Bearer tokens, checked as strictly as the protocol allows (docs/protocol.md, Tokens)."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import jwt
 from relay.simulator.keystore import Bot
 
 IAT_TOLERANCE: Final = 300.0
-"""Seconds that a token may seem to come from the future (blaze-protocol.md 2.4)."""
+"""Seconds that a token may seem to come from the future (docs/protocol.md, Tokens)."""
 
 _CLAIMS: Final = ("uid", "sid", "iat", "exp", "jti", "sig", "scp")
 _OWN_CLOCK: Final = {"verify_exp": False, "verify_iat": False, "verify_nbf": False}

@@ -1,4 +1,4 @@
-"""The handshake of a Blaze socket (blaze-protocol.md 1, 2.5, 11.1.1 to 11.1.3)."""
+"""The handshake of a Blaze socket (docs/protocol.md, Connecting, Tokens)."""
 
 import asyncio
 import time

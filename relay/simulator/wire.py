@@ -77,7 +77,7 @@ class Wire:
             self._transport.close()
 
     async def refuse(self, error: ErrorFrame) -> None:
-        """Send an ERROR frame (blaze-protocol.md 2.5), and close if that is asked for."""
+        """Send an ERROR frame (docs/protocol.md, Tokens), and close if that is asked for."""
         body = {"status": 202, "code": error.code, "description": DESCRIPTIONS.get(error.code, "")}
         await self.send(pack({"id": NOBODY, "action": "ERROR", "error": body}))
         if error.close:

@@ -1,4 +1,4 @@
-"""Whether the process lives and whether it is ready (webhooks.md 6.4).
+"""Whether the process lives and whether it is ready.
 
 Whoever asks changes nothing, and no reason holds a secret or an error's own words.
 """

@@ -1,4 +1,4 @@
-"""The metric series of interface.md 6, on a registry of their own."""
+"""The metric series (docs/reference.md, Metrics), on a registry of their own."""
 
 import math
 import platform
@@ -46,7 +46,7 @@ KNOWN_CATEGORIES = (
     "WEBRTC_ICE_CANDIDATE",
     OTHER,
 )
-"""Every name of blaze-protocol.md 6.3 but KRAKEN_*; whatever else comes counts as `other`."""
+"""Every name of docs/protocol.md but KRAKEN_*; whatever else comes counts as `other`."""
 
 _KNOWN = frozenset(KNOWN_CATEGORIES)
 
@@ -274,7 +274,7 @@ class Metrics:
             family.remove_by_labels({"bot": key.bot, "endpoint": key.name})
 
     def collect(self) -> Iterator[Metric]:
-        """Read every series; without the `_created` twins, of which interface.md knows nothing."""
+        """Read every series; without the `_created` twins, which are not documented."""
         for family in self.registry.collect():
             family.samples = [s for s in family.samples if not s.name.endswith("_created")]
             yield family

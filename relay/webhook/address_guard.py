@@ -13,7 +13,7 @@ from ipaddress import (
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# Always refused: no receiver lives there, but cloud credentials do (webhooks.md 4.6).
+# Always refused: no receiver lives there, but cloud credentials do.
 _NEVER = {
     ip_network(network): why
     for why, networks in {

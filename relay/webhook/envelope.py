@@ -1,4 +1,4 @@
-"""What a webhook's body says of a message (interface.md 4)."""
+"""What a webhook's body says of a message (docs/reference.md, The request)."""
 
 import json
 import re
@@ -26,7 +26,7 @@ _TEXTS_BEFORE = (
     "source",
 )
 _TEXTS_AFTER = ("created_at", "updated_at")
-# What the envelope says otherwise, and what has said nothing for years (blaze-protocol.md 6.1).
+# What the envelope says otherwise, and what has said nothing for years (docs/protocol.md).
 _NOT_FORWARDED = frozenset(
     {
         "type",

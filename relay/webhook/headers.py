@@ -1,4 +1,4 @@
-"""Which headers of a request are the relay's own: not to be configured (interface.md 4). Pure."""
+"""Which headers of a request are the relay's own: not to be configured. Pure."""
 
 _PREFIXES = ("webhook-", "relay-", "proxy-")
 _NAMES = frozenset(

@@ -1,4 +1,4 @@
-"""Signatures by Standard Webhooks 1.0.0 (webhooks.md 4.1)."""
+"""Signatures by Standard Webhooks 1.0.0."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""What an answer means for its delivery (design.md 5)."""
+"""What an answer means for its delivery (docs/reference.md, Answers)."""
 
 import re
 from datetime import UTC

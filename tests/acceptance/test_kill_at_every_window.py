@@ -1,4 +1,4 @@
-"""What a crash costs at each window of design.md 6: nothing is lost, and only W3 and W4 double."""
+"""What a crash costs at each window of the README: nothing is lost, and only W3 and W4 double."""
 
 import random
 

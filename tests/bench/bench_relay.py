@@ -19,7 +19,7 @@ import click
 from relay.simulator import Person, Simulator
 from tests.bench.receiver import receiver
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # webhooks.md 4.1
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 CONVERSATIONS = 200
 JOURNALS = {"in memory": "memory:", "in SQLite": "sqlite:///journal.db"}
 

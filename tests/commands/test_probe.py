@@ -74,7 +74,7 @@ async def test_all_holds(settings: Settings, simulator: Simulator, receiver: Rec
 
 
 async def test_the_test_event(settings: Settings, receiver: Receiver) -> None:
-    """The event is signed, of type relay.test, and names bot and endpoint (interface.md 2)."""
+    """The event is signed, of type relay.test, and names bot and endpoint."""
     await _probe(settings)
     (event,) = receiver.events
     (headers,) = receiver.headers

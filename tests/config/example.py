@@ -9,8 +9,8 @@ import yaml
 
 from relay.config import Settings, SettingsError, load_settings
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # webhooks.md 4.1
-SEED = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"  # blaze-protocol.md 2.1
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SEED = "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f"
 APP_ID = "33333333-3333-4333-8333-333333333333"
 KEYSTORE = json.dumps(
     {

@@ -59,7 +59,7 @@ class Run:
         self.all = [each for each in self.all if each not in loops.values()]
 
     async def come_to_rest(self, drain: float) -> int:
-        """Stop in the order of design.md 7; answers how many attempts were cut."""
+        """Stop in the order of docs/reference.md, Stopping; answers how many attempts were cut."""
         for dispatcher in self.all:
             dispatcher.stop()
         await asyncio.wait(self.workers, timeout=drain)

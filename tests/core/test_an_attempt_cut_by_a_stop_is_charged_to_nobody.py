@@ -92,7 +92,7 @@ async def test_what_ends_within_the_drain_is_not_cut() -> None:
 
 
 async def test_a_crash_leaves_every_unfinished_delivery_in_doubt() -> None:
-    """A start that follows no clean stop says `unknown` of all of them (design.md 6, W3)."""
+    """A start that follows no clean stop says `unknown` of all of them (W3)."""
     async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=1))) as world:
         world.courier.usually(CRM, LONG)
         ids = [world.push(n, f"c{n}") for n in range(3)]

@@ -105,7 +105,7 @@ async def test_a_bug_in_one_message_stays_inside_it() -> None:
 
 
 async def test_nothing_follows_an_outcome_before_it_is_committed() -> None:
-    """The next of its lane and the receipt wait for the commit (design.md 6, W4)."""
+    """The next of its lane and the receipt wait for the commit (W4)."""
     async with World(Endpoint(CRM)) as world:
         first, second = world.push(1), world.push(2)
         await world.tell.wait_for(AttemptStarted)

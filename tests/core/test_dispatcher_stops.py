@@ -1,4 +1,4 @@
-"""What stopping promises: nothing starts, what is in flight may end, or is cut (design.md 7)."""
+"""What stopping promises: nothing starts, what is in flight may end, or is cut."""
 
 from relay.delivery.breaker import BreakerPolicy
 from relay.delivery.retry import RetryPolicy

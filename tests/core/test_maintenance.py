@@ -26,7 +26,7 @@ DAY = 24 * 3600.0
 
 
 async def test_operators_are_noticed_within_five_seconds() -> None:
-    """Every action, once, in its order (interface.md 2)."""
+    """Every action, once, in its order."""
     async with World(Endpoint(CRM), Endpoint(LOG)) as world:
         await world.desk.pause(CRM)
         await world.desk.pause(LOG)

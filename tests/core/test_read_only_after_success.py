@@ -116,7 +116,7 @@ class RelayMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(31, 40), seconds=st.sampled_from([0.01, 0.03, 0.045, 0.052, 0.06]))
     def crash_at_a_window(self, number: int, seconds: float) -> None:
-        """End between any two steps of one message's path (design.md 6)."""
+        """End between any two steps of one message's path."""
         self.push(number)
         self.pass_time(seconds)
         self.crash()

@@ -286,7 +286,7 @@ class World:
                 self.run.intake.take(pushed)
 
     def may_be_read(self, message_id: str) -> bool:
-        """Say whether every endpoint that READ waits for has answered 2xx (interface.md 1)."""
+        """Say whether every endpoint that READ waits for has answered 2xx."""
         arrival = self.disk.arrivals[message_id]  # as it was routed, whatever was reloaded since
         if not arrival.owed:
             return arrival.unwanted_read

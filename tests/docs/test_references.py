@@ -50,3 +50,31 @@ def test_every_measurement_is_explained() -> None:
     targets = set(re.findall(r"^(bench[\w-]*):", page("Makefile"), re.MULTILINE))
     for name in ("docs/measured.md", "docs/testing.md"):
         assert targets == set(re.findall(r"`make (bench[\w-]*)", page(name)))
+
+
+def test_no_reference_leads_out_of_the_repository() -> None:
+    """Each page that the code or a page cites by name is here."""
+    here = {path.name for path in ROOT.glob("**/*.md") if ".venv" not in path.parts}
+    files = [path for folder in ("relay", "tests", "docs") for path in (ROOT / folder).rglob("*.*")]
+    lost = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in [*files, *PAGES]
+        if path.suffix in {".py", ".md"}
+        for name in re.findall(r"[\w-]+\.md\b", path.read_text(encoding="utf-8"))
+        if name not in here
+    }
+    assert set() == lost
+
+
+def test_the_chapters_that_the_code_cites_are_there() -> None:
+    """A page and a heading, as in docstrings of relay/blaze, lead somewhere."""
+    cited = {
+        (name, chapter.strip())
+        for path in [*(ROOT / "relay").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]
+        for name, chapters in re.findall(
+            r"\((docs/\w+\.md), ([A-Z][^)]*)\)", path.read_text(encoding="utf-8")
+        )
+        for chapter in re.split(r", (?=[A-Z])", chapters)
+    }
+    assert len(cited) > 10
+    assert set() == {(name, chapter) for name, chapter in cited if chapter not in page(name)}

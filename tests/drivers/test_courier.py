@@ -1,4 +1,4 @@
-"""What a courier promises: one attempt, written by interface.md 4 and judged by design.md 5."""
+"""What a courier promises: one attempt, written and judged as docs/reference.md says."""
 
 import asyncio
 import json

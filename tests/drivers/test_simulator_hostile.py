@@ -16,7 +16,7 @@ FRAMES = {one.name: one.frame for one in hostile_frames(BOT)}
 
 
 def test_every_kind_of_broken_content_is_there() -> None:
-    """The list of blaze-protocol.md 11.2 (content) is covered, each under one name."""
+    """Every sort of hostile content is covered, each under one name."""
     assert len(FRAMES) == len(hostile_frames(BOT)) >= 50
     expected = {
         "text_frame",

@@ -1,4 +1,4 @@
-"""The HTTP API answers as blaze-protocol.md 5 says, in minimal versions."""
+"""The HTTP API answers as docs/protocol.md says, in minimal versions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The simulator's evidence is whole, and can be waited for (blaze-protocol.md 11.1.13)."""
+"""The simulator's evidence is whole, and can be waited for."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Pushing goes wrong as scripted (blaze-protocol.md 11.2, drop, LIST_PENDING and delivery)."""
+"""Pushing goes wrong as scripted."""
 
 import asyncio
 import base64

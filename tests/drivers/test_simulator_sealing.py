@@ -1,4 +1,4 @@
-"""ENCRYPTED_* messages are sealed as blaze-protocol.md 7 says, to its vectors."""
+"""ENCRYPTED_* messages are sealed as docs/protocol.md says, to its vectors."""
 
 import base64
 import hashlib

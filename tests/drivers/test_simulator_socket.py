@@ -1,4 +1,4 @@
-"""The simulator's socket behaves as blaze-protocol.md 11.1 says."""
+"""The simulator's socket behaves as docs/protocol.md says."""
 
 import base64
 import re

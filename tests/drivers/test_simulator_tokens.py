@@ -1,4 +1,4 @@
-"""The simulator checks tokens as blaze-protocol.md 2 and 11.1.2 say."""
+"""The simulator checks tokens as docs/protocol.md says."""
 
 import hashlib
 import time
@@ -186,7 +186,7 @@ def test_keys_are_not_shown() -> None:
 
 
 def test_a_conversation_has_the_captured_id() -> None:
-    """The conversation id of two users is that of the real capture (blaze-protocol.md 5.2)."""
+    """The conversation id of two users is that of the real capture (docs/protocol.md, Messages)."""
     one, other = "28ee416a-0eaa-4133-bc79-9676909b7b4e", "daf8b473-39a0-4419-991a-77f30d28dd6d"
     expected = "c5458ec8-5e95-3e64-ae63-d4dfc3135c9e"
     assert expected == contact_conversation(one, other) == contact_conversation(other, one)

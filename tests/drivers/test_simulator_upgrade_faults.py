@@ -1,4 +1,4 @@
-"""The handshake fails as scripted (blaze-protocol.md 11.2, connect and auth)."""
+"""The handshake fails as scripted."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""The promise of interface.md 1, told apart from any journal."""
+"""The promise, told apart from any journal."""
 
 from dataclasses import dataclass, field
 

@@ -152,7 +152,7 @@ async def test_a_name_is_only_a_name(tmp_path: Path, name: str) -> None:
 
 
 async def test_the_database_is_set_up_as_designed(location: str) -> None:
-    """Every connection keeps foreign keys and design.md 6's durability."""
+    """Every connection keeps foreign keys and the durability of W8."""
     async with open_journal(location) as opened:
         database = opened.journal._database  # type: ignore[attr-defined]
         for run in (database.read, database.write):

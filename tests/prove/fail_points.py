@@ -1,7 +1,7 @@
 """Ways to fail that a relay under proof carries in itself: it dies inside a window, or is hurt.
 
 Nothing of this is in the product. A process that the nursery forks is patched before it becomes
-`relay`, and only if its environment says so. The windows are those of design.md 6.
+`relay`, and only if its environment says so. The windows are those of the README.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Published vectors and captured frames of blaze-protocol.md, and short ways to write frames."""
+"""Published vectors, captured frames (docs/protocol.md), and short ways to write frames."""
 
 import gzip
 import json

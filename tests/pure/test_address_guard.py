@@ -1,4 +1,4 @@
-"""What the address guard promises (interface.md 3, webhooks.md 4.6)."""
+"""What the address guard promises."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 

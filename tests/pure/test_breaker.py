@@ -1,4 +1,4 @@
-"""What the gate promises: design.md 5, every transition of it."""
+"""What the gate promises: every transition of it."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""A payload is decoded for people, and relayed all the same where it can't be (interface.md 4)."""
+"""A payload is decoded for people, and relayed all the same where it can't be."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""ENCRYPTED_* payloads are read as all clients read them (blaze-protocol.md 7)."""
+"""ENCRYPTED_* payloads are read as all clients read them (docs/protocol.md, Encrypted messages)."""
 
 from base64 import b64decode, urlsafe_b64encode
 

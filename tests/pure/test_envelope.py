@@ -1,4 +1,4 @@
-"""What a webhook's body promises (interface.md 4)."""
+"""What a webhook's body promises (docs/reference.md, The request)."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ MESSAGE_ID = "f381aaa0-a462-4333-af10-e3f5bff7bec7"
 RECEIVED_AT = 1604321252.5
 RECEIVED_TEXT = "2020-11-02T12:47:32.500000Z"
 
-# The capture of blaze-protocol.md 4.3.
+# A captured frame (docs/protocol.md, Sources).
 CAPTURE = (
     b'{"id":"71639e3f-561c-4cbb-b995-4996a72b46b3","action":"CREATE_MESSAGE","data":{"type":"message'
     b'","representative_id":"","quote_message_id":"","conversation_id":"534d23a7-9ee5-38a0-9769-0f20'

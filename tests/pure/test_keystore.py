@@ -1,4 +1,4 @@
-"""Every family of keystores is read (blaze-protocol.md 2.2), and a bad one says what is wrong."""
+"""Every family of keystores is read (docs/protocol.md), and a bad one says what is wrong."""
 
 import json
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""What retrying promises: design.md 5, with every wait and every stop."""
+"""What retrying promises, with every wait and every stop."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What routing promises: interface.md 1 and 3, filters and lanes."""
+"""What routing promises: filters and lanes."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What marks a message READ, and what finishes it: interface.md 1, as a table."""
+"""What marks a message READ, and what finishes it, as a table."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What signatures promise (webhooks.md 4.1)."""
+"""What signatures promise."""
 
 import base64
 import time
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from relay.webhook.signature import SecretError, Signer, new_secret
 
-# The published vectors: webhooks.md 4.1, and worker.rs::test_asymmetric_key_signing of Svix.
+# Published vectors: of Standard Webhooks, and of Svix (worker.rs::test_asymmetric_key_signing).
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MSG_ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 TIMESTAMP = 1614265330

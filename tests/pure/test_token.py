@@ -1,4 +1,4 @@
-"""Tokens are those that Mixin's server checks (blaze-protocol.md 2.1)."""
+"""Tokens are those that Mixin's server checks (docs/protocol.md, Tokens)."""
 
 import jwt
 import pytest

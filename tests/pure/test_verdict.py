@@ -1,4 +1,4 @@
-"""What verdicts promise: design.md 5, line by line, and no answer without one."""
+"""What verdicts promise: each line of docs/reference.md, Answers, and no answer without one."""
 
 from datetime import UTC, datetime
 

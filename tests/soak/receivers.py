@@ -28,7 +28,7 @@ from tests.soak.ledger import (
 )
 from tests.soak.plan import AWAY
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # webhooks.md 4.1
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 VERIFY_EVERY = 50
 """One signature in so many is verified, since that costs more than all the rest."""
 

@@ -1,4 +1,4 @@
-"""The series of interface.md 6."""
+"""The series of docs/reference.md."""
 
 import platform
 from collections.abc import Callable, Iterable
@@ -93,13 +93,13 @@ def make() -> Metrics:
 
 
 def families(metrics: Metrics) -> dict[str, Metric]:
-    """Name each family as interface.md does."""
+    """Name each family as docs/reference.md does."""
     suffixes = {"counter": "_total", "info": "_info"}
     return {f"{f.name}{suffixes.get(f.type, '')}": f for f in metrics.collect()}
 
 
 def test_exactly_the_documented_series_exist() -> None:
-    """Every series of interface.md 6 is there, with its type and labels, and no other of ours."""
+    """Every documented series is there, with its type and labels, and no other of ours."""
     ours = {
         Series(
             name,
@@ -159,7 +159,7 @@ def test_known_categories_exist_from_the_start() -> None:
     ],
 )
 def test_only_known_categories_become_labels(category: str, label: str) -> None:
-    """Upstream can't make series: whatever is not in blaze-protocol.md 6.3 counts as `other`."""
+    """Upstream can't make series: whatever is not in docs/protocol.md counts as `other`."""
     metrics = make()
 
     metrics.bots["a"].received(category, Source.LIVE).inc()
@@ -219,7 +219,7 @@ def test_both_formats_can_be_read_back() -> None:
 
 
 def test_documented_series_reads_a_table_of_markdown() -> None:
-    """The reader of documents understands every way in which interface.md writes a row."""
+    """The reader of documents understands every way in which docs/reference.md writes a row."""
     expected = {
         Series("relay_a", "gauge", frozenset({"bot"})),
         Series("relay_b_total", "counter", frozenset({"bot", "result"})),

@@ -35,7 +35,7 @@ _NO_TEXT = "Could not decode to UTF-8"
 """What the driver says of an id or a name that is no text any more."""
 
 _PRAGMAS = (
-    # Power loss may take the last commits: Mixin still holds what is unread (design.md 6, W8).
+    # Power loss may take the last commits: Mixin still holds what is unread (W8).
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA cache_size=-4096",

@@ -120,7 +120,7 @@ def _require_log(log: Path) -> None:
     with log.open("rb") as file:
         header = file.read(_LOG_HEADER.size)
     if not any(header):
-        return  # lost in a power cut, as the last commits may be (design.md 6)
+        return  # lost in a power cut, as the last commits may be (W8)
     magic, _, *sums = _LOG_HEADER.unpack(header)
     if magic & ~1 != _LOG_MAGIC or sums != list(_checksum(header[:24], big_endian=magic & 1)):
         raise damaged(f"{log.name} has no header of a log")
