@@ -10,7 +10,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from aiohttp import web
 
 from relay import __version__
-from relay.admin.inquiry import Inquiry
+from relay.admin.operations import AdminApi
 from relay.bot import Branch, House, grow
 from relay.config import Settings
 from relay.config.changes import endpoints_of
@@ -239,14 +239,19 @@ class Service:
     def _admin(self, opened: OpenJournal) -> web.Application:
         """Make the admin API: all of it with its token, what receivers may do with theirs."""
         token = self._settings.admin_token
-        return admin_app(
+        admin = AdminApi(
             opened.desk,
+            self._clock,
+            self._routes,
+            self._settings.retention,
+            self._receipts.trouble,
+            reread=self.reload,
+        )
+        return admin_app(
+            admin,
             "" if token is None else token.get_secret_value(),
-            inquiry=Inquiry(self._routes, self._settings.retention, self._receipts.trouble),
             tell=self._tell,
-            clock=self._clock,
             version=__version__,
-            reload=self.reload,
             back_tokens=self._back_tokens,
         )
 

@@ -1,218 +1,138 @@
-"""What the admin API answers, as pydantic models: the schema is made of these.
+"""What operators are answered, and how it is written as JSON: made of the records of `relay.model`.
 
-Times are RFC 3339 in UTC; what the journal keeps of a message's content is not answered.
+A field of a record is one of its JSON object. Differently written are a `Time`, as RFC 3339 in
+UTC, and an `EndpointKey`, as `bot` and `endpoint`. What is marked `INTERNAL` is left out, and the
+fields of what is marked `INLINE` stand among the others.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import AliasPath, BaseModel, ConfigDict, Field
+from pydantic import AliasPath, BaseModel, ConfigDict, Field, create_model
 
-from relay.model.messages import (
-    AttemptOutcome,
-    BreakerState,
-    DeliveryState,
-    MessageOutcome,
-    Reason,
-    ReceiptState,
-    Source,
-)
+from relay.admin.explain import Explanation
+from relay.model.admin import DeadLetter, EndpointRecord, MessageHistory, MessageSummary
+from relay.model.messages import EndpointKey
+from relay.model.replays import ReplayRecord
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-
-class MessageAnswer(_Answer):
-    """A message in short."""
-
-    bot: str
-    message_id: str
-    conversation_id: str
-    user_id: str
-    category: str
-    source: Source
-    received_at: datetime
-    outcome: MessageOutcome | None
-    finished_at: datetime | None
-    receipt: ReceiptState
-
-
-class AttemptAnswer(_Answer):
-    """One ended attempt; `duration` in seconds."""
-
-    number: int
-    started_at: datetime
-    duration: float
-    outcome: AttemptOutcome
-    status: int | None
-    reason: Reason | None
-    detail: str
-
-
-class DeliveryAnswer(_Answer):
-    """One delivery; `waits` says that an earlier message of its lane goes first.
-
-    `gate` is its endpoint's: nothing is attempted while that is paused or gone. `replay` is the
-    number of the replay that sends it again.
-    """
-
-    endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
-    required: bool
-    state: DeliveryState
-    attempts: list[AttemptAnswer]
-    due_at: datetime | None
-    waits: bool
-    doubtful: bool
-    gate: BreakerState
-    ended_at: datetime | None
-    ended_reason: str | None
-    replay: int | None
-
-
-class HistoryAnswer(_Answer):
-    """One message with its deliveries."""
-
-    message: MessageAnswer = Field(validation_alias="summary")
-    deliveries: list[DeliveryAnswer]
-    receipt_at: datetime | None
-
-
-class DeadLetterAnswer(_Answer):
-    """A delivery that ended as dead."""
-
-    bot: str = Field(validation_alias=AliasPath("endpoint", "bot"))
-    endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
-    message_id: str
-    conversation_id: str
-    category: str
-    attempts: int
-    reason: str
-    status: int | None
-    detail: str
-    received_at: datetime
-    ended_at: datetime
-    replay: int | None
-
-
-class EndpointAnswer(_Answer):
-    """An endpoint's standing; a running relay keeps it up to date."""
-
-    bot: str = Field(validation_alias=AliasPath("endpoint", "bot"))
-    endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
-    state: BreakerState = Field(validation_alias=AliasPath("note", "state"))
-    last_error: str | None = Field(validation_alias=AliasPath("note", "last_error"))
-    next_probe_at: datetime | None = Field(validation_alias=AliasPath("note", "next_probe_at"))
-    gone_since: datetime | None = Field(validation_alias=AliasPath("note", "gone_since"))
-    pending: int
-    oldest_at: datetime | None
-    dead_letters: int
-    configured: bool
-    replaying: int
-
-
-class ReplayAnswer(_Answer):
-    """How a replay stands; `looked_through` goes from 0 to 1, `queued` counts what was found."""
-
-    number: int
-    bot: str = Field(validation_alias=AliasPath("endpoint", "bot"))
-    endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
-    since: datetime
-    until: datetime | None
-    asked_at: datetime
-    ended_at: datetime | None
-    cancelled: bool
-    looked_through: float
-    queued: int
-    pending: int
-    delivered: int
-    dead: int
-
-
-class ReplayAsked(_Answer):
-    """The answer to who asks for a replay.
-
-    `accepted` is false if `replay` is another one to the same endpoint that is still under way.
-    """
-
-    replay: ReplayAnswer
-    accepted: bool
-
-
-class ReplayList(_Answer):
-    """Replays, the newest first."""
-
-    replays: list[ReplayAnswer]
-
-
-class MessageList(_Answer):
+@dataclass(frozen=True, slots=True)
+class MessageList:
     """Messages, newest first; `next_cursor` is null when there are no more."""
 
-    messages: list[MessageAnswer]
+    messages: Sequence[MessageSummary]
     next_cursor: str | None = None
 
 
-class HistoryList(_Answer):
+@dataclass(frozen=True, slots=True)
+class HistoryList:
     """A message as each bot knows it that got it."""
 
-    histories: list[HistoryAnswer]
+    histories: Sequence[MessageHistory]
 
 
-class ExplanationAnswer(_Answer):
-    """What becomes of a message, in sentences; `commands` are those that may help."""
-
-    bot: str
-    message_id: str
-    happened: list[str]
-    waits_for: list[str]
-    next: list[str]
-    commands: list[str]
-
-
-class ExplanationList(_Answer):
+@dataclass(frozen=True, slots=True)
+class ExplanationList:
     """A message explained for each bot that got it."""
 
-    explanations: list[ExplanationAnswer]
+    explanations: Sequence[Explanation]
 
 
-class DeadLetterList(_Answer):
+@dataclass(frozen=True, slots=True)
+class DeadLetterList:
     """Dead letters, oldest first; `next_cursor` is null when there are no more."""
 
-    dead_letters: list[DeadLetterAnswer]
+    dead_letters: Sequence[DeadLetter]
     next_cursor: str | None = None
 
 
-class DeadLettersActed(DeadLetterList):
+@dataclass(frozen=True, slots=True)
+class DeadLettersActed:
     """What was acted on: `count` of them; with a `next_cursor` there may be more to act on."""
 
+    dead_letters: Sequence[DeadLetter]
+    next_cursor: str | None
     count: int
 
 
-class EndpointList(_Answer):
+@dataclass(frozen=True, slots=True)
+class ReplayList:
+    """Replays, the newest first."""
+
+    replays: Sequence[ReplayRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointList:
     """Endpoints by bot and name."""
 
-    endpoints: list[EndpointAnswer]
+    endpoints: Sequence[EndpointRecord]
 
 
-class EndpointChanged(_Answer):
-    """What changed of an endpoint, by the keys of its settings."""
-
-    endpoint: str
-    keys: list[str]
-
-
-class SettingsRead(_Answer):
-    """What reading the settings anew has changed, by name; endpoints as `bot/name`."""
-
-    added: list[str]
-    removed: list[str]
-    changed: list[EndpointChanged]
-    settings: list[str] = Field(description="keys beside those of endpoints")
-    discarded: int = Field(description="deliveries given up that removed endpoints were owed")
-
-
-class EndpointActed(_Answer):
+@dataclass(frozen=True, slots=True)
+class EndpointActed:
     """What was written down for an endpoint; a running relay takes notice within 5 seconds."""
 
     bot: str
     endpoint: str
     action: str
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+@cache
+def document(record: type) -> type[BaseModel]:
+    """Make the model of a record's JSON object; its name and its text are the record's."""
+    parts: dict[str, Any] = dict(_parts(record))
+    return create_model(record.__name__, __base__=_Document, __doc__=record.__doc__, **parts)
+
+
+def to_json(record: object, *, indent: int | None = None) -> str:
+    """Write a record."""
+    return _filled(record).model_dump_json(indent=indent)
+
+
+def to_data(record: object) -> dict[str, Any]:
+    """Give a record as `json` reads it."""
+    return _filled(record).model_dump(mode="json")
+
+
+def _filled(record: object) -> BaseModel:
+    kind: Any = type(record)
+    return document(kind).model_validate(record)
+
+
+def _parts(record: type, *path: str) -> Iterator[tuple[str, Any]]:
+    """Give a JSON object's fields: name, type, and where the record has the value."""
+    kinds = get_type_hints(record, include_extras=True)
+    for field in fields(record):
+        kind, at = kinds[field.name], (*path, field.name)
+        match field.metadata.get("json"):
+            case "internal":
+                pass
+            case "inline":
+                yield from _parts(kind, *at)
+            case _ if kind is EndpointKey:
+                yield "bot", (str, Field(validation_alias=AliasPath(*at, "bot")))
+                yield "endpoint", (str, Field(validation_alias=AliasPath(*at, "name")))
+            case _:
+                yield field.name, (_json(kind), Field(validation_alias=AliasPath(*at)))
+
+
+def _json(kind: Any) -> Any:
+    """Give the type that JSON has in place of a record's."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return datetime
+    if origin in (Union, UnionType):
+        return Union[tuple(map(_json, inner))]  # noqa: UP007 - made at run time
+    if origin is not None:
+        return list[_json(inner[0])]  # type: ignore[misc] # made at run time
+    model: Any = document
+    return model(kind) if is_dataclass(kind) else kind

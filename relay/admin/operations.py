@@ -1,13 +1,10 @@
-"""The admin API's operations: one table, of which both the routes and the document are made."""
+"""What operators may ask and do: one table, behind the admin API, its document and the commands."""
 
 import math
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any, TypeVar
-
-from pydantic import BaseModel
+from typing import Any, TypeVar, get_type_hints
 
 from relay.admin.answers import (
     DeadLetterList,
@@ -17,16 +14,11 @@ from relay.admin.answers import (
     ExplanationList,
     HistoryList,
     MessageList,
-    ReplayAnswer,
-    ReplayAsked,
     ReplayList,
-    SettingsRead,
 )
 from relay.admin.batches import Act, in_batches
-from relay.admin.explain import unknown
-from relay.admin.inquiry import Inquiry
-from relay.admin.names import NotKnown, require_known
-from relay.admin.queries import (
+from relay.admin.explain import Circumstances, explain, unknown
+from relay.admin.requests import (
     DeadLettersAsk,
     DiscardAsk,
     EndpointAsk,
@@ -36,16 +28,33 @@ from relay.admin.queries import (
     ReloadAsk,
     ReplayAsk,
     ReplayNumber,
+    Request,
     RetryAsk,
 )
-from relay.model.admin import AdminStore, DeadLetter, DeadLetterQuery, Reload
+from relay.delivery.routing import Route
+from relay.model.admin import (
+    AdminStore,
+    DeadLetter,
+    DeadLetterQuery,
+    DeliveryRecord,
+    MessageHistory,
+    MessageQuery,
+    Reload,
+    Reloaded,
+    ReloadRefused,
+)
 from relay.model.messages import EndpointKey
 from relay.model.ports import Clock, JournalUnavailable
+from relay.model.replays import ReplayOrder, ReplayRecord, RequestedReplay
 
 BACK_EVERY = 1.0
 """Seconds; whoever is back need not say so more often."""
 
-_Answer = TypeVar("_Answer", bound=BaseModel)
+Run = TypeVar("Run", bound=Callable[..., Awaitable[Any]])
+
+
+class NotKnown(Exception):  # noqa: N818 - an answer, not a fault
+    """What was asked about is not in the journal; the text says what."""
 
 
 class Contradiction(Exception):  # noqa: N818 - an answer, not a fault
@@ -56,16 +65,9 @@ class TooSoon(Exception):  # noqa: N818 - an answer, not a fault
     """The same was asked a moment ago."""
 
 
-class Asked(StrEnum):
-    """Where an operation's parameters are, but for those in its path."""
-
-    QUERY = "query"
-    BODY = "body"
-
-
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that the admin API does. `run` raises `NotKnown` and `JournalUnavailable`.
+    """One thing that an operator may ask. `run` raises `NotKnown` and `JournalUnavailable`.
 
     `by_receiver` says that an endpoint's own token opens it too, and that it raises `TooSoon`.
     """
@@ -74,10 +76,9 @@ class Operation:
     method: str
     path: str
     summary: str
-    asked: Asked
-    ask: type[BaseModel]
-    answer: type[BaseModel]
-    run: Callable[["AdminApi", Any], Awaitable[BaseModel]]
+    ask: type[Request]
+    answer: type
+    run: Callable[..., Awaitable[Any]]
     by_receiver: bool = False
 
     @property
@@ -85,101 +86,164 @@ class Operation:
         """The names of the parameters in the path."""
         return frozenset(re.findall(r"\{(\w+)\}", self.path))
 
+    @property
+    def in_body(self) -> bool:
+        """Whether the parameters are in the body, as JSON, and not in the path and the query."""
+        return self.method == "POST" and not self.in_path
+
+
+OPERATIONS: list[Operation] = []
+
+
+def _operation(
+    name: str, route: str, ask: type[Request] = NothingAsked, *, by_receiver: bool = False
+) -> Callable[[Run], Run]:
+    """Put a method into the table; its text and what it gives describe it."""
+    method, path = route.split()
+
+    def add(run: Run) -> Run:
+        summary, answer = (run.__doc__ or "").partition(".")[0], get_type_hints(run)["return"]
+        OPERATIONS.append(Operation(name, method, path, summary, ask, answer, run, by_receiver))
+        return run
+
+    return add
+
+
+def _nowhere(_bot: str) -> None:
+    """Know no bot."""
+
+
+def _no_trouble(_bot: str, _message_id: str) -> str:
+    """Know nothing of receipts: only a running relay does."""
+    return ""
+
+
+async def _no_reload(*, discard_owed: bool) -> Reloaded:  # noqa: ARG001 - a `Reload`
+    raise ReloadRefused("there are no settings to read anew")
+
 
 @dataclass(frozen=True, slots=True)
 class AdminApi:
-    """What operations work with."""
+    """The operations, on a journal.
 
-    desk: AdminStore
+    Beside it they know the settings (`routes` of a bot as it is configured now, None if it is not;
+    `retention` in seconds) and what a running relay sees: `receipt_trouble` says why a message's
+    READ fails at the moment, `relayed` whether a relay runs at all.
+    """
+
+    store: AdminStore
     clock: Clock
-    inquiry: Inquiry
-    reread: Reload
-    backs: dict[EndpointKey, float] = field(default_factory=dict)
+    routes: Callable[[str], Sequence[Route] | None] = _nowhere
+    retention: float = 0.0
+    receipt_trouble: Callable[[str, str], str] = _no_trouble
+    relayed: bool = True
+    reread: Reload = _no_reload
+    _backs: dict[EndpointKey, float] = field(default_factory=dict)
 
-    async def messages(self, ask: MessagesAsk) -> MessageList:
-        """List messages."""
-        query = ask.query(self.clock())
-        rows = await self.desk.messages(query)
-        await require_known(self.desk, query, rows)
-        cursor = str(rows[-1].number) if len(rows) == query.limit else None
-        return _answer(MessageList, messages=rows, next_cursor=cursor)
+    @_operation("listMessages", "GET /messages", MessagesAsk)
+    async def messages(self, query: MessageQuery) -> MessageList:
+        """List messages, newest first."""
+        rows = await self.store.messages(query)
+        await self._require_known(query, rows)
+        cursor = str(rows[-1].number) if rows and len(rows) == query.limit else None
+        return MessageList(rows, cursor)
 
-    async def message(self, ask: MessageAsk) -> HistoryList:
-        """Tell all of one message."""
-        histories = await self.desk.history(ask.message_id)
+    @_operation("showMessage", "GET /messages/{message_id}", MessageAsk)
+    async def message(self, message_id: str) -> HistoryList:
+        """Tell what happened to one message."""
+        histories = await self.store.history(message_id)
         if not histories:
-            raise NotKnown(f"no message {ask.message_id}")
-        return _answer(HistoryList, histories=histories)
+            raise NotKnown(f"no message {message_id}")
+        return HistoryList(histories)
 
-    async def explanation(self, ask: MessageAsk) -> ExplanationList:
-        """Explain one message."""
-        found = await self.inquiry.explain(self.desk, ask.message_id, self.clock())
-        if not found:
-            raise NotKnown(unknown(ask.message_id, self.inquiry.retention))
-        return _answer(ExplanationList, explanations=found)
-
-    async def dead_letters(self, ask: DeadLettersAsk) -> DeadLetterList:
-        """List dead letters."""
-        query = ask.query(self.clock())
-        rows = await self.desk.dead_letters(query)
-        await require_known(self.desk, query, rows)
-        return _answer(DeadLetterList, dead_letters=rows, next_cursor=_rest(rows, query))
-
-    async def retry(self, ask: RetryAsk) -> DeadLettersActed:
-        """Make dead letters due again."""
+    @_operation("explainMessage", "GET /messages/{message_id}/explanation", MessageAsk)
+    async def explanation(self, message_id: str) -> ExplanationList:
+        """Say in plain words what happened, what is waited for and what comes next."""
+        histories = await self.store.history(message_id)
+        if not histories:
+            raise NotKnown(unknown(message_id, self.retention))
         now = self.clock()
-        return await self._acted(lambda query: self.desk.retry(query, now), ask.query(now))
+        return ExplanationList(
+            [explain(each, await self._circumstances(each), now) for each in histories]
+        )
 
-    async def discard(self, ask: DiscardAsk) -> DeadLettersActed:
-        """Give dead letters up."""
-        now, mark_read = self.clock(), ask.mark_read
-        act: Act = lambda query: self.desk.discard(query, now, mark_read=mark_read)  # noqa: E731 - a name for the type
-        return await self._acted(act, ask.query(now))
+    @_operation("listDeadLetters", "GET /dead-letters", DeadLettersAsk)
+    async def dead_letters(self, query: DeadLetterQuery) -> DeadLetterList:
+        """List dead letters, oldest first."""
+        rows = await self.store.dead_letters(query)
+        await self._require_known(query, rows)
+        return DeadLetterList(rows, _rest(rows, query))
 
-    async def endpoints(self, _: NothingAsked) -> EndpointList:
-        """List endpoints."""
-        return _answer(EndpointList, endpoints=await self.desk.endpoints())
+    @_operation("retryDeadLetters", "POST /dead-letters/retry", RetryAsk)
+    async def retry(self, query: DeadLetterQuery) -> DeadLettersActed:
+        """Make dead letters due again at once; answers with those revived."""
+        now = self.clock()
+        return await self._acted(lambda part: self.store.retry(part, now), query)
 
-    async def pause(self, ask: EndpointAsk) -> EndpointActed:
-        """Pause an endpoint."""
-        return _told(ask, "pause", known=await self.desk.pause(EndpointKey(ask.bot, ask.name)))
+    @_operation("discardDeadLetters", "POST /dead-letters/discard", DiscardAsk)
+    async def discard(self, query: DeadLetterQuery, mark_read: bool) -> DeadLettersActed:  # noqa: FBT001 - as it is asked
+        """Give dead letters up; answers with those given up."""
+        now = self.clock()
+        return await self._acted(
+            lambda part: self.store.discard(part, now, mark_read=mark_read), query
+        )
 
-    async def resume(self, ask: EndpointAsk) -> EndpointActed:
-        """Let an endpoint go on."""
-        return _told(ask, "resume", known=await self.desk.resume(EndpointKey(ask.bot, ask.name)))
-
-    async def reload(self, ask: ReloadAsk) -> SettingsRead:
-        """Read the settings anew. Raises `ReloadRefused`."""
-        done = await self.reread(discard_owed=ask.discard_owed)
-        return SettingsRead.model_validate(done)
-
-    async def replay(self, ask: ReplayAsk) -> ReplayAsked:
-        """Ask for a replay."""
-        if ask.until is not None and ask.until <= ask.since:
+    @_operation("askReplay", "POST /replays", ReplayAsk)
+    async def replay(
+        self, bot: str, endpoint: str, since: float, until: float | None = None
+    ) -> RequestedReplay:
+        """Send an endpoint again what the journal still holds, with the header relay-replay."""
+        if until is not None and until <= since:
             raise Contradiction("until must be later than since")
-        asked = await self.desk.ask_replay(ask.order(), self.clock())
-        if asked is None:
-            raise NotKnown(f"no endpoint {ask.bot}/{ask.endpoint} is configured")
-        return ReplayAsked.model_validate(asked)
+        order = ReplayOrder(EndpointKey(bot, endpoint), since, until)
+        requested = await self.store.ask_replay(order, self.clock())
+        if requested is None:
+            raise NotKnown(f"no endpoint {bot}/{endpoint} is configured")
+        return requested
 
-    async def replays(self, _: NothingAsked) -> ReplayList:
-        """List replays."""
-        return _answer(ReplayList, replays=await self.desk.replays())
+    @_operation("listReplays", "GET /replays")
+    async def replays(self) -> ReplayList:
+        """List replays, newest first."""
+        return ReplayList(await self.store.replays())
 
-    async def cancel_replay(self, ask: ReplayNumber) -> ReplayAnswer:
-        """Send no more of a replay."""
-        record = await self.desk.cancel_replay(ask.number, self.clock())
+    @_operation("cancelReplay", "POST /replays/{number}/cancel", ReplayNumber)
+    async def cancel_replay(self, number: int) -> ReplayRecord:
+        """Send no more of a replay; `cancelled` is false if it had ended before."""
+        record = await self.store.cancel_replay(number, self.clock())
         if record is None:
-            raise NotKnown(f"no replay {ask.number}")
-        return ReplayAnswer.model_validate(record)
+            raise NotKnown(f"no replay {number}")
+        return record
 
-    async def back(self, ask: EndpointAsk) -> EndpointActed:
-        """Take a receiver's word that it is back; each second once."""
-        endpoint, now = EndpointKey(ask.bot, ask.name), self.clock()
-        if 0 <= now - self.backs.get(endpoint, -math.inf) < BACK_EVERY:
+    @_operation("listEndpoints", "GET /endpoints")
+    async def endpoints(self) -> EndpointList:
+        """List endpoints by bot and name."""
+        return EndpointList(await self.store.endpoints())
+
+    @_operation("pauseEndpoint", "POST /endpoints/{bot}/{name}/pause", EndpointAsk)
+    async def pause(self, bot: str, name: str) -> EndpointActed:
+        """Pause an endpoint until it is resumed; everything is kept."""
+        return await _change(self.store.pause, "pause", bot, name)
+
+    @_operation("resumeEndpoint", "POST /endpoints/{bot}/{name}/resume", EndpointAsk)
+    async def resume(self, bot: str, name: str) -> EndpointActed:
+        """Let an endpoint go on, paused or gone, and try one in trouble at once."""
+        return await _change(self.store.resume, "resume", bot, name)
+
+    @_operation("reloadSettings", "POST /reload", ReloadAsk)
+    async def reload(self, discard_owed: bool) -> Reloaded:  # noqa: FBT001 - as it is asked
+        """Read the settings anew and apply those of endpoints, all or none; says what changed."""
+        return await self.reread(discard_owed=discard_owed)
+
+    @_operation(
+        "endpointIsBack", "POST /endpoints/{bot}/{name}/back", EndpointAsk, by_receiver=True
+    )
+    async def back(self, bot: str, name: str) -> EndpointActed:
+        """Let an endpoint that is gone or in trouble be tried again; lifts no operator's pause."""
+        endpoint, now = EndpointKey(bot, name), self.clock()
+        if 0 <= now - self._backs.get(endpoint, -math.inf) < BACK_EVERY:
             raise TooSoon
-        done = _told(ask, "back", known=await self.desk.back(endpoint))
-        self.backs[endpoint] = now
+        done = await _change(self.store.back, "back", bot, name)
+        self._backs[endpoint] = now
         return done
 
     async def _acted(self, act: Act, query: DeadLetterQuery) -> DeadLettersActed:
@@ -191,148 +255,69 @@ class AdminApi:
         except JournalUnavailable:
             if not done:
                 raise
-            cursor: str | None = done[-1].place.text
+            cursor: str | None = str(done[-1].place)
         else:
             cursor = _rest(done, query)
-        await require_known(self.desk, query, done)
-        return _answer(DeadLettersActed, dead_letters=done, count=len(done), next_cursor=cursor)
+        await self._require_known(query, done)
+        return DeadLettersActed(done, cursor, len(done))
+
+    async def _require_known(
+        self, query: MessageQuery | DeadLetterQuery, found: Sequence[object]
+    ) -> None:
+        """Refuse the name of a bot or endpoint, if nothing was found and none has it.
+
+        Nothing found by a wrong name would look like good news. Raises `NotKnown`.
+        """
+        if found or (query.bot is None and query.endpoint is None):
+            return
+        if query.bot and query.endpoint is None and self.routes(query.bot) is not None:
+            return
+        known = [record.endpoint for record in await self.store.endpoints()]
+        if any(query.bot in (None, k.bot) and query.endpoint in (None, k.name) for k in known):
+            return
+        asked = "/".join(name for name in (query.bot, query.endpoint) if name)
+        named = "endpoint" if query.endpoint else "bot"
+        expected = f"expected one of {', '.join(map(str, known))}" if known else "none has been yet"
+        raise NotKnown(f"no {named} {asked}; {expected}")
+
+    async def _circumstances(self, history: MessageHistory) -> Circumstances:
+        """Look up all that an explanation needs beside the message's history."""
+        message = history.message
+        again = any(each.replay is not None for each in history.deliveries)
+        return Circumstances(
+            {record.endpoint: record for record in await self.store.endpoints()},
+            await self._leaders(history),
+            self.routes(message.bot),
+            self.retention,
+            self.receipt_trouble(message.bot, message.message_id),
+            {each.number: each for each in await self.store.replays()} if again else {},
+            self.relayed,
+        )
+
+    async def _leaders(self, history: MessageHistory) -> Mapping[EndpointKey, DeliveryRecord]:
+        """Look up what goes first in each lane in which the message waits."""
+        leaders: dict[EndpointKey, DeliveryRecord] = {}
+        for delivery in history.deliveries:
+            if delivery.ahead is not None:
+                earlier = await self.store.history(delivery.ahead.message_id)
+                found = (each for one in earlier for each in one.deliveries)
+                leaders |= {each.endpoint: each for each in found if _is_alike(each, delivery)}
+        return leaders
 
 
-def _answer(answer: type[_Answer], **parts: object) -> _Answer:
-    return answer.model_validate(parts, from_attributes=True)
+def _is_alike(leader: DeliveryRecord, delivery: DeliveryRecord) -> bool:
+    """Say whether both are in a lane of the same kind: a replay has lanes of its own."""
+    again = leader.replay is not None, delivery.replay is not None
+    return leader.endpoint == delivery.endpoint and again[0] == again[1]
 
 
 def _rest(rows: Sequence[DeadLetter], query: DeadLetterQuery) -> str | None:
-    return rows[-1].place.text if rows and len(rows) == query.limit else None
+    return str(rows[-1].place) if rows and len(rows) == query.limit else None
 
 
-def _told(ask: EndpointAsk, action: str, *, known: bool) -> EndpointActed:
-    if not known:
-        raise NotKnown(f"no endpoint {ask.bot}/{ask.name}")
-    return EndpointActed(bot=ask.bot, endpoint=ask.name, action=action)
-
-
-def _get(name: str, path: str, summary: str, **types: Any) -> Operation:
-    return Operation(name, "GET", path, summary, asked=Asked.QUERY, **types)
-
-
-def _post(name: str, path: str, summary: str, **types: Any) -> Operation:
-    asked = Asked.QUERY if "{" in path else Asked.BODY
-    return Operation(name, "POST", path, summary, asked=asked, **types)
-
-
-OPERATIONS = (
-    _get(
-        "listMessages",
-        "/messages",
-        "List messages, newest first",
-        ask=MessagesAsk,
-        answer=MessageList,
-        run=AdminApi.messages,
-    ),
-    _get(
-        "showMessage",
-        "/messages/{message_id}",
-        "Tell what happened to one message",
-        ask=MessageAsk,
-        answer=HistoryList,
-        run=AdminApi.message,
-    ),
-    _get(
-        "explainMessage",
-        "/messages/{message_id}/explanation",
-        "Say in plain words what happened, what is waited for and what comes next",
-        ask=MessageAsk,
-        answer=ExplanationList,
-        run=AdminApi.explanation,
-    ),
-    _get(
-        "listDeadLetters",
-        "/dead-letters",
-        "List dead letters, oldest first",
-        ask=DeadLettersAsk,
-        answer=DeadLetterList,
-        run=AdminApi.dead_letters,
-    ),
-    _post(
-        "retryDeadLetters",
-        "/dead-letters/retry",
-        "Make dead letters due again at once; answers with those revived",
-        ask=RetryAsk,
-        answer=DeadLettersActed,
-        run=AdminApi.retry,
-    ),
-    _post(
-        "discardDeadLetters",
-        "/dead-letters/discard",
-        "Give dead letters up; answers with those given up",
-        ask=DiscardAsk,
-        answer=DeadLettersActed,
-        run=AdminApi.discard,
-    ),
-    _post(
-        "askReplay",
-        "/replays",
-        "Send an endpoint again what the journal still holds, marked by the header relay-replay",
-        ask=ReplayAsk,
-        answer=ReplayAsked,
-        run=AdminApi.replay,
-    ),
-    _get(
-        "listReplays",
-        "/replays",
-        "List replays, newest first",
-        ask=NothingAsked,
-        answer=ReplayList,
-        run=AdminApi.replays,
-    ),
-    _post(
-        "cancelReplay",
-        "/replays/{number}/cancel",
-        "Send no more of a replay; `cancelled` is false if it had ended before",
-        ask=ReplayNumber,
-        answer=ReplayAnswer,
-        run=AdminApi.cancel_replay,
-    ),
-    _get(
-        "listEndpoints",
-        "/endpoints",
-        "List endpoints by bot and name",
-        ask=NothingAsked,
-        answer=EndpointList,
-        run=AdminApi.endpoints,
-    ),
-    _post(
-        "pauseEndpoint",
-        "/endpoints/{bot}/{name}/pause",
-        "Pause an endpoint until it is resumed; everything is kept",
-        ask=EndpointAsk,
-        answer=EndpointActed,
-        run=AdminApi.pause,
-    ),
-    _post(
-        "resumeEndpoint",
-        "/endpoints/{bot}/{name}/resume",
-        "Let an endpoint go on, paused or gone, and try one in trouble at once",
-        ask=EndpointAsk,
-        answer=EndpointActed,
-        run=AdminApi.resume,
-    ),
-    _post(
-        "reloadSettings",
-        "/reload",
-        "Read the settings anew and apply those of endpoints, all or none; answers what changed",
-        ask=ReloadAsk,
-        answer=SettingsRead,
-        run=AdminApi.reload,
-    ),
-    _post(
-        "endpointIsBack",
-        "/endpoints/{bot}/{name}/back",
-        "Let an endpoint that is gone or in trouble be tried again; lifts no operator's pause",
-        ask=EndpointAsk,
-        answer=EndpointActed,
-        run=AdminApi.back,
-        by_receiver=True,
-    ),
-)
+async def _change(
+    change: Callable[[EndpointKey], Awaitable[bool]], action: str, bot: str, name: str
+) -> EndpointActed:
+    if not await change(EndpointKey(bot, name)):
+        raise NotKnown(f"no endpoint {bot}/{name}")
+    return EndpointActed(bot, name, action)

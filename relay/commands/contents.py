@@ -17,18 +17,18 @@ def with_bodies(histories: Sequence[MessageHistory], settings: Settings) -> dict
     What the journal can't open is left out.
     """
     whole = (history for history in histories if not history.damage)
-    return {history.summary.bot: _body(history, settings) for history in whole}
+    return {history.message.bot: _body(history, settings) for history in whole}
 
 
 def require_whole(histories: Sequence[MessageHistory]) -> None:
     """Raise `Failure` if the journal can't open what was asked for."""
     damaged = [history for history in histories if history.damage]
     if damaged:
-        raise Failure(*(f"ID: {each.summary.message_id!r}: {each.damage}" for each in damaged))
+        raise Failure(*(f"ID: {each.message.message_id!r}: {each.damage}" for each in damaged))
 
 
 def _body(history: MessageHistory, settings: Settings) -> str:
-    summary = history.summary
+    summary = history.message
     message = Message(
         summary.bot,
         summary.message_id,

@@ -57,7 +57,7 @@ def list_letters(
             sheet.add(letters)
             last = letters[-1]
         full = last is not None and sheet.count == query.limit
-        sheet.end(last.place.text if last and full else None)
+        sheet.end(str(last.place) if last and full else None)
 
     with_admin_store(settings, work)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from relay.admin.answers import EndpointActed, EndpointList
+from relay.admin.answers import EndpointActed, EndpointList, to_json
 from relay.admin.explain import troubles
 from relay.commands.desk import find_endpoint, with_admin_store
 from relay.commands.family import Family
@@ -41,8 +41,7 @@ def list_endpoints(config: Path | None, *, as_json: bool) -> None:
     settings = read_settings(config)
     records = with_admin_store(settings, lambda desk: desk.endpoints())
     if as_json:
-        answer = EndpointList.model_validate({"endpoints": records}, from_attributes=True)
-        click.echo(answer.model_dump_json(indent=2))
+        click.echo(to_json(EndpointList(records), indent=2))
     else:
         now = time.time()
         print_table(_COLUMNS, [_row(record, now) for record in records])
@@ -97,6 +96,6 @@ def _tell(endpoint: EndpointKey, done: str, *, as_json: bool) -> None:
     if as_json:
         action = done.removesuffix("d")
         acted = EndpointActed(bot=endpoint.bot, endpoint=endpoint.name, action=action)
-        click.echo(acted.model_dump_json(indent=2))
+        click.echo(to_json(acted, indent=2))
     else:
         click.echo(f"{endpoint} {done}; a running relay takes notice within 5 seconds")

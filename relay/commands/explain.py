@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from relay.admin.answers import ExplanationList
-from relay.admin.explain import Explanation, unknown
-from relay.admin.inquiry import Inquiry
+from relay.admin.answers import ExplanationList, to_json
+from relay.admin.explain import Explanation
+from relay.admin.operations import AdminApi, NotKnown
 from relay.commands.desk import with_admin_store
 from relay.commands.failure import Failure
 from relay.commands.kinds import MESSAGE_ID
@@ -39,19 +39,20 @@ def command(message_id: str, config: Path | None, *, as_json: bool) -> None:
     settings = read_settings(config)
     now = time.time()
 
-    async def work(desk: AdminStore) -> list[Explanation]:
+    async def work(desk: AdminStore) -> ExplanationList:
         runs = is_relayed(settings.journal)
-        inquiry = Inquiry(partial(routes_of, settings), settings.retention, relayed=runs)
-        return await inquiry.explain(desk, message_id, now)
+        routes = partial(routes_of, settings)
+        admin = AdminApi(desk, lambda: now, routes, settings.retention, relayed=runs)
+        return await admin.explanation(message_id)
 
-    found = with_admin_store(settings, work)
-    if not found:
-        raise Failure(f"ID: {message_id!r}: {unknown(message_id, settings.retention)}")
+    try:
+        found = with_admin_store(settings, work)
+    except NotKnown as unknown:
+        raise Failure(f"ID: {message_id!r}: {unknown}") from None
     if as_json:
-        answer = ExplanationList.model_validate({"explanations": found}, from_attributes=True)
-        click.echo(answer.model_dump_json(indent=2))
+        click.echo(to_json(found, indent=2))
     else:
-        click.echo("\n\n".join(_text(each) for each in found))
+        click.echo("\n\n".join(_text(each) for each in found.explanations))
 
 
 def routes_of(settings: Settings, bot: str) -> Sequence[Route] | None:

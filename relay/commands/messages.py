@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from relay.admin.answers import MessageList
+from relay.admin.answers import MessageList, to_json
 from relay.commands.contents import require_whole, with_bodies
 from relay.commands.desk import find_endpoint, require_bot, with_admin_store
 from relay.commands.failure import Failure, require_none
@@ -125,9 +125,7 @@ def list_messages(
     found = with_admin_store(settings, work)
     cursor = str(found[-1].number) if len(found) == most else None
     if as_json:
-        parts = {"messages": found, "next_cursor": cursor}
-        answer = MessageList.model_validate(parts, from_attributes=True)
-        click.echo(answer.model_dump_json(indent=2))
+        click.echo(to_json(MessageList(found, cursor), indent=2))
         return
     now = time.time()
     print_table(_COLUMNS, [_row(message, now) for message in found])

@@ -8,7 +8,6 @@ from urllib.parse import SplitResult
 
 import click
 
-from relay.admin.answers import SettingsRead
 from relay.commands.failure import Failure, WrongUsage
 from relay.commands.options import config_option, json_option
 from relay.commands.settings import read_settings
@@ -47,8 +46,7 @@ def command(config: Path | None, url: str | None, *, discard_owed: bool, as_json
         raise Failure(f"{base}: out of reach ({why}); expected a running relay") from None
     if status != _OK:
         raise Failure(*_refusals(status, answer))
-    done = SettingsRead.model_validate(answer)
-    click.echo(done.model_dump_json(indent=2) if as_json else "\n".join(_lines(done)))
+    click.echo(json.dumps(answer, indent=2) if as_json else "\n".join(_lines(answer)))
 
 
 def _port(settings: Settings) -> int:
@@ -78,11 +76,11 @@ def _refusals(status: int, answer: Any) -> list[str]:
     return [*refused, "the settings are refused, and the old ones stay"]
 
 
-def _lines(done: SettingsRead) -> list[str]:
-    lines = [f"added {name}" for name in done.added]
-    lines += [f"removed {name}" for name in done.removed]
-    lines += [f"changed {each.endpoint}: {', '.join(each.keys)}" for each in done.changed]
-    lines += [f"changed {key}" for key in done.settings]
-    if done.discarded:
-        lines.append(f"discarded {done.discarded} owed deliveries")
+def _lines(done: Any) -> list[str]:
+    lines = [f"added {name}" for name in done["added"]]
+    lines += [f"removed {name}" for name in done["removed"]]
+    lines += [f"changed {each['endpoint']}: {', '.join(each['keys'])}" for each in done["changed"]]
+    lines += [f"changed {key}" for key in done["settings"]]
+    if done["discarded"]:
+        lines.append(f"discarded {done['discarded']} owed deliveries")
     return lines or ["nothing has changed"]

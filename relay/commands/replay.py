@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, TimeRemainingColumn
 
-from relay.admin.answers import ReplayAnswer
+from relay.admin.answers import to_data
 from relay.commands.desk import find_endpoint, with_admin_store
 from relay.commands.failure import Failure, WrongUsage
 from relay.commands.options import config_option, json_option
@@ -105,12 +105,11 @@ def _tell(
     endpoint: EndpointKey, messages: int, asked: RequestedReplay | None, *, as_json: bool
 ) -> None:
     if as_json:
-        record = None if asked is None else ReplayAnswer.model_validate(asked.replay)
         document: dict[str, Any] = {
             "bot": endpoint.bot,
             "endpoint": endpoint.name,
             "messages": messages,
-            "replay": record and record.model_dump(mode="json"),
+            "replay": None if asked is None else to_data(asked.replay),
         }
         click.echo(json.dumps(document, indent=2))
     elif asked is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from relay.admin.answers import DeadLetterAnswer
+from relay.admin.answers import to_json
 from relay.commands.printing import print_note, print_table
 from relay.model.admin import DeadLetter
 from relay.model.times import moment
@@ -33,7 +33,7 @@ class Sheet:
         """Print some more, or keep them until the end."""
         if self._as_json:
             for letter in letters:
-                document = DeadLetterAnswer.model_validate(letter).model_dump_json()
+                document = to_json(letter)
                 click.echo('{"dead_letters": [' if self.count == 0 else ",", nl=False)
                 click.echo(f"\n  {document}", nl=False)
                 self.count += 1

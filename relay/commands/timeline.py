@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from relay.admin.answers import HistoryList
+from relay.admin.answers import HistoryList, to_data
 from relay.commands.printing import print_table, took
 from relay.model.admin import AttemptRecord, DeliveryRecord, MessageHistory
 from relay.model.messages import BreakerState, DeliveryState, ReceiptState
@@ -31,7 +31,7 @@ def print_history(
         return
     now = time.time()
     for history in histories:
-        summary = history.summary
+        summary = history.message
         facts = (
             ("message", summary.message_id),
             ("bot", summary.bot),
@@ -48,7 +48,7 @@ def print_history(
 
 def timeline(history: MessageHistory) -> list[Event]:
     """Tell a message's story in order; what is still to come is last."""
-    events = [Event(history.summary.received_at, "-", f"received ({history.summary.source})")]
+    events = [Event(history.message.received_at, "-", f"received ({history.message.source})")]
     for delivery in history.deliveries:
         events += delivery_events(delivery)
     events += _receipt_events(history)
@@ -97,7 +97,7 @@ def _attempt(attempt: AttemptRecord) -> str:
 
 
 def _receipt_events(history: MessageHistory) -> Iterator[Event]:
-    match history.summary.receipt:
+    match history.message.receipt:
         case ReceiptState.NONE:
             pass
         case ReceiptState.OWED:
@@ -106,13 +106,12 @@ def _receipt_events(history: MessageHistory) -> Iterator[Event]:
             yield Event(history.receipt_at, "-", "marked READ")
         case ReceiptState.REFUSED:
             yield Event(history.receipt_at, "-", "READ was refused by Mixin for good")
-    if history.summary.outcome is not None:
-        yield Event(history.summary.finished_at, "-", f"finished: {history.summary.outcome}")
+    if history.message.outcome is not None:
+        yield Event(history.message.finished_at, "-", f"finished: {history.message.outcome}")
 
 
 def _document(histories: Sequence[MessageHistory], bodies: Mapping[str, str]) -> Any:
-    answer = HistoryList.model_validate({"histories": histories}, from_attributes=True)
-    document = answer.model_dump(mode="json")
+    document = to_data(HistoryList(histories))
     for history in document["histories"]:
         body = bodies.get(history["message"]["bot"])
         if body is not None:

@@ -22,7 +22,13 @@ from relay.model.messages import (
     Source,
 )
 from relay.model.replays import Pick, ReplayOrder, ReplayRecord, RequestedReplay, Survey
-from relay.model.times import rfc3339
+from relay.model.times import Time, rfc3339
+
+INTERNAL = {"json": "internal"}
+"""Marks a field that no answer to an operator has."""
+
+INLINE = {"json": "inline"}
+"""Marks a field whose own fields stand in its place in an answer."""
 
 
 class MessageState(StrEnum):
@@ -54,8 +60,8 @@ class MessageQuery:
     limit: int = 50
     endpoint: str | None = None
     failing: bool = False
-    since: float | None = None
-    until: float | None = None
+    since: Time | None = None
+    until: Time | None = None
     after: int | None = None
 
     def narrowed(self, state: MessageState | None) -> "MessageQuery":
@@ -73,7 +79,7 @@ class MessageQuery:
 
 @dataclass(frozen=True, slots=True)
 class MessageSummary:
-    """One line of `relay messages list`; `number` is where it stands in the list, for pages."""
+    """A message in short."""
 
     bot: str
     message_id: str
@@ -81,19 +87,20 @@ class MessageSummary:
     user_id: str
     category: str
     source: Source
-    received_at: float
+    received_at: Time
     outcome: MessageOutcome | None
-    finished_at: float | None
+    finished_at: Time | None
     receipt: ReceiptState
-    number: int = field(default=0, compare=False)
+    number: int = field(default=0, compare=False, metadata=INTERNAL)
+    """Where it stands in the list, for pages."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One ended attempt."""
+    """One ended attempt; `duration` in seconds."""
 
     number: int
-    started_at: float
+    started_at: Time
     duration: float
     outcome: AttemptOutcome
     status: int | None
@@ -111,36 +118,38 @@ class Ahead:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRecord:
-    """One delivery with its attempts; `due_at` is when the next attempt may be, None if none is.
+    """One delivery with its attempts; `due_at` is when the next attempt may be, if one is to come.
 
-    `waits` says that an earlier message of its lane goes first, and `ahead` which one; `gate` is
-    what a relay last wrote of the endpoint: nothing is attempted while it is paused or gone, and
-    only probes while it is open. `replay` is the number of the replay that sends it again.
+    `waits` says that an earlier message of its lane goes first; `gate` is what a relay last wrote
+    of the endpoint: nothing is attempted while it is paused or gone, and only probes while it is
+    open. `replay` is the number of the replay that sends it again.
     """
 
     endpoint: EndpointKey
     required: bool
     state: DeliveryState
     attempts: tuple[AttemptRecord, ...]
-    due_at: float | None
+    due_at: Time | None
     waits: bool
     doubtful: bool
-    ended_at: float | None
+    ended_at: Time | None
     ended_reason: str | None
     gate: BreakerState = BreakerState.CLOSED
     replay: int | None = None
-    ahead: Ahead | None = None
+    ahead: Ahead | None = field(default=None, metadata=INTERNAL)
+    """What it waits for, if it does."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageHistory:
-    """All that the journal knows of one message; `damage` says why it can't give its frame."""
+    """All that the journal knows of one message."""
 
-    summary: MessageSummary
+    message: MessageSummary
     deliveries: tuple[DeliveryRecord, ...]
-    receipt_at: float | None
-    frame: bytes
-    damage: str = ""
+    receipt_at: Time | None
+    frame: bytes = field(metadata=INTERNAL)
+    damage: str = field(default="", metadata=INTERNAL)
+    """Why the journal can't give the frame; empty if it can."""
 
 
 SHOWN = 10
@@ -149,6 +158,20 @@ SHOWN = 10
 PLACE = r"^[0-9]{1,12}(\.[0-9]{1,12})?_[0-9]{1,18}$"
 """How a place is written."""
 
+REASONS = (*map(str, Reason), "removed")
+"""Why there are dead letters: the reasons of attempts, and that of an endpoint's removal."""
+
+
+def split_name(bot: str | None, endpoint: str | None) -> tuple[str | None, str | None]:
+    """Take `BOT/NAME` apart; with another bot beside it, it is nobody's."""
+    of, slash, name = (endpoint or "").rpartition("/")
+    return (of, name) if slash and bot in (None, of) else (bot, endpoint)
+
+
+def earliest(*ends: float | None) -> float | None:
+    """Give the end of a stretch of time that each of these may end."""
+    return min((end for end in ends if end is not None), default=None)
+
 
 class Place(NamedTuple):
     """Where a dead letter stands among the others, which are in the order of their deaths."""
@@ -156,14 +179,13 @@ class Place(NamedTuple):
     ended_at: float
     number: int
 
-    @property
-    def text(self) -> str:
-        """Write it, for whoever asks for the page behind it."""
+    def __str__(self) -> str:
+        """Write it as the cursor of the page behind it."""
         return f"{self.ended_at!r}_{self.number}"
 
     @classmethod
     def read(cls, text: str) -> "Place":
-        """Read what `text` wrote. Raises `ValueError`."""
+        """Read a cursor. Raises `ValueError`."""
         if re.fullmatch(PLACE, text) is None:
             raise ValueError(text)
         ended_at, _, number = text.partition("_")
@@ -220,10 +242,10 @@ class DeadLetter:
     reason: str
     status: int | None
     detail: str
-    received_at: float
-    ended_at: float
+    received_at: Time
+    ended_at: Time
     replay: int | None = None
-    number: int = field(default=0, compare=False)
+    number: int = field(default=0, compare=False, metadata=INTERNAL)
 
     @property
     def place(self) -> Place:
@@ -239,9 +261,9 @@ class EndpointRecord:
     """
 
     endpoint: EndpointKey
-    note: EndpointNote
+    note: EndpointNote = field(metadata=INLINE)
     pending: int
-    oldest_at: float | None
+    oldest_at: Time | None
     dead_letters: int
     configured: bool
     replaying: int = 0

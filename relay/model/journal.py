@@ -13,6 +13,7 @@ from relay.model.messages import (
     MessageOutcome,
     Outcome,
 )
+from relay.model.times import Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,8 @@ class EndpointNote:
 
     state: BreakerState
     last_error: str | None = None
-    next_probe_at: float | None = None
-    gone_since: float | None = None
+    next_probe_at: Time | None = None
+    gone_since: Time | None = None
 
 
 @dataclass(frozen=True, slots=True)

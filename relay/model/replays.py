@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relay.model.messages import DeliveryState, EndpointKey, Message
-from relay.model.times import rfc3339
+from relay.model.times import Time, rfc3339
 
 Pick = Callable[[Message], str | None]
 """Says in which lane an endpoint wants a message, by today's settings; None if it doesn't."""
@@ -68,10 +68,10 @@ class ReplayRecord:
 
     number: int
     endpoint: EndpointKey
-    since: float
-    until: float | None
-    asked_at: float
-    ended_at: float | None
+    since: Time
+    until: Time | None
+    asked_at: Time
+    ended_at: Time | None
     cancelled: bool
     looked_through: float
     queued: int
@@ -84,7 +84,7 @@ class ReplayRecord:
 class RequestedReplay:
     """The answer to a request for a replay.
 
-    `accepted` is False if `replay` is another one to the same endpoint that is still under way.
+    `accepted` is false if `replay` is another one to the same endpoint that is still under way.
     """
 
     replay: ReplayRecord

@@ -1,8 +1,16 @@
-"""Times and durations, written for people and for logs, and read as people write them. Pure."""
+"""Times and durations: read as operators write them, and written for people and for logs. Pure.
+
+A time is in Unix seconds, a duration in seconds.
+"""
 
 import re
 from datetime import UTC, datetime
+from typing import Annotated
 
+Time = Annotated[float, "Unix seconds"]
+"""A point of time, which JSON has as RFC 3339."""
+
+TIME_FORM = "a time such as 2026-11-22T08:00:00Z"
 DURATION_FORM = "a duration such as 500ms, 10s, 5m, 72h or 7d"
 
 LONGEST_DURATION = 3650 * 86_400.0
@@ -10,11 +18,48 @@ LONGEST_DURATION = 3650 * 86_400.0
 
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
+def parse_time(text: str) -> float:
+    """Read a time as RFC 3339 has it. Raises `ValueError` that says what is expected."""
+    if _RFC_3339.fullmatch(text) is None:
+        raise ValueError(f"expected {TIME_FORM}")
+    try:
+        return datetime.fromisoformat(text.upper()).timestamp()
+    except ValueError:
+        raise ValueError(f"expected {TIME_FORM}") from None
+
+
+def parse_duration(text: str, *, longest: float = LONGEST_DURATION) -> float:
+    """Read a duration, a whole number and a unit.
+
+    Raises `ValueError` that says what is expected.
+    """
+    written = _DURATION.fullmatch(text.strip())
+    if written is None:
+        raise ValueError(f"expected {DURATION_FORM}")
+    seconds = int(written[1]) * _MILLISECONDS[written[2]] / 1000
+    if seconds > longest:
+        raise ValueError(f"expected {DURATION_FORM}, at most {duration_text(longest)}")
+    return seconds
+
+
+def duration_text(seconds: float) -> str:
+    """Write a duration in the largest unit that needs no fraction; milliseconds are the finest."""
+    milliseconds = round(seconds * 1000)
+    for unit in ("d", "h", "m", "s"):
+        if milliseconds and milliseconds % _MILLISECONDS[unit] == 0:
+            return f"{milliseconds // _MILLISECONDS[unit]}{unit}"
+    return f"{milliseconds}ms" if milliseconds else "0s"
+
+
 def rfc3339(at: float | None) -> str | None:
-    """Write a time (Unix seconds) as RFC 3339 in UTC, to the millisecond, for logs; None as None.
+    """Write a time as RFC 3339 in UTC, to the millisecond, for logs; None as None.
 
     What is no time of the calendar is written as the number that it is.
     """
@@ -27,7 +72,7 @@ def rfc3339(at: float | None) -> str | None:
 
 
 def moment(at: float | None, now: float) -> str:
-    """Write a time (Unix seconds) in UTC, with how long ago it was or how soon it will be."""
+    """Write a time in UTC, with how long ago it was or how soon it will be."""
     if at is None:
         return "-"
     written = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -40,26 +85,3 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)}{unit}"
     return "0s"
-
-
-def parse_duration(text: str) -> float:
-    """Read a duration in seconds, a whole number and a unit.
-
-    Raises `ValueError` that says what is expected.
-    """
-    written = _DURATION.fullmatch(text.strip())
-    if written is None:
-        raise ValueError(f"expected {DURATION_FORM}")
-    seconds = int(written[1]) * _MILLISECONDS[written[2]] / 1000
-    if seconds > LONGEST_DURATION:
-        raise ValueError(f"expected {DURATION_FORM}, at most {duration_text(LONGEST_DURATION)}")
-    return seconds
-
-
-def duration_text(seconds: float) -> str:
-    """Write a duration in the largest unit that needs no fraction; milliseconds are the finest."""
-    milliseconds = round(seconds * 1000)
-    for unit in ("d", "h", "m", "s"):
-        if milliseconds and milliseconds % _MILLISECONDS[unit] == 0:
-            return f"{milliseconds // _MILLISECONDS[unit]}{unit}"
-    return f"{milliseconds}ms" if milliseconds else "0s"

@@ -6,42 +6,36 @@ from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from relay.admin.inquiry import Inquiry
-from relay.admin.names import NotKnown
+from relay.admin.answers import to_json
 from relay.admin.operations import (
     BACK_EVERY,
     OPERATIONS,
     AdminApi,
-    Asked,
     Contradiction,
+    NotKnown,
     Operation,
     TooSoon,
 )
-from relay.admin.queries import said
-from relay.model.admin import AdminStore, Reload, Reloaded, ReloadRefused
-from relay.model.ports import Clock, JournalDamaged, JournalUnavailable
+from relay.admin.requests import Request
+from relay.model.admin import ReloadRefused
+from relay.model.ports import JournalDamaged, JournalUnavailable
 from relay.telemetry.events import AdminRefused, OperatorActed, Telemetry
-from relay.web.auth import ACTOR, RECEIVERS, BackTokens, Keys
-from relay.web.mistakes import mistakes
+from relay.web.auth import ACTOR, RECEIVERS, BackTokens, Keys, Throttle
 from relay.web.openapi import openapi
-from relay.web.problem import Mistake, problem
-from relay.web.throttle import Throttle
+from relay.web.problem import Mistake, mistaken, problem
 
 RETRY_AFTER = "5"
 """Seconds; a disk in trouble is not helped by asking sooner."""
 
 
 def admin_app(
-    desk: AdminStore,
+    admin: AdminApi,
     token: str,
     *,
-    inquiry: Inquiry,
     tell: Telemetry,
-    clock: Clock,
     version: str,
-    reload: Reload | None = None,
     back_tokens: BackTokens | None = None,
     throttle: Throttle | None = None,
 ) -> web.Application:
@@ -53,18 +47,13 @@ def admin_app(
     if not token and back_tokens is None:
         raise ValueError("an admin API without a token")
     keys = Keys(token, back_tokens or dict)
-    app = web.Application(middlewares=[_bearer(keys, throttle or Throttle(clock), tell)])
-    office = AdminApi(desk, clock, inquiry, reload or _no_reload)
+    app = web.Application(middlewares=[_bearer(keys, throttle or Throttle(admin.clock), tell)])
     for operation in OPERATIONS:
-        handler = _serving(operation, office, tell)
         name = RECEIVERS if operation.by_receiver else None
+        handler = _serving(operation, admin, tell)
         app.router.add_route(operation.method, f"/v1{operation.path}", handler, name=name)
-    app.router.add_get("/v1/openapi.json", _document(openapi(version)))
+    app.router.add_get("/v1/openapi.json", _document(version))
     return app
-
-
-async def _no_reload(*, discard_owed: bool) -> Reloaded:  # noqa: ARG001 - a `Reload`
-    raise ReloadRefused("there are no settings to read anew")
 
 
 def _bearer(keys: Keys, throttle: Throttle, tell: Telemetry) -> Middleware:
@@ -92,51 +81,56 @@ def _bearer(keys: Keys, throttle: Throttle, tell: Telemetry) -> Middleware:
     return authorize
 
 
-def _document(document: dict[str, Any]) -> Handler:
+def _document(version: str) -> Handler:
     async def answer(_: web.Request) -> web.Response:
-        return web.json_response(document)
+        return web.json_response(openapi(version))
 
     return answer
 
 
-def _serving(operation: Operation, office: AdminApi, tell: Telemetry) -> Handler:
+def _serving(operation: Operation, admin: AdminApi, tell: Telemetry) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         try:
             ask = await _asked(operation, request)
         except ValidationError as error:
-            return _mistaken(error, operation.ask)
-        answered, done = await _run(operation, office, ask)
+            return mistaken(error, operation.ask)
+        response, count = await _run(operation, admin, ask)
         if operation.method != hdrs.METH_GET:
-            count = getattr(done, "count", 1) if done is not None else 0
-            result = HTTPStatus(answered.status).phrase.lower()
-            fact = OperatorActed(
-                request[ACTOR], request.remote or "", operation.name, said(ask), count, result
-            )
-            tell(fact)
-        return answered
+            result = HTTPStatus(response.status).phrase.lower()
+            peer = request.remote or ""
+            tell(OperatorActed(request[ACTOR], peer, operation.name, ask.words, count, result))
+        return response
 
     return answer
 
 
-async def _run(
-    operation: Operation, office: AdminApi, ask: BaseModel
-) -> tuple[web.Response, BaseModel | None]:
+async def _asked(operation: Operation, request: web.Request) -> Request:
+    if operation.in_body:
+        return operation.ask.model_validate_json(await request.read() or b"{}", strict=True)
+    query: dict[str, Any] = {name: request.query.getall(name) for name in request.query}
+    singles = {name: values[0] if len(values) == 1 else values for name, values in query.items()}
+    return operation.ask.model_validate(singles | dict(request.match_info))
+
+
+async def _run(operation: Operation, admin: AdminApi, ask: Request) -> tuple[web.Response, int]:
+    """Give the response, and to how many something was done."""
     try:
-        done = await operation.run(office, ask)
+        done = await operation.run(admin, *ask.arguments(admin.clock()))
     except NotKnown as error:
-        return problem(HTTPStatus.NOT_FOUND, str(error)), None
+        return problem(HTTPStatus.NOT_FOUND, str(error)), 0
     except Contradiction as error:
-        return problem(HTTPStatus.CONFLICT, str(error)), None
+        return problem(HTTPStatus.CONFLICT, str(error)), 0
     except ReloadRefused as refused:
         why = "the settings are refused, and the old ones stay"
         reasons = [_refusal(mistake) for mistake in refused.mistakes]
-        return problem(HTTPStatus.CONFLICT, why, mistakes=reasons), None
+        return problem(HTTPStatus.CONFLICT, why, mistakes=reasons), 0
     except TooSoon:
-        return _later(HTTPStatus.TOO_MANY_REQUESTS, "asked a moment ago", f"{BACK_EVERY:.0f}"), None
+        return _later(HTTPStatus.TOO_MANY_REQUESTS, "asked a moment ago", f"{BACK_EVERY:.0f}"), 0
     except (JournalUnavailable, JournalDamaged):
         why = "the journal takes no reads or writes at the moment"
-        return _later(HTTPStatus.SERVICE_UNAVAILABLE, why, RETRY_AFTER), None
-    return web.Response(text=done.model_dump_json(), content_type="application/json"), done
+        return _later(HTTPStatus.SERVICE_UNAVAILABLE, why, RETRY_AFTER), 0
+    response = web.Response(text=to_json(done), content_type="application/json")
+    return response, getattr(done, "count", 1)
 
 
 def _later(status: HTTPStatus, why: str, seconds: str) -> web.Response:
@@ -146,21 +140,3 @@ def _later(status: HTTPStatus, why: str, seconds: str) -> web.Response:
 def _refusal(mistake: str) -> Mistake:
     where, found, what = mistake.partition(": ")
     return Mistake(where=where, what=what) if found else Mistake(where="", what=mistake)
-
-
-async def _asked(operation: Operation, request: web.Request) -> BaseModel:
-    match operation.asked:
-        case Asked.BODY:
-            return operation.ask.model_validate_json(await request.read() or b"{}")
-        case Asked.QUERY:
-            query = {name: request.query.getall(name) for name in request.query}
-            singles = {name: v[0] if len(v) == 1 else v for name, v in query.items()}
-            return operation.ask.model_validate({**singles, **request.match_info})
-
-
-def _mistaken(error: ValidationError, ask: type[BaseModel]) -> web.Response:
-    no_json = any(mistake["type"] == "json_invalid" for mistake in error.errors())
-    return problem(
-        HTTPStatus.BAD_REQUEST if no_json else HTTPStatus.UNPROCESSABLE_ENTITY,
-        mistakes=mistakes(error, ask),
-    )

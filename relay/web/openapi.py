@@ -1,11 +1,13 @@
 """The OpenAPI document of the admin API, made of the same table and models as the API itself."""
 
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from relay.admin.operations import OPERATIONS, Asked, Operation
+from relay.admin.answers import document
+from relay.admin.operations import OPERATIONS, Operation
 from relay.web.problem import PROBLEM_JSON, Problem
 
 _AT = "#/components/schemas/"
@@ -26,13 +28,14 @@ _TOO_SOON = {"429": "It was asked a moment ago, or too many wrong tokens came fr
 Schema = dict[str, Any]
 
 
+@cache
 def openapi(version: str) -> Schema:
     """Describe the API as OpenAPI 3.1, for the given version of the relay."""
-    schemas, document = _schemas()
+    schemas, definitions = _schemas()
     paths: dict[str, Schema] = {}
     for operation in OPERATIONS:
         paths.setdefault(f"/api/v1{operation.path}", {})[operation.method.lower()] = _described(
-            operation, schemas, document
+            operation, schemas, definitions
         )
     return {
         "openapi": "3.1.0",
@@ -40,7 +43,7 @@ def openapi(version: str) -> Schema:
         "security": [{"bearer": []}],
         "paths": paths,
         "components": {
-            "schemas": document,
+            "schemas": definitions,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -48,7 +51,7 @@ def openapi(version: str) -> Schema:
 
 def _schemas() -> tuple[dict[tuple[Any, JsonSchemaMode], Schema], dict[str, Schema]]:
     asks = {operation.ask for operation in OPERATIONS}
-    answers = {operation.answer for operation in OPERATIONS} | {Problem}
+    answers = {document(operation.answer) for operation in OPERATIONS} | {Problem}
     wanted: list[tuple[Any, JsonSchemaMode]] = [
         *((ask, "validation") for ask in sorted(asks, key=_named)),
         *((answer, "serialization") for answer in sorted(answers, key=_named)),
@@ -67,7 +70,7 @@ def _described(
     definitions: dict[str, Schema],
 ) -> Schema:
     ask = references[operation.ask, "validation"]
-    answer = references[operation.answer, "serialization"]
+    answer = references[document(operation.answer), "serialization"]
     refusal = {"content": {PROBLEM_JSON: {"schema": references[Problem, "serialization"]}}}
     problems = _PROBLEMS | _TOO_SOON if operation.by_receiver else _PROBLEMS
     described: Schema = {
@@ -78,16 +81,11 @@ def _described(
             **{status: {"description": why, **refusal} for status, why in problems.items()},
         },
     }
-    match operation.asked:
-        case Asked.BODY:
-            body = {
-                "required": _needs_body(operation),
-                "content": {"application/json": {"schema": ask}},
-            }
-            return {**described, "requestBody": body}
-        case Asked.QUERY:
-            model = definitions[ask["$ref"].removeprefix(_AT)]
-            return {**described, "parameters": _parameters(operation, model)}
+    if operation.in_body:
+        body = {"content": {"application/json": {"schema": ask}}}
+        return {**described, "requestBody": {"required": _needs_body(operation), **body}}
+    model = definitions[ask["$ref"].removeprefix(_AT)]
+    return {**described, "parameters": _parameters(operation, model)}
 
 
 def _needs_body(operation: Operation) -> bool:

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -45,6 +47,40 @@ def problem(
         content_type=PROBLEM_JSON,
         headers=headers,
     )
+
+
+def mistaken(error: ValidationError, ask: type[BaseModel]) -> web.Response:
+    """Say of each field of a request what is wrong with it; of an unknown name, which there are."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    no_json = any(each["type"] == "json_invalid" for each in found)
+    return problem(
+        HTTPStatus.BAD_REQUEST if no_json else HTTPStatus.UNPROCESSABLE_ENTITY,
+        mistakes=[
+            Mistake(where=".".join(map(str, each["loc"])), what=_what(each, ask)) for each in found
+        ],
+    )
+
+
+def _what(mistake: Mapping[str, Any], ask: type[BaseModel]) -> str:
+    said = str(mistake["msg"])
+    match mistake["type"]:
+        case "extra_forbidden":
+            known = sorted(field.alias or name for name, field in ask.model_fields.items())
+            return _unknown(str(mistake["loc"][-1]), known)
+        case "missing":
+            return "missing"
+        case "value_error":
+            return said.removeprefix("Value error, ")
+        case _:
+            said = said.replace("Input should be ", "expected ")
+            return said.replace(", unable to interpret input", "")
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    if near:
+        return f"unknown; did you mean {near[0]}?"
+    return f"unknown; expected one of {', '.join(known)}" if known else "unknown; expected nothing"
 
 
 @web.middleware

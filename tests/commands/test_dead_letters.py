@@ -138,7 +138,7 @@ def test_discard_marks_read_only_when_told(
     assert (0, "") == (said.code, said.err)
     (history,) = burials.with_admin_store(lambda desk: desk.history(uuid(1)))
     assert state is history.deliveries[0].state
-    assert receipt is history.summary.receipt
+    assert receipt is history.message.receipt
     assert [uuid(2), uuid(3)] == _left(burials)
 
 

@@ -6,23 +6,6 @@ import sys
 import pytest
 
 from relay.commands.printing import print_note, print_table, took
-from relay.model.times import age, moment
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0, "0s"), (0.4, "0s"), (59, "59s"), (119, "1m"), (7200, "2h"), (200_000, "2d")],
-)
-def test_ages_are_rough(seconds: float, text: str) -> None:
-    """An age is its largest unit."""
-    assert text == age(seconds)
-
-
-def test_moments() -> None:
-    """A time is in UTC, with how long ago it was or how soon it will be."""
-    assert "2023-11-14T22:13:20Z (1m ago)" == moment(1_700_000_000.9, 1_700_000_061.0)
-    assert "2023-11-14T22:13:20Z (in 1h)" == moment(1_700_000_000.0, 1_699_996_400.0)
-    assert "-" == moment(None, 0.0)
 
 
 def test_durations() -> None:

@@ -67,7 +67,7 @@ async def again(journal: Journal) -> list[Delivery]:
 async def state(desk: AdminStore, number: int = 1) -> tuple[object, ...]:
     """Tell of a message what a replay must not touch."""
     (history,) = await desk.history(uuid(number))
-    summary = history.summary
+    summary = history.message
     return summary.outcome, summary.finished_at, summary.receipt, history.receipt_at
 
 

@@ -240,9 +240,9 @@ async def test_a_discarded_dead_letter_is_never_read(journal: Journal, desk: Adm
     (history,) = await desk.history(uuid(1))
     assert (DeliveryState.DISCARDED, MessageOutcome.DISCARDED, LATER, ReceiptState.NONE) == (
         history.deliveries[0].state,
-        history.summary.outcome,
-        history.summary.finished_at,
-        history.summary.receipt,
+        history.message.outcome,
+        history.message.finished_at,
+        history.message.receipt,
     )
     assert [] == await confirm(journal)
     assert [OperatorEvent(1, OperatorEventKind.DISCARDED, CRM, 1)] == await journal.operator_events(
@@ -260,8 +260,8 @@ async def test_a_waived_dead_letter_lets_its_message_be_read(
     (history,) = await desk.history(uuid(1))
     assert (DeliveryState.WAIVED, None, ReceiptState.OWED) == (
         history.deliveries[0].state,
-        history.summary.outcome,
-        history.summary.receipt,
+        history.message.outcome,
+        history.message.receipt,
     )
     assert [OperatorEvent(1, OperatorEventKind.WAIVED, CRM, 0)] == await journal.operator_events(0)
     assert BotCensus(1, NOW + 1, 1, 0) == (await journal.census()).bots["bot"]

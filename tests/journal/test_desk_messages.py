@@ -141,7 +141,7 @@ async def test_a_history_tells_the_end(journal: Journal, desk: AdminStore) -> No
         second.required,
     )
     assert [(None, False)] * 2 == [(each.due_at, each.waits) for each in history.deliveries]
-    assert (ReceiptState.CONFIRMED, LATER + 1) == (history.summary.receipt, history.receipt_at)
+    assert (ReceiptState.CONFIRMED, LATER + 1) == (history.message.receipt, history.receipt_at)
 
 
 async def test_a_history_says_what_waits_behind_another(journal: Journal, desk: AdminStore) -> None:
@@ -179,5 +179,5 @@ async def test_two_bots_histories_of_one_id(journal: Journal, desk: AdminStore) 
     """A message that two bots have is told for each, by the bots' names."""
     await journal.record([arrival(1, bot=OTHER_BOT), arrival(1)])
     histories = await desk.history(uuid(1))
-    assert ["bot", OTHER_BOT] == [history.summary.bot for history in histories]
+    assert ["bot", OTHER_BOT] == [history.message.bot for history in histories]
     assert [()] * 2 == [history.deliveries for history in histories]

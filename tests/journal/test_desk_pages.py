@@ -223,7 +223,7 @@ def test_a_place_that_is_none(text: str) -> None:
 def test_a_place_is_read_as_it_was_written() -> None:
     """What a cursor says is exact: letters of the same second are apart."""
     place = Place(1604321252.4723332, 17)
-    assert place == Place.read(place.text)
+    assert place == Place.read(str(place))
 
 
 def test_what_is_asked_in_words() -> None:

@@ -112,15 +112,15 @@ MUTANTS = (
     ),
     Mutant(
         "a-wrong-name-is-no-mistake",
-        "relay/admin/names.py",
-        "    if found or (query.bot is None and query.endpoint is None):\n        return\n",
-        "    return\n",
+        _OPERATIONS,
+        "        if found or (query.bot is None and query.endpoint is None):\n            return\n",
+        "        return\n",
         "in an outage a typing error would look as if nothing waited",
         _OF_ADMIN,
     ),
     Mutant(
         "bot-and-name-are-one-name",
-        "relay/admin/queries.py",
+        "relay/model/admin.py",
         "return (of, name) if slash and bot in (None, of) else (bot, endpoint)",
         "return (bot, endpoint)",
         "what the commands print would find nothing here",
@@ -152,7 +152,7 @@ MUTANTS = (
     ),
     Mutant(
         "explanation-repeats-the-receiver",
-        "relay/admin/explain/words.py",
+        _STORY,
         'f"status {attempt.status}" if attempt.status is not None else attempt.detail',
         "attempt.detail",
         "words of a message could come out where nobody asked for them",

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.admin.explain import Circumstances, Explanation, explain, unknown
-from relay.admin.explain.troubles import NO_RELAY
+from relay.admin.explain import NO_RELAY, Circumstances, Explanation, explain, unknown
 from relay.delivery.routing import Route
 from relay.model.admin import (
     Ahead,

@@ -10,8 +10,8 @@ import aiohttp
 import pytest
 
 from relay.admin.batches import BATCH
-from relay.admin.inquiry import Inquiry
-from relay.admin.queries import MOST
+from relay.admin.operations import AdminApi
+from relay.admin.requests import MOST
 from relay.delivery.routing import Route
 from relay.model.admin import (
     DeadLetter,
@@ -25,7 +25,7 @@ from relay.model.messages import EndpointKey, MessageOutcome, Reason
 from relay.model.ports import Clock, JournalUnavailable
 from relay.telemetry.events import AdminRefused, Fact, OperatorActed
 from relay.web.api import admin_app
-from relay.web.throttle import BURST, DELAY
+from relay.web.auth import BURST, DELAY
 from tests.web.fake_admin_store import CRM, DEAD_LETTER, MESSAGE_ID, SUMMARY, FakeAdminStore
 from tests.web.schemas import check
 from tests.web.serving import read_problem, serving
@@ -33,8 +33,13 @@ from tests.web.serving import read_problem, serving
 TOKEN = "correct-horse-battery"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 NOW = 1604400000.0
-INQUIRY = Inquiry(lambda _: [Route(CRM)], 8 * 86_400.0)
+RETENTION = 8 * 86_400.0
 API = "/api/v1"
+
+
+def routes(bot: str) -> list[Route] | None:
+    """Know one bot."""
+    return [Route(CRM)] if bot == CRM.bot else None
 
 
 @asynccontextmanager
@@ -49,11 +54,9 @@ async def calling(
 ) -> AsyncIterator[aiohttp.ClientSession]:
     facts = [] if facts is None else facts
     app = admin_app(
-        desk,
+        AdminApi(desk, clock, routes, RETENTION),
         token,
-        inquiry=INQUIRY,
         tell=facts.append,
-        clock=clock,
         version="1.2.3",
         back_tokens=None if back is None else lambda: back,
     )
@@ -170,9 +173,7 @@ async def test_the_scheme_is_read_in_any_case(scheme: str) -> None:
 def test_an_empty_token_is_refused() -> None:
     """An API that anyone may use can't be made by mistake."""
     with pytest.raises(ValueError, match="without a token"):
-        admin_app(
-            FakeAdminStore(), "", inquiry=INQUIRY, tell=print, clock=lambda: NOW, version="1.2.3"
-        )
+        admin_app(AdminApi(FakeAdminStore(), lambda: NOW), "", tell=print, version="1.2.3")
 
 
 @pytest.mark.parametrize(
@@ -490,7 +491,7 @@ async def test_dead_letters_by_age_and_conversation() -> None:
 
     query = DeadLetterQuery(until=NOW - 90, conversation_id="c", limit=1)
     assert [("dead_letters", query), ("retry", query, NOW)] == desk.asked
-    assert (1, DEAD_LETTER.place.text) == (acted["count"], acted["next_cursor"])
+    assert (1, str(DEAD_LETTER.place)) == (acted["count"], acted["next_cursor"])
 
 
 class HalfDesk(FakeAdminStore):
@@ -507,7 +508,7 @@ async def test_a_journal_that_fails_half_way() -> None:
     """What was done is answered, with where to go on: nothing is left in the dark."""
     status, body = await ask(HalfDesk(), "POST", "/dead-letters/retry", json={"all": True})
 
-    assert (200, BATCH, DEAD_LETTER.place.text) == (status, body["count"], body["next_cursor"])
+    assert (200, BATCH, str(DEAD_LETTER.place)) == (status, body["count"], body["next_cursor"])
 
 
 async def test_a_message_is_explained() -> None:
@@ -716,7 +717,7 @@ async def test_a_wrong_parameter_is_named(path: str, where: str) -> None:
     [
         ("/messages?conversation=a", "unknown; did you mean conversation_id?"),
         ("/replays?bot=a", "unknown; expected nothing"),
-        ("/messages?older_than=2w", "expected a duration such as 90s, 5m, 72h or 7d"),
+        ("/messages?older_than=2w", "expected a duration such as 500ms, 10s, 5m, 72h or 7d"),
         ("/messages?cursor=x", "expected the next_cursor of an earlier answer"),
         ("/messages?since=2h", "expected a time such as 2026-11-22T08:00:00Z"),
         ("/messages?pending=x", "expected a valid boolean"),
@@ -855,13 +856,10 @@ async def ask_to_reload(answer: Reloaded | ReloadRefused, body: Any) -> tuple[in
         return answer
 
     app = admin_app(
-        FakeAdminStore(),
+        AdminApi(FakeAdminStore(), lambda: NOW, reread=reload),
         TOKEN,
-        inquiry=INQUIRY,
         tell=lambda _: None,
-        clock=lambda: NOW,
         version="1.2.3",
-        reload=reload,
     )
     async with serving(admin=app, headers=BEARER) as client:
         async with client.get(f"{API}/openapi.json") as described:

@@ -12,7 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 
-from relay.admin.inquiry import Inquiry
+from relay.admin.operations import AdminApi
 from relay.delivery.routing import Route
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import Metrics
@@ -34,11 +34,13 @@ def answering() -> Iterator[str]:
     loop, ticks = asyncio.new_event_loop(), iter(range(10**9))
     app = partial(
         admin_app,
-        FakeAdminStore(),
+        AdminApi(
+            FakeAdminStore(),
+            lambda: 10.0 * next(ticks),  # nobody asks too soon
+            lambda _: [Route(CRM)],
+        ),
         TOKEN,
-        inquiry=Inquiry(lambda _: [Route(CRM)], 0.0),
         tell=lambda _: None,
-        clock=lambda: 10.0 * next(ticks),  # nobody asks too soon
         version="1.2.3",
     )
     thread = threading.Thread(target=loop.run_forever)

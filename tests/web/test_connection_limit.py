@@ -9,7 +9,7 @@ from typing import NoReturn
 import pytest
 from aiohttp import web
 
-from relay.admin.inquiry import Inquiry
+from relay.admin.operations import AdminApi
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import Metrics
 from relay.web.api import admin_app
@@ -33,15 +33,8 @@ RETRY = b"POST /api/v1/dead-letters/retry HTTP/1.1\r\n" + HOST + BEARER
 async def surface(
     desk: FakeAdminStore | None = None, *, connections: int = 100, silence: float = 75.0
 ) -> AsyncIterator[Server]:
-    inquiry = Inquiry(lambda _: None, 0.0)
-    admin = admin_app(
-        desk or FakeAdminStore(),
-        TOKEN,
-        inquiry=inquiry,
-        tell=lambda _: None,
-        clock=float,
-        version="1.2.3",
-    )
+    api = AdminApi(desk or FakeAdminStore(), float)
+    admin = admin_app(api, TOKEN, tell=lambda _: None, version="1.2.3")
     server = Server(
         ANYWHERE,
         health=Health([], ready_grace=30.0),

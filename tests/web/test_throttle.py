@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.web.throttle import BURST, DELAY, MOST, PERIOD, Throttle
+from relay.web.auth import BURST, DELAY, MOST_PEERS, PERIOD, Throttle
 
 PEER, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 
@@ -72,7 +72,7 @@ def test_memory_is_bounded(throttle: Throttle) -> None:
     for _ in range(BURST):
         throttle.wrong("")
     assert DELAY == throttle.delay("")
-    for number in range(MOST):
+    for number in range(MOST_PEERS):
         throttle.wrong(f"10.0.{number // 256}.{number % 256}")
     assert 0.0 == throttle.delay("")
-    assert MOST == len(throttle._spent)
+    assert MOST_PEERS == len(throttle._spent)

@@ -3,21 +3,18 @@
 Pure: from what the journal has of it, of its endpoints and of those that go before it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from relay.admin.explain.again import commands_again, next_again
-from relay.admin.explain.story import story
-from relay.admin.explain.troubles import NO_RELAY, troubles
-from relay.admin.explain.waiting import waiting
-from relay.admin.explain.words import REMOVED, both, dead_of, pending_of
+from relay.admin.explain.story import REMOVED, both, name_of, story
+from relay.admin.explain.waiting import NO_RELAY, troubles, waiting
 from relay.delivery.routing import Route
 from relay.model.admin import DeliveryRecord, EndpointRecord, MessageHistory
 from relay.model.messages import DeliveryState, EndpointKey, MessageOutcome, ReceiptState
 from relay.model.replays import ReplayRecord
 from relay.model.times import age, moment
 
-__all__ = ["Circumstances", "Explanation", "explain", "troubles", "unknown"]
+__all__ = ["NO_RELAY", "Circumstances", "Explanation", "explain", "troubles", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +51,22 @@ class Explanation:
 
 def explain(history: MessageHistory, around: Circumstances, now: float) -> Explanation:
     """Explain one bot's message."""
+    message, pending = history.message, _of(history, DeliveryState.PENDING)
     waits = [
         waiting(each, around.endpoints.get(each.endpoint), around.leaders.get(each.endpoint), now)
-        for each in pending_of(history)
+        for each in pending
     ]
-    idle = not around.relayed and _is_under_way(history)
+    owed = message.receipt is ReceiptState.OWED
+    idle = not around.relayed and (bool(pending) or owed)
+    trouble = f", which fails: {around.receipt_trouble}" if around.receipt_trouble else ""
     return Explanation(
-        history.summary.bot,
-        history.summary.message_id,
+        message.bot,
+        message.message_id,
         tuple(story(history, around.routes, around.replays, now)),
         (
             *([NO_RELAY] if idle else []),
             *(line for each in waits for line in each.why),
-            *_waits_for_mixin(history, around),
+            *([f"Mixin's answer to READ{trouble}."] if owed else []),
         ),
         (
             *(["Nothing of what follows, before a relay is started."] if idle else []),
@@ -77,16 +77,11 @@ def explain(history: MessageHistory, around: Circumstances, now: float) -> Expla
             dict.fromkeys(
                 [
                     *(command for each in waits for command in each.commands),
-                    *commands_again(history),
                     *_commands(history),
                 ]
             )
         ),
     )
-
-
-def _is_under_way(history: MessageHistory) -> bool:
-    return bool(pending_of(history)) or history.summary.receipt is ReceiptState.OWED
 
 
 def unknown(message_id: str, retention: float) -> str:
@@ -98,21 +93,13 @@ def unknown(message_id: str, retention: float) -> str:
     )
 
 
-def _waits_for_mixin(history: MessageHistory, around: Circumstances) -> Iterator[str]:
-    if history.summary.receipt is ReceiptState.OWED:
-        trouble = f", which fails: {around.receipt_trouble}" if around.receipt_trouble else ""
-        yield f"Mixin's answer to READ{trouble}."
-
-
 def _next(history: MessageHistory, around: Circumstances, now: float) -> Iterator[str]:
-    summary = history.summary
-    pending = [str(d.endpoint) for d in pending_of(history) if d.required and d.replay is None]
-    dead = [str(d.endpoint) for d in dead_of(history) if d.required and d.replay is None]
-    given_up = [
-        str(d.endpoint)
-        for d in history.deliveries
-        if d.required and d.replay is None and d.state is DeliveryState.DISCARDED
-    ]
+    summary = history.message
+    first = [each for each in history.deliveries if each.replay is None]
+    pending, dead, given_up = (
+        [str(each.endpoint) for each in first if each.required and each.state is state]
+        for state in (DeliveryState.PENDING, DeliveryState.DEAD, DeliveryState.DISCARDED)
+    )
     if summary.receipt is ReceiptState.OWED:
         yield "READ is sent to Mixin, again and again with growing waits, until Mixin takes it."
     elif dead:
@@ -120,40 +107,58 @@ def _next(history: MessageHistory, around: Circumstances, now: float) -> Iterato
     elif given_up:
         yield f"It is never marked READ: an operator discarded what was owed to {both(given_up)}."
     elif pending and summary.receipt is ReceiptState.NONE:
-        yield f"It is marked READ once {both(pending)} {_has(pending)} taken it."
-    kept = [str(d.endpoint) for d in dead_of(history) if not d.required and d.replay is None]
+        has = "has" if len(pending) == 1 else "have"
+        yield f"It is marked READ once {both(pending)} {has} taken it."
+    all_dead = _of(history, DeliveryState.DEAD)
+    kept = [str(each.endpoint) for each in all_dead if not each.required and each.replay is None]
     if kept:
         yield f"The dead letter of {both(kept)} (optional) is kept until an operator decides."
-    yield from next_again(history)
-    yield from _revival(history)
-    again = any(each.replay is not None for each in pending_of(history))
-    if summary.outcome is not None and not dead_of(history) and not again:
+    yield from _next_of_replays(history)
+    removed = [str(each.endpoint) for each in all_dead if each.ended_reason == REMOVED]
+    if removed:
+        yield f"The dead letter revives by itself when the settings have {both(removed)} again."
+    again = any(each.replay is not None for each in _of(history, DeliveryState.PENDING))
+    if summary.outcome is not None and not all_dead and not again:
         yield _forgotten(history, around, now)
 
 
-def _revival(history: MessageHistory) -> Iterator[str]:
-    removed = [str(d.endpoint) for d in dead_of(history) if d.ended_reason == REMOVED]
-    if removed:
-        yield f"The dead letter revives by itself when the settings have {both(removed)} again."
+def _next_of_replays(history: MessageHistory) -> Iterator[str]:
+    """Say what comes of replays that are not over."""
+    if pending := _replayed(_of(history, DeliveryState.PENDING)):
+        finished = history.message.outcome is not None
+        kept = " It is finished, and kept until that has ended." if finished else ""
+        yield f"READ does not depend on {both(map(name_of, pending))}.{kept}"
+    if dead := _replayed(_of(history, DeliveryState.DEAD)):
+        kept = "is kept until an operator decides"
+        letter = f"The dead letter of {both(map(name_of, dead))}"
+        yield f"{letter} {kept}; READ does not depend on it."
 
 
 def _forgotten(history: MessageHistory, around: Circumstances, now: float) -> str:
     left = " It is left unread at Mixin: nobody wants it (unwanted: leave)."
-    summary = history.summary
-    unwanted = summary.outcome is MessageOutcome.UNWANTED and summary.receipt is ReceiptState.NONE
-    at = (summary.finished_at or now) + around.retention
+    message = history.message
+    unwanted = message.outcome is MessageOutcome.UNWANTED and message.receipt is ReceiptState.NONE
+    at = (message.finished_at or now) + around.retention
     forgotten = f"the journal forgets it {moment(at, now)}" if at > now else "it is forgotten soon"
     return f"Nothing: it is finished, and {forgotten}.{left if unwanted else ''}"
 
 
 def _commands(history: MessageHistory) -> Iterator[str]:
-    message_id = history.summary.message_id
-    for delivery in dead_of(history):
-        which = f"{message_id} --endpoint {delivery.endpoint}"
+    replayed = _replayed(_of(history, DeliveryState.PENDING))
+    if replayed:
+        yield "relay replays list"
+    for delivery in replayed:
+        yield f"relay replays cancel {delivery.replay}"
+    for delivery in _of(history, DeliveryState.DEAD):
+        which = f"{history.message.message_id} --endpoint {delivery.endpoint}"
         if delivery.ended_reason != REMOVED:  # nobody would attempt it
             yield f"relay dead-letters retry {which}"
         yield f"relay dead-letters discard {which} --yes"
 
 
-def _has(names: Sequence[str]) -> str:
-    return "has" if len(names) == 1 else "have"
+def _of(history: MessageHistory, state: DeliveryState) -> list[DeliveryRecord]:
+    return [each for each in history.deliveries if each.state is state]
+
+
+def _replayed(deliveries: Iterable[DeliveryRecord]) -> list[DeliveryRecord]:
+    return [each for each in deliveries if each.replay is not None]

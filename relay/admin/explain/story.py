@@ -1,15 +1,18 @@
-"""What happened to a message so far. Pure."""
+"""What happened to a message so far, and the small words that every sentence is made of. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from relay.admin.explain.again import why_again
-from relay.admin.explain.filters import left_out
-from relay.admin.explain.words import CANCELLED, REMOVED, both, error_of, name_of
 from relay.delivery.routing import Route
-from relay.model.admin import AttemptRecord, DeliveryRecord, MessageHistory
+from relay.model.admin import AttemptRecord, DeliveryRecord, MessageHistory, MessageSummary
 from relay.model.messages import DeliveryState, ReceiptState, Source
 from relay.model.replays import ReplayRecord
 from relay.model.times import moment
+
+REMOVED = "removed"
+"""The reason of a dead letter whose endpoint is configured no more."""
+
+CANCELLED = "cancelled"
+"""The reason of a delivery whose replay an operator cancelled."""
 
 _SOURCES = {
     Source.LIVE: "as it was written",
@@ -24,18 +27,45 @@ def story(
     now: float,
 ) -> Iterator[str]:
     """Tell what happened; `routes` and `replays` as in `Circumstances`."""
-    summary = history.summary
-    category = summary.category or "no category"
-    yield f"It came {moment(summary.received_at, now)}, {_SOURCES[summary.source]} ({category})."
+    message = history.message
+    category = message.category or "no category"
+    yield f"It came {moment(message.received_at, now)}, {_SOURCES[message.source]} ({category})."
     if history.damage:
         yield f"It can't be posted: {history.damage}."
     yield from _owed(history, routes)
     for delivery in history.deliveries:
-        yield from why_again(delivery, replays, now)
+        if delivery.replay is not None:
+            yield _again(delivery, replays.get(delivery.replay), now)
         yield from _story(delivery, now)
-    yield from _receipt(history, now)
-    if summary.outcome is not None:
-        yield f"It was finished as {summary.outcome} {moment(summary.finished_at, now)}."
+    match message.receipt:
+        case ReceiptState.CONFIRMED:
+            yield f"Mixin has it as READ since {moment(history.receipt_at, now)}."
+        case ReceiptState.REFUSED:
+            at = moment(history.receipt_at, now)
+            yield f"Mixin refused READ for good {at}: it knows the message no more, or not as ours."
+        case ReceiptState.OWED | ReceiptState.NONE:
+            pass
+    if message.outcome is not None:
+        yield f"It was finished as {message.outcome} {moment(message.finished_at, now)}."
+
+
+def error_of(attempt: AttemptRecord) -> str:
+    """Say what went wrong, without a word of the receiver's own: it may quote the message."""
+    said = f"status {attempt.status}" if attempt.status is not None else attempt.detail
+    reason = attempt.reason or attempt.outcome
+    return f"{reason} ({said})" if said else str(reason)
+
+
+def name_of(delivery: DeliveryRecord) -> str:
+    """Name a delivery in a sentence: by its endpoint, and by the replay that it is part of."""
+    again = f" (replay {delivery.replay})" if delivery.replay is not None else ""
+    return f"{delivery.endpoint}{again}"
+
+
+def both(names: Iterable[str]) -> str:
+    """Write names as a list in a sentence; there is one at least."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _owed(history: MessageHistory, routes: Sequence[Route] | None) -> Iterator[str]:
@@ -43,15 +73,46 @@ def _owed(history: MessageHistory, routes: Sequence[Route] | None) -> Iterator[s
     owed = [f"{d.endpoint}{'' if d.required else ' (optional)'}" for d in first]
     yield f"It is owed to {both(owed)}." if owed else "It is owed to nobody."
     if routes is None:
-        yield f"The settings have no bot {history.summary.bot} any more."
+        yield f"The settings have no bot {history.message.bot} any more."
     known = {delivery.endpoint for delivery in history.deliveries}
     for route in routes or ():
         if route.endpoint not in known:
-            yield left_out(route, history.summary)
+            yield _left_out(route, history.message)
+
+
+def _left_out(route: Route, message: MessageSummary) -> str:
+    """Say why a configured endpoint has no delivery of a message: by today's filter, or not."""
+    owed = f"{route.endpoint} is not owed it"
+    if not route.wants_category(message.category):
+        patterns = ", ".join(route.categories)
+        return f"{owed}: {message.category} is none of its categories ({patterns})."
+    if not route.wants_conversation(message.conversation_id):
+        return f"{owed}: its filter leaves the conversation out."
+    if not route.wants_user(message.user_id):
+        return f"{owed}: its filter leaves the user {message.user_id} out."
+    return (
+        f"{owed}, although its filter would let it through: the endpoint or the filter came into "
+        "the settings after the message."
+    )
+
+
+def _again(delivery: DeliveryRecord, replay: ReplayRecord | None, now: float) -> str:
+    """Say by which replay a delivery is made, and why there is one."""
+    again = f"It is sent again to {delivery.endpoint}, by replay {delivery.replay}"
+    if replay is None:
+        return f"{again}."
+    asked = moment(replay.asked_at, now)
+    if replay.since <= 0.0:  # which no operator asks for
+        why = f"the endpoint was new {asked}, and gets what the journal held (from: retained)"
+        return f"{again}: {why}."
+    until = f" to {moment(replay.until, now)}" if replay.until is not None else " on"
+    of = f"what came or was delivered from {moment(replay.since, now)}{until}"
+    return f"{again}: an operator asked {asked} for {of}."
 
 
 def _story(delivery: DeliveryRecord, now: float) -> Iterator[str]:
     where, last = name_of(delivery), delivery.attempts[-1] if delivery.attempts else None
+    at = moment(delivery.ended_at, now)
     match delivery.state:
         case DeliveryState.PENDING if last is None:
             yield f"{where} was not attempted yet."
@@ -59,20 +120,18 @@ def _story(delivery: DeliveryRecord, now: float) -> Iterator[str]:
             yield f"{where} did not take it: {_failed(delivery, now)}."
         case DeliveryState.DELIVERED:
             number = f", at attempt {last.number}" if last and last.number > 1 else ""
-            yield f"{where} took it {moment(delivery.ended_at, now)}{number}{_status(last)}."
+            status = f" (status {last.status})" if last and last.status else ""
+            yield f"{where} took it {at}{number}{status}."
         case DeliveryState.DEAD:
-            since = moment(delivery.ended_at, now)
-            yield f"{where} did not take it; a dead letter since {since}: {_why(delivery)}."
+            yield f"{where} did not take it; a dead letter since {at}: {_why(delivery)}."
         case DeliveryState.DISCARDED if delivery.ended_reason == CANCELLED:
-            yield f"{where} was cancelled {moment(delivery.ended_at, now)}."
-        case DeliveryState.DISCARDED | DeliveryState.WAIVED if delivery.replay is not None:
-            died = f"died {moment(delivery.ended_at, now)} ({_why(delivery)})"
-            yield f"{where}: its delivery {died}; an operator discarded it since."
+            yield f"{where} was cancelled {at}."
         case DeliveryState.DISCARDED | DeliveryState.WAIVED:
-            died = f"died {moment(delivery.ended_at, now)} ({_why(delivery)})"
-            told = "it no longer holds READ back"
-            left = told if delivery.state is DeliveryState.WAIVED else "it stays unread"
-            yield f"{where}: its delivery {died}; an operator discarded it since, and {left}."
+            waived = delivery.state is DeliveryState.WAIVED
+            left = "it no longer holds READ back" if waived else "it stays unread"
+            then = f", and {left}" if delivery.replay is None else ""
+            died = f"its delivery died {at} ({_why(delivery)})"
+            yield f"{where}: {died}; an operator discarded it since{then}."
     if delivery.doubtful and delivery.state is DeliveryState.PENDING:
         yield (
             f"{where} may have taken it all the same: the answer to an attempt never came, so the "
@@ -86,10 +145,6 @@ def _failed(delivery: DeliveryRecord, now: float) -> str:
     return f"{times} {moment(last.started_at, now)} with {error_of(last)}"
 
 
-def _status(attempt: AttemptRecord | None) -> str:
-    return f" (status {attempt.status})" if attempt is not None and attempt.status else ""
-
-
 def _why(delivery: DeliveryRecord) -> str:
     if delivery.ended_reason == REMOVED:
         return "its endpoint is in the settings no more (removed)"
@@ -97,14 +152,3 @@ def _why(delivery: DeliveryRecord) -> str:
         return delivery.ended_reason or "no reason is known"
     count = len(delivery.attempts)
     return f"{error_of(delivery.attempts[-1])}, after {count} attempt{'' if count == 1 else 's'}"
-
-
-def _receipt(history: MessageHistory, now: float) -> Iterator[str]:
-    match history.summary.receipt:
-        case ReceiptState.CONFIRMED:
-            yield f"Mixin has it as READ since {moment(history.receipt_at, now)}."
-        case ReceiptState.REFUSED:
-            at = moment(history.receipt_at, now)
-            yield f"Mixin refused READ for good {at}: it knows the message no more, or not as ours."
-        case ReceiptState.OWED | ReceiptState.NONE:
-            pass

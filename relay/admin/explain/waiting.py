@@ -1,11 +1,63 @@
-"""What a delivery waits for that is still to be made. Pure."""
+"""What keeps deliveries and endpoints waiting, until when, and which command helps. Pure."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from relay.admin.explain.words import error_of, name_of
+from relay.admin.explain.story import error_of, name_of
 from relay.model.admin import DeliveryRecord, EndpointRecord
 from relay.model.messages import BreakerState, EndpointKey
-from relay.model.times import moment
+from relay.model.times import age, moment
+
+NO_RELAY = "No relay runs on this journal: nothing is sent to anybody until one is started."
+
+_LATE = 60.0
+"""Seconds; whoever takes what comes has nothing older than that."""
+
+
+def troubles(records: Sequence[EndpointRecord], now: float, *, relayed: bool) -> Iterator[str]:
+    """Say in a line each what is out of order; nothing if all is well.
+
+    `relayed` says whether a relay runs, without which nothing happens.
+    """
+    if not relayed:
+        yield NO_RELAY
+    for record in records:
+        if trouble := _trouble(record, now):
+            yield trouble
+        if dead := record.dead_letters:
+            many = "1 dead letter" if dead == 1 else f"{dead} dead letters"
+            where = record.endpoint
+            yield f"{where} has {many}: relay dead-letters list --endpoint {where}"
+
+
+def _trouble(record: EndpointRecord, now: float) -> str:  # noqa: PLR0911 - one for each trouble
+    where, note = record.endpoint, record.note
+    until = note.next_probe_at if note.next_probe_at and note.next_probe_at > now else None
+    if not record.configured:
+        return f"{where} is in the settings no more, and gets nothing."
+    match note.state:
+        case BreakerState.PAUSED:
+            return f"{where} is paused by an operator, and gets nothing until: {_resume(where)}"
+        case BreakerState.GONE:
+            since = f" since {moment(note.gone_since, now)}" if note.gone_since else ""
+            gone = f"{where} answers 410{since}: it is gone"
+            return f"{gone}, and gets nothing until: {_resume(where)}"
+        case BreakerState.OPEN | BreakerState.PROBING:
+            when = "now" if until is None else f"in {age(until - now)}"
+            why = f"{where} is down: it failed too often in a row (its gate is open)"
+            return f"{why}, and is tried again {when}. At once: {_resume(where)}"
+        case BreakerState.CLOSED if until is not None:
+            return f"{where} asked to be left alone until {moment(until, now)} (Retry-After)."
+        case BreakerState.CLOSED if record.oldest_at is not None and now - record.oldest_at > _LATE:
+            look = f"relay messages list --endpoint {where} --state failing"
+            waited = age(now - record.oldest_at)
+            return f"{where} works, but its oldest message has waited for {waited}: {look}"
+        case BreakerState.CLOSED:
+            return ""
+
+
+def _resume(where: EndpointKey) -> str:
+    return f"relay endpoints resume {where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +117,7 @@ def _held_by_endpoint(
             why = f"{where} is gone: it answers 410{from_when}. Everything is kept."
             return _until_resumed(why, where)
         case BreakerState.OPEN | BreakerState.PROBING:
-            later = probe_at is not None and probe_at > now
-            when = moment(probe_at, now) if later else "now"
+            when = moment(probe_at, now) if probe_at is not None and probe_at > now else "now"
             why = (
                 f"{where} failed too often in a row, so it is only probed: its gate is open{error}."
             )
@@ -74,7 +125,7 @@ def _held_by_endpoint(
                 f"{where}: a single probe, with the oldest delivery that is due, is made {when}; "
                 "once one succeeds, everything goes on."
             )
-            return Waiting((why,), (then,), (f"relay endpoints resume {where}",))
+            return Waiting((why,), (then,), (_resume(where),))
         case BreakerState.CLOSED if probe_at is not None and probe_at > now:
             until = moment(probe_at, now)
             why = f"{where} asked to be left alone until {until} (Retry-After){error}."
@@ -85,7 +136,7 @@ def _held_by_endpoint(
 
 def _until_resumed(why: str, where: EndpointKey) -> Waiting:
     then = f"{where}: nothing, until an operator resumes it."
-    return Waiting((why,), (then,), (f"relay endpoints resume {where}",))
+    return Waiting((why,), (then,), (_resume(where),))
 
 
 def _behind(delivery: DeliveryRecord, leader: DeliveryRecord | None, now: float) -> Waiting:
@@ -102,9 +153,9 @@ def _behind(delivery: DeliveryRecord, leader: DeliveryRecord | None, now: float)
 def _leader(leader: DeliveryRecord, now: float) -> str:
     number = len(leader.attempts) + 1
     failed = f" It failed with {error_of(leader.attempts[-1])}." if leader.attempts else ""
-    if leader.due_at is None or leader.due_at <= now:
-        return f"That one's attempt {number} is due.{failed}"
-    return f"That one's attempt {number} is due {moment(leader.due_at, now)}.{failed}"
+    due = leader.due_at
+    when = "" if due is None or due <= now else f" {moment(due, now)}"
+    return f"That one's attempt {number} is due{when}.{failed}"
 
 
 def _until_retry(delivery: DeliveryRecord, now: float) -> Waiting:
