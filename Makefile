@@ -42,8 +42,8 @@ container-test: $(SETUP) ## Build the image, bring the compose file up, and try 
 mutants: $(SETUP) ## Break the core on purpose, and see that the tests notice
 	$(BIN)/python -m tests.mutants
 
-bench: $(SETUP) ## Measure messages per second and CPU time per message
-	$(BIN)/python -m tests.bench
+bench: $(SETUP) ## Measure what a message costs beside a bare loop, and how many go through; QUICK=1 for a taste
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate

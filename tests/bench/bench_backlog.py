@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from relay.simulator import Person, Simulator
 from tests.acceptance.receiver import hold_port, port_of
-from tests.bench.bench_relay import CONVERSATIONS, relay_process
+from tests.bench.process import CONVERSATIONS, relay_process
 from tests.bench.receiver import receiver
 
 STEADY = 20_000

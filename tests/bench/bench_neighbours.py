@@ -36,7 +36,7 @@ from relay.model.ports import Journal
 from relay.simulator import Bot, Person, Simulator
 from tests.acceptance.receiver import hold_port, port_of
 from tests.bench.bench_journal import measured, record
-from tests.bench.bench_relay import CONVERSATIONS, SECRET
+from tests.bench.process import CONVERSATIONS, SECRET
 
 PROMISED = 1.5
 """The good endpoint's p99 beside bad ones may be so many times what it is alone."""
