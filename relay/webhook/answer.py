@@ -23,6 +23,7 @@ _MAX_FRAMED = 2 * MAX_BODY  # chunks of a byte each are mostly frame
 _SWITCHING = 101
 _FINAL = 200
 _BEGIN = b"HTTP/1."
+_EMPTY = (b"\r", b"\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _RETRY_AFTER = re.compile(rb"\nretry-after[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
@@ -105,7 +106,10 @@ class AnswerReader:
     def _final(self, data: bytes) -> bytes:
         """Pass interim answers over, up to the final status line; gives what is left to read."""
         while True:
-            data = data.lstrip(b"\r\n")
+            if data.startswith(_EMPTY):
+                empty = len(data) - len(data.lstrip(b"\r\n"))
+                self._pass_over(empty)
+                data = data[empty:]
             line = _STATUS_LINE.match(data)
             if line is None:
                 if b"\n" in data or not data.startswith(_BEGIN[: len(data)]):
@@ -120,17 +124,19 @@ class AnswerReader:
             end = _END_OF_HEAD.search(data, line.end() - 1)
             if end is None:
                 break
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                raise NoAnswerError(f"more than {MAX_INTERIM} interim answers")
             self._pass_over(end.end())
             data = data[end.end() :]
-        if self._passed + len(data) > MAX_HEAD:
-            raise NoAnswerError("no final status line within 64 KiB")
+        self._pass_over(len(data))
+        self._passed -= len(data)  # they are looked at again
         return data
 
     def _pass_over(self, length: int) -> None:
-        self._interim += 1
         self._passed += length
-        if self._interim > MAX_INTERIM or self._passed > MAX_HEAD:
-            raise NoAnswerError("interim answers without end")
+        if self._passed > MAX_HEAD:
+            raise NoAnswerError("no final status line within 64 KiB")
 
     def _frame(self, data: bytes) -> None:
         self._read += len(data)

@@ -6,6 +6,7 @@ it has seen, so tests wait for facts. A broken script fails its test when the se
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -65,6 +66,28 @@ class Peer:
         self._writer.write(data)
         await self._writer.drain()
 
+    def send_now(self, data: bytes) -> None:
+        """Have bytes in the client's socket before anybody's loop turns."""
+        assert len(data) == os.write(self._socket.fileno(), data)
+
+    def hang_up_now(self) -> None:
+        """Close our half of the connection before anybody's loop turns."""
+        with socket.socket(fileno=os.dup(self._socket.fileno())) as same:
+            same.shutdown(socket.SHUT_WR)
+
+    @property
+    def _socket(self) -> socket.socket:
+        return self._writer.get_extra_info("socket")  # type: ignore[no-any-return]
+
+    async def was_reset(self) -> bool:
+        """Wait for the end, and say whether the client cut the connection."""
+        try:
+            while await self._reader.read(65536):
+                pass
+        except ConnectionResetError:
+            return True
+        return False
+
     async def drip(self, data: bytes, *, every: float) -> None:
         """Send a byte at a time, as long as the client stays."""
         for byte in data:
@@ -92,9 +115,7 @@ class Peer:
     def reset(self) -> None:
         """Cut the connection as a crashed machine does: RST instead of FIN."""
         linger = struct.pack("ii", 1, 0)
-        self._writer.get_extra_info("socket").setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, linger
-        )
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._writer.transport.abort()
 
 
@@ -104,7 +125,15 @@ Script = Callable[[Peer], Awaitable[None]]
 class ScriptedServer:
     """Plays the nth script on the nth connection, the last one on all that follow."""
 
-    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        *scripts: Script,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        self.host = host
+        self.port = port
         self.requests: list[Received] = []
         self.connections = 0
         self.ended = 0
@@ -113,10 +142,9 @@ class ScriptedServer:
         self._news = asyncio.Condition()
         self._playing: set[asyncio.Task[None]] = set()
         self._broken: list[Exception] = []
-        self.port = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._accept, self.host, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
