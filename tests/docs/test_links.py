@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import tests
+from tests.docs.pages import ROOT
 
-ROOT = Path(tests.__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/*.md")])
 
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

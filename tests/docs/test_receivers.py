@@ -23,13 +23,13 @@ from relay.webhook.envelope import Envelopes, build_envelope
 from relay.webhook.exchange import Target
 from relay.webhook.signature import Signer, new_secret
 from tests.acceptance.receiver import hold_port, port_of
+from tests.docs.pages import ROOT, page
 from tests.docs.typescript import without_types
 from tests.drivers.sender_adapters import AnySender, Conditions
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "docs" / "examples"
-GUIDE = (ROOT / "docs" / "receivers.md").read_text(encoding="utf-8")
+GUIDE = page("docs/receivers.md")
 
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("receiver*"))
 LANGUAGES = {".py": "python", ".mts": "typescript", ".go": "go"}
 ENDPOINT = EndpointKey("support", "crm")
 SECRET, OLD_SECRET, WRONG_SECRET = (new_secret(bytes([number] * 32)) for number in range(3))
@@ -153,7 +153,7 @@ async def answer(receiver: Running, delivery: Delivery, **how: Any) -> int | Non
 # --- What is promised -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("example", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 async def test_each_example_verifies_deduplicates_and_answers(
     example: Path, tmp_path: Path
 ) -> None:
@@ -177,7 +177,7 @@ async def test_each_example_verifies_deduplicates_and_answers(
         assert "alice: ok" == await receiver.says("alice")
 
 
-@pytest.mark.parametrize("example", sorted(EXAMPLES.iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_the_guide_quotes_each_example_whole(example: Path) -> None:
     """What a reader copies is what was tested."""
     text = example.read_text(encoding="utf-8")

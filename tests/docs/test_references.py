@@ -12,13 +12,15 @@ PAGES = sorted({*ROOT.glob("*.md"), *DOCS.glob("*.md")} - {ROOT / "CHANGELOG.md"
 
 
 def named(text: str) -> set[str]:
-    """Find the Python files and the pages that a text names in `code`."""
-    return set(re.findall(r"`([\w/.-]+\.(?:py|md))\b[^`]*`", text))
+    """Find the files and folders of ours that a text names in `code`."""
+    spans = re.findall(r"`([\w./-]+)(?:: ?[^`]*)?`", text)
+    ours = r"(?:relay|tests|docs|deploy)/[\w./-]+|[\w/.-]+\.(?:py|md)"
+    return {span for span in spans if re.fullmatch(ours, span)}
 
 
 def is_there(name: str) -> bool:
-    """Say whether a name is a file's: from the root, from relay/, or in the folder of the pages."""
-    return any((folder / name).is_file() for folder in (ROOT, ROOT / "relay", DOCS))
+    """Say whether a name is one from the root, from relay/, or from the folder of the pages."""
+    return any((folder / name).exists() for folder in (ROOT, ROOT / "relay", DOCS))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
