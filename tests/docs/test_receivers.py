@@ -1,6 +1,8 @@
 """The receivers of docs/receivers.md are those of docs/examples, and each of them does its work."""
 
 import asyncio
+import base64
+import json
 import os
 import re
 import shutil
@@ -18,6 +20,7 @@ from uuid import uuid4
 import pytest
 
 from relay.model.messages import Delivery, EndpointKey, Message, Source
+from relay.simulator import Simulator
 from relay.webhook.courier import Courier, Destination
 from relay.webhook.envelope import Envelopes, build_envelope
 from relay.webhook.exchange import Target
@@ -29,7 +32,9 @@ from tests.drivers.sender_adapters import AnySender, Conditions
 
 GUIDE = page("docs/receivers.md")
 
-EXAMPLES = sorted((ROOT / "docs" / "examples").glob("receiver*"))
+FOLDER = ROOT / "docs" / "examples"
+RECEIVERS = sorted(FOLDER.glob("receiver*"))
+EXAMPLES = [*RECEIVERS, FOLDER / "reply.py"]
 LANGUAGES = {".py": "python", ".mts": "typescript", ".go": "go"}
 ENDPOINT = EndpointKey("support", "crm")
 SECRET, OLD_SECRET, WRONG_SECRET = (new_secret(bytes([number] * 32)) for number in range(3))
@@ -153,8 +158,8 @@ async def answer(receiver: Running, delivery: Delivery, **how: Any) -> int | Non
 # --- What is promised -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-async def test_each_example_verifies_deduplicates_and_answers(
+@pytest.mark.parametrize("example", RECEIVERS, ids=lambda path: path.name)
+async def test_each_receiver_verifies_deduplicates_and_answers(
     example: Path, tmp_path: Path
 ) -> None:
     """What is signed now is taken, once, also over a restart; what is not is refused."""
@@ -182,3 +187,28 @@ def test_the_guide_quotes_each_example_whole(example: Path) -> None:
     """What a reader copies is what was tested."""
     text = example.read_text(encoding="utf-8")
     assert f"```{LANGUAGES[example.suffix]}\n{text}```\n" in GUIDE
+
+
+async def test_a_user_is_answered_once(tmp_path: Path) -> None:
+    """The reply goes to the conversation it answers; done again, it is the same message."""
+    async with Simulator() as simulator:
+        (tmp_path / "keystore.json").write_text(simulator.keystore_json(), encoding="utf-8")
+        changes = {"KEYSTORE": "keystore.json", "MIXIN_API_URL": simulator.api_url}
+        data = {name: str(uuid4()) for name in ("conversation_id", "user_id", "message_id")}
+        for _ in range(2):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, str(FOLDER / "reply.py"), "Hi, Älice!"),
+                env=os.environ | changes,
+                cwd=tmp_path,
+                stdin=asyncio.subprocess.PIPE,
+            )
+            await process.communicate(json.dumps({"data": data}).encode())
+            assert 0 == process.returncode
+        (sent,) = simulator.journal.sent
+        assert [] == simulator.journal.violations
+    said = base64.urlsafe_b64decode(sent["data_base64"] + "==").decode()
+    assert ("Hi, Älice!", data["conversation_id"], data["user_id"]) == (
+        said,
+        sent["conversation_id"],
+        sent["recipient_id"],
+    )
