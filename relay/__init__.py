@@ -1,5 +1,3 @@
 """Blaze Relay: Mixin Messenger's Blaze in, signed webhooks out, READ only after success."""
 
-from importlib.metadata import version
-
-__version__ = version("blaze-relay")
+__version__ = "0.2.0"
