@@ -13,10 +13,10 @@ from relay.commands.kinds import COUNT, FILE, RATE, Kind
 from relay.commands.serving import until_terminated, write_new
 from relay.config.addresses import LISTEN, Listen, parse_listen
 from relay.process import run_loop
-from relay.simulator.command import serve
+from relay.simulator.bots import Bot, make_keystore
 from relay.simulator.journal import Ack, Connect, Entry, Request, Violation
-from relay.simulator.keystore import Bot, make_keystore
 from relay.simulator.simulator import Simulator
+from relay.simulator.traffic import serve
 
 _ADDRESS = Kind(LISTEN, parse_listen)
 

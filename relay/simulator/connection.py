@@ -1,85 +1,155 @@
-"""One Blaze socket that is up: reads requests and answers them (docs/protocol.md, Actions)."""
+"""One Blaze socket, from its handshake to its end: frames in and out, requests and answers."""
 
 import asyncio
+import socket
+import struct
 import time
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import WSMessage, WSMsgType, web
 
-from relay.simulator import sends
-from relay.simulator.acks import acknowledge
-from relay.simulator.codec import Unreadable, pack, unpack
-from relay.simulator.exchange import Exchange
-from relay.simulator.faults import AppError, ErrorFrame, Hang, Late, Lie, Moment, Reset, SocketFault
+from relay.simulator.bots import Bot, Check, Signed
+from relay.simulator.frames import (
+    LARGEST_FRAME,
+    PENDING,
+    ApiError,
+    Unreadable,
+    error_frame,
+    pack,
+    unpack,
+)
 from relay.simulator.journal import Connect, Kind, Transport
-from relay.simulator.keystore import Bot
-from relay.simulator.message import PENDING
 from relay.simulator.pump import Pump
-from relay.simulator.wire import Wire
+from relay.simulator.state import State
 
-_UNSUPPORTED_DATA: Final = 1003
+SUBPROTOCOL: Final = "Mixin-Blaze-1"
+
+CLOSE_WAIT: Final = 2.0
+"""Seconds that a client gets to answer a close frame."""
+
+PING_EVERY: Final = 20.0
+"""Seconds between two pings of the server."""
+
 _POLICY_VIOLATION: Final = 1008
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 Envelope = dict[str, Any]
-Answer = dict[str, Any] | AppError | None
+Answer = dict[str, Any] | ApiError | None
 """What a request comes to: the answer's data, an error, or an answer without data."""
 
 
 class Connection:
-    """Serves one client from its upgrade to its end."""
+    """Serves one client. Raises ConnectionError inside once the client is gone."""
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        bot: Bot,
-        socket: web.WebSocketResponse,
-        transport: asyncio.Transport,
-        record: Connect,
-    ) -> None:
-        self.bot = bot
-        self._exchange = exchange
-        self._record = record
-        self._wire = Wire(exchange, socket, transport, record)
-        self._drop = exchange.faults.drops.take()
-        self._pump = Pump(exchange, exchange.mailbox(bot), self._wire, record, self._drop)
+    bot: Bot
+    socket: web.WebSocketResponse
+    pump: Pump
+    pump_class: type[Pump] = Pump
+
+    def __init__(self, state: State, request: web.Request) -> None:
+        self.state = state
+        self.request = request
+        connects = state.journal.connects
+        self.record = Connect(
+            len(connects), time.monotonic(), request.raw_path, headers_of(request)
+        )
+        connects.append(self.record)
+        state.journal.changed()
+        self.transport = transport_of(request)
+        self.is_closing = False
+        self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def serve(self) -> None:
-        """Serve until either side ends it."""
-        if await self._exchange.seat(self):
-            self._begin(self._pump.run())
-            self._begin(self._wire.keep_pinging())
-            self._begin(self._drop_in_time())
+    async def serve(self) -> web.StreamResponse:
+        """Serve from the handshake to the end."""
+        check = self._authenticate()
+        self.record.claims = check.claims
+        self.record.app_id = check.bot.app_id if check.bot else None
+        try:
+            return await self.open(check)
+        finally:
+            self.record.closed_at = time.monotonic()
+            self.state.journal.tell(self.record)
+
+    def _authenticate(self) -> Check:
+        if token := bearer(self.request):
+            return self.state.authenticate(token, Signed("GET", self.request.raw_path))
+        # A browser can't set headers; its token is signed for the path without the query.
+        token = self.request.query.get("access_token", "")
+        return self.state.authenticate(token, Signed("GET", self.request.path))
+
+    async def open(self, check: Check) -> web.StreamResponse:
+        """Serve who has a good token; others are let in, too, to be told of the error."""
+        if check.refusal or check.bot is None:
+            return await self.turn_away(401)
+        return await self.welcome(check.bot)
+
+    # --- The handshake
+
+    async def handshake(self, *, echo: bool = True) -> None:
+        """Upgrade the connection; `echo` says whether to agree to the subprotocol."""
+        offered = SUBPROTOCOL in self.request.headers.get("Sec-WebSocket-Protocol", "")
+        self.socket = web.WebSocketResponse(
+            timeout=CLOSE_WAIT,
+            autoping=False,
+            autoclose=False,
+            compress=False,
+            protocols=(SUBPROTOCOL,) if echo and offered else (),
+            max_msg_size=LARGEST_FRAME,
+        )
+        self.socket.headers["X-Server-Time"] = self.state.clock.header()
+        await self.socket.prepare(self.request)
+
+    async def turn_away(self, code: int, *, close: bool = True) -> web.StreamResponse:
+        """Let the upgrade succeed, and send an ERROR frame at once."""
+        self.note_refusal(f"ERROR {code}")
+        await self.handshake()
+        with suppress(ConnectionError):
+            await self.refuse(code, close=close)
+            await self._read()
+        return self.socket
+
+    def note_refusal(self, why: str) -> None:
+        """Write down that this comes to nothing."""
+        self.record.refused = why
+        self.state.journal.tell(self.record)
+
+    async def welcome(self, bot: Bot, *, echo: bool = True) -> web.StreamResponse:
+        """Serve a bot until either side ends it."""
+        await self.handshake(echo=echo)
+        self.bot = bot
+        mailbox = self.state.mailbox(bot)
+        self.pump = self.pump_class(self.state, mailbox, self.record, self.send)
+        self.record.accepted_at = time.monotonic()
+        self.state.journal.tell(self.record)
+        try:
+            await self._serve_bot()
+        finally:
+            self.state.leave(self)
+            mailbox.leave(self.pump)
+            self.record.close_code = self.record.close_code or self.socket.close_code
+            await self._end_tasks()
+        return self.socket
+
+    async def _serve_bot(self) -> None:
+        if await self.state.seat(self):
+            self.begin_pushing()
         else:
             await self.drop(_POLICY_VIOLATION)
-        try:
-            await self._contained(self._wire.read(self._take))
-        finally:
-            self._exchange.leave(self)
-            self._exchange.mailbox(self.bot).leave(self._pump)
-            await self._end_tasks()
+        await self._contained(self._read())
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits to be pushed."""
-        return self._pump.idle
-
-    async def drop(self, code: int | None) -> None:
-        """End the socket with a close code, or without a close frame if there is none."""
-        with suppress(ConnectionError):
-            await self._wire.drop(code)
-
-    async def refuse(self, error: ErrorFrame) -> None:
-        """Send an ERROR frame in the middle of all."""
-        with suppress(ConnectionError):
-            await self._wire.refuse(error)
+    def begin_pushing(self) -> None:
+        """Push, and ping, until the socket ends."""
+        self.begin(self.pump.run())
+        self.begin(self.keep_pinging())
 
     # --- Tasks
 
-    def _begin(self, job: Coroutine[Any, Any, None]) -> None:
+    def begin(self, job: Coroutine[Any, Any, None]) -> None:
+        """Do something beside, until the socket ends."""
         task = asyncio.create_task(self._contained(job))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -96,112 +166,193 @@ class Connection:
         except ConnectionError:
             return
         except Exception:  # noqa: BLE001 - a bug in here must show in the test, not in a log
-            self._exchange.journal.violation(Kind.SIMULATOR_BUG, traceback.format_exc())
+            self.state.journal.violation(Kind.SIMULATOR_BUG, traceback.format_exc())
 
-    async def _drop_in_time(self) -> None:
-        if self._drop and self._drop.moment is Moment.AFTER_SECONDS:
-            await asyncio.sleep(self._drop.after)
-            await self._wire.drop(self._drop.code)
+    # --- Frames out
 
-    # --- Reading
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits to be pushed."""
+        return self.pump.idle
 
-    async def _take(self, frame: bytes | str) -> None:
-        journal = self._exchange.journal
-        journal.frame(self._record.number, frame, incoming=True)
+    async def send(self, frame: bytes | str) -> None:
+        """Send a frame; it is noted first, since its answer may be here before this returns."""
+        if self.is_closing:
+            raise ConnectionResetError("the socket is closing")
+        self.state.journal.frame(self.record.number, frame, incoming=False)
+        async with self._lock:
+            await self.write(frame)
+
+    async def write(self, frame: bytes | str) -> None:
+        """Write a frame."""
+        if isinstance(frame, str):
+            await self.socket.send_str(frame)
+        else:
+            await self.socket.send_bytes(frame)
+
+    async def refuse(self, code: int, *, close: bool) -> None:
+        """Send an ERROR frame, and close if that is asked for; nothing if the client is gone."""
+        with suppress(ConnectionError):
+            await self.send(error_frame(code))
+            if close:
+                await self.drop(1000)
+
+    async def drop(self, code: int | None) -> None:
+        """End the socket with a close code, or without a close frame if there is none."""
+        self.record.close_code = self.record.close_code or code
+        if code is None:
+            self.transport.abort()
+        elif not self.is_closing:
+            self.is_closing = True
+            asyncio.get_running_loop().call_later(CLOSE_WAIT, self.transport.abort)
+            with suppress(ConnectionError):
+                await self.socket.send_frame(struct.pack("!H", code), WSMsgType.CLOSE)
+
+    async def keep_pinging(self) -> None:
+        """Ping for as long as the socket lives."""
+        while True:
+            await asyncio.sleep(PING_EVERY)
+            await self.ping()
+
+    async def ping(self) -> None:
+        """Ping once."""
+        if not self.is_closing:
+            async with self._lock:
+                await self.socket.ping()
+
+    async def pong(self, payload: bytes) -> None:
+        """Answer a ping."""
+        if not self.is_closing:
+            async with self._lock:
+                await self.socket.pong(payload)
+
+    # --- Frames in
+
+    async def receive(self) -> WSMessage:
+        """Wait for what the client sends next."""
+        return await self.socket.receive()
+
+    async def _read(self) -> None:
+        """Take frames and answer pings until the client is gone; one refused is not heard."""
+        while True:
+            received = await self.receive()
+            match received.type:
+                case WSMsgType.BINARY | WSMsgType.TEXT:
+                    if self.record.refused is None:
+                        await self.hear(received.data)
+                case WSMsgType.PING:
+                    await self.pong(received.data)
+                case WSMsgType.PONG:
+                    pass
+                case _:
+                    break
+        if self.is_closing:
+            # The client has answered our close frame; aiohttp would send another one.
+            self.transport.close()
+
+    async def hear(self, frame: bytes | str) -> None:
+        """Take a frame of the client."""
+        journal = self.state.journal
+        journal.frame(self.record.number, frame, incoming=True)
         try:
             request = unpack(frame)
         except Unreadable as error:
             journal.violation(Kind.BAD_FRAME, str(error))
-            if self._exchange.faults.bad_frame_closes:
-                await self._wire.drop(_UNSUPPORTED_DATA)
+            await self.heard_nonsense()
         else:
-            await self._serve(request)
+            await self._serve_request(request)
 
-    async def _serve(self, request: Envelope) -> None:
+    async def heard_nonsense(self) -> None:
+        """Pass over a frame that is none."""
+
+    async def _serve_request(self, request: Envelope) -> None:
         action = request.get("action")
         if action == PENDING:
             await self._list(request)
             return
-        if self._record.listed_at is None:
-            self._exchange.journal.violation(Kind.SENT_BEFORE_LIST, str(action))
+        if self.record.listed_at is None:
+            self.state.journal.violation(Kind.SENT_BEFORE_LIST, str(action))
         match action:
-            case "ACKNOWLEDGE_MESSAGE_RECEIPT" | "ACKNOWLEDGE_MESSAGE_RECEIPTS":
-                await self._carry_out(request, self._exchange.faults.socket_acks.take())
-            case "CREATE_MESSAGE" | "CREATE_PLAIN_MESSAGES":
-                await self._carry_out(request, self._exchange.faults.sends.take())
             case "PING":
-                await self._answer(request, None)
+                await self.answer(request, None)
+            case "ACKNOWLEDGE_MESSAGE_RECEIPT" | "ACKNOWLEDGE_MESSAGE_RECEIPTS":
+                await self.carry_out(request)
+            case "CREATE_MESSAGE" | "CREATE_PLAIN_MESSAGES":
+                await self.carry_out(request)
             case _:
-                await self._answer(request, AppError(404))
+                await self.answer(request, ApiError(404))
 
     async def _list(self, request: Envelope) -> None:
-        if self._record.listed_at is not None:
-            self._exchange.journal.violation(Kind.LISTED_TWICE, f"socket {self._record.number}")
-        self._record.listed_at = time.monotonic()
-        self._exchange.journal.changed()
-        error = await self._pump.list_pending(str(request.get("id")), _params(request))
+        if self.record.listed_at is not None:
+            self.state.journal.violation(Kind.LISTED_TWICE, f"socket {self.record.number}")
+        self.record.listed_at = time.monotonic()
+        self.state.journal.changed()
+        error = await self.pump.list_pending(str(request.get("id")), _params(request))
         if error:
-            await self._answer(request, error)
+            await self.answer(request, error)
 
     # --- Acks and messages of the bot's own
 
-    async def _carry_out(self, request: Envelope, fault: SocketFault | None) -> None:
-        match fault:
-            case None:
-                await self._answer(request, self._act(request, apply=True))
-            case AppError(applied=applied):
-                self._act(request, apply=applied)
-                await self._answer(request, fault)
-            case Hang(applied):
-                self._act(request, apply=applied)
-            case Reset(applied):
-                self._act(request, apply=applied)
-                self._wire.reset()
-            case Lie():
-                self._act(request, apply=False)
-                await self._answer(request, None)
-            case Late(seconds):
-                self._begin(self._answer_late(request, seconds))
+    async def carry_out(self, request: Envelope) -> None:
+        """Do what is asked, and answer."""
+        await self.answer(request, self.act(request))
 
-    async def _answer_late(self, request: Envelope, seconds: float) -> None:
-        answer = self._act(request, apply=True)
-        await asyncio.sleep(seconds)
-        await self._answer(request, answer)
-
-    def _act(self, request: Envelope, *, apply: bool) -> Answer:
-        params = _params(request)
+    def act(self, request: Envelope, *, apply: bool = True) -> Answer:
+        """Do what is asked; without `apply`, acks are written down and nothing else happens."""
+        params, state = _params(request), self.state
         match request.get("action"):
             case "ACKNOWLEDGE_MESSAGE_RECEIPT":
-                return self._acknowledge([params], Transport.SOCKET, apply=apply)
+                return state.acknowledge(self.bot, [params], Transport.SOCKET, apply=apply)
             case "ACKNOWLEDGE_MESSAGE_RECEIPTS":
-                items = params.get("messages")
-                return self._acknowledge(items, Transport.SOCKET_BATCH, apply=apply)
+                acks = params.get("messages")
+                return state.acknowledge(self.bot, acks, Transport.SOCKET_BATCH, apply=apply)
             case "CREATE_MESSAGE":
-                return sends.take(self._exchange, self.bot, params) if apply else None
+                return state.take(self.bot, params) if apply else None
             case _:
-                return self._take_many(params.get("messages"), apply=apply)
+                return self._take_many(params.get("messages")) if apply else None
 
-    def _acknowledge(self, items: Any, transport: Transport, *, apply: bool) -> AppError | None:
-        return acknowledge(self._exchange, self.bot, items, transport, apply=apply)
-
-    def _take_many(self, messages: Any, *, apply: bool) -> Answer:
+    def _take_many(self, messages: Any) -> Answer:
         if not isinstance(messages, list):
-            return AppError(10002)
-        for message in messages if apply else ():
-            answer = sends.take(self._exchange, self.bot, message)
-            if isinstance(answer, AppError):
-                return answer
-        return None
+            return ApiError(10002)
+        answers = (self.state.take(self.bot, message) for message in messages)
+        return next((answer for answer in answers if isinstance(answer, ApiError)), None)
 
-    async def _answer(self, request: Envelope, answer: Answer) -> None:
+    async def answer(self, request: Envelope, answer: Answer) -> None:
+        """Answer a request."""
         envelope = {"id": request.get("id"), "action": request.get("action")}
-        if isinstance(answer, AppError):
+        if isinstance(answer, ApiError):
             envelope["error"] = answer.body()
         elif answer is not None:
             envelope["data"] = answer
-        await self._wire.send(pack(envelope))
+        await self.send(pack(envelope))
 
 
 def _params(request: Envelope) -> dict[str, Any]:
     params = request.get("params")
     return params if isinstance(params, dict) else {}
+
+
+def bearer(request: web.Request) -> str:
+    """Read the token from the header."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def headers_of(request: web.Request) -> Mapping[str, str]:
+    """Copy the headers for the journal, without the token: its claims are there."""
+    headers = request.headers.copy()
+    headers.popall("Authorization", None)
+    return headers
+
+
+def transport_of(request: web.Request) -> asyncio.Transport:
+    """Find the connection under a request; raises ConnectionResetError if it is gone."""
+    if request.transport is None:
+        raise ConnectionResetError("the client is gone")
+    return request.transport
+
+
+def reset_connection(transport: asyncio.Transport) -> None:
+    """End a connection by a RST: nothing lingers, what is unsent is lost."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from relay.simulator.codec import Unreadable, unpack
+from relay.simulator.frames import Unreadable, unpack
 
 FRAMES_KEPT: Final = 20_000
 """Frames and requests that stay in memory; counters and acks go on beyond."""

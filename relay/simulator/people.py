@@ -10,9 +10,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from relay.simulator.sealing import private_of_seed
 
-NOBODY: Final = "00000000-0000-0000-0000-000000000000"
-"""The zero UUID, sender of what the system itself says."""
-
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -47,7 +44,7 @@ def stable_id(*names: str) -> str:
 
 @functools.cache
 def contact_conversation(one: str, other: str) -> str:
-    """Tell the id of the conversation between two users (docs/protocol.md, Messages)."""
+    """Tell the id of the conversation between two users."""
     pair = "".join(sorted((one, other)))
     digest = hashlib.md5(pair.encode(), usedforsecurity=False).digest()
     return str(UUID(bytes=digest, version=3))

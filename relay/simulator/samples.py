@@ -1,4 +1,4 @@
-"""A realistic payload for every category (docs/protocol.md, Categories and payloads)."""
+"""A realistic payload for every category."""
 
 import json
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""ENCRYPTED_* payloads, sealed as a user's app does it (docs/protocol.md, Encrypted messages)."""
+"""ENCRYPTED_* payloads, sealed as a user's app does it."""
 
 import hashlib
 import os
@@ -59,12 +59,6 @@ def seal(
             AESGCM(message_key).encrypt(nonce, plaintext, None),
         )
     )
-
-
-def checksum(session_ids: list[str]) -> str:
-    """Tell the checksum that a sender proves its knowledge of the sessions with."""
-    joined = "".join(sorted(session_ids))
-    return hashlib.md5(joined.encode(), usedforsecurity=False).hexdigest()
 
 
 def _wrap(message_key: bytes, sender: X25519PrivateKey, public_key: bytes, iv: bytes) -> bytes:

@@ -7,9 +7,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from relay.simulator import Simulator
 from tests.acceptance.house import House
 from tests.acceptance.nursery import Nursery, opened_nursery
+from tests.support.simulator import Simulator
 
 
 @pytest.fixture(scope="session")

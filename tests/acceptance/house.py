@@ -18,10 +18,10 @@ from uuid import NAMESPACE_URL, uuid5
 import aiohttp
 import yaml
 
-from relay.simulator import Bot, Simulator
 from tests.acceptance.nursery import Shell, Starter
 from tests.acceptance.process import Place, Process, RelayProcess
 from tests.acceptance.receiver import Receiver, hold_port, port_of
+from tests.support.simulator import Bot, Simulator
 
 BOT = "support"
 

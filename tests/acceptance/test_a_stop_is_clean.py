@@ -4,11 +4,11 @@ import signal
 
 import pytest
 
-from relay.simulator import Answer as MixinAnswer
-from relay.simulator import Hang as MixinHang
 from tests.acceptance.house import House, conversation
 from tests.acceptance.process import RelayProcess
 from tests.acceptance.receiver import OK, Answer, Hang, Receiver
+from tests.support.simulator import Answer as MixinAnswer
+from tests.support.simulator import Hang as MixinHang
 
 STOPPED_AT_ONCE = 130
 

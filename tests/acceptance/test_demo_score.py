@@ -10,7 +10,7 @@ from relay.demo.board import Passage
 from relay.demo.preview import MOST_CHARACTERS, preview
 from relay.demo.score import Score, exit_code
 from relay.demo.summary import complaints, verdict
-from relay.simulator import Kind, Violation
+from tests.support.simulator import Kind, Violation
 
 GOOD = Score(
     asked=2,

@@ -5,13 +5,22 @@ import signal
 
 import pytest
 
-from relay.simulator import Answer as MixinAnswer
-from relay.simulator import AppError, Drop, Echo, Moment, Place, Repeat
-from relay.simulator import Reset as MixinReset
-from relay.simulator.faults import HttpFault, Order, UpgradeFault
 from tests.acceptance.house import House, conversation
 from tests.acceptance.process import RelayProcess
 from tests.acceptance.receiver import OK, REDIRECT, Answer, Behaviour, Receiver, Reset
+from tests.support.simulator import Answer as MixinAnswer
+from tests.support.simulator import (
+    AppError,
+    Drop,
+    Echo,
+    HttpFault,
+    Moment,
+    Order,
+    Place,
+    Repeat,
+    UpgradeFault,
+)
+from tests.support.simulator import Reset as MixinReset
 
 BEHAVIOURS: tuple[Behaviour, ...] = (
     *[OK] * 6,

@@ -1,7 +1,7 @@
 """Whatever comes over the socket, the relay lives on, and everything with a message id arrives."""
 
-from relay.simulator import hostile_frames, odd_messages
 from tests.acceptance.house import House
+from tests.support.simulator import hostile_frames, odd_messages
 
 
 async def test_odd_messages_arrive_like_any(house: House) -> None:

@@ -4,12 +4,12 @@ import random
 
 import pytest
 
-from relay.simulator import Answer as MixinAnswer
-from relay.simulator import Empty, Reset, Sessions
-from relay.simulator import Hang as MixinHang
 from tests.acceptance.house import House, conversation
 from tests.acceptance.process import RelayProcess
 from tests.acceptance.receiver import OK, Answer, Hang, Receiver
+from tests.support.simulator import Answer as MixinAnswer
+from tests.support.simulator import Empty, Reset, Sessions
+from tests.support.simulator import Hang as MixinHang
 
 WEEK = 7 * 86400.0
 

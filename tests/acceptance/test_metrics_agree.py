@@ -4,10 +4,10 @@ import shutil
 from pathlib import Path
 
 import tests
-from relay.simulator import CATEGORIES
 from tests.acceptance.house import BOT, House
 from tests.acceptance.process import Metrics
 from tests.acceptance.receiver import OK, REDIRECT, Answer, Reset
+from tests.support.simulator import CATEGORIES
 from tests.telemetry.series_table import Series, documented_series
 
 REFERENCE = Path(tests.__file__).parents[1] / "docs" / "reference.md"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from relay.simulator import Answer as MixinAnswer
 from tests.acceptance.house import House
 from tests.acceptance.process import Probe, RelayProcess
+from tests.support.simulator import Answer as MixinAnswer
 
 
 async def turns_ready(house: House, relay: RelayProcess, status: int) -> Probe:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import tests
 from relay import __version__
-from relay.simulator import CAST, Traffic
 from tests.acceptance.house import BOT, House, conversation
+from tests.support.simulator import CAST, Traffic
 
 REFERENCE = Path(tests.__file__).parents[1] / "docs" / "reference.md"
 

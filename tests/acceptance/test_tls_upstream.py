@@ -9,10 +9,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from relay.simulator import Simulator
 from tests.acceptance.authority import Authority, founded
 from tests.acceptance.house import BOT, House
 from tests.acceptance.nursery import Nursery
+from tests.support.simulator import Simulator
 
 
 @pytest.fixture

@@ -2,9 +2,9 @@
 
 from uuid import uuid4
 
-from relay.simulator import Family, make_keystore
 from tests.acceptance.house import BOT, House
 from tests.acceptance.receiver import Receiver
+from tests.support.simulator import Family, make_keystore
 
 OTHER = "sales"
 

@@ -9,8 +9,8 @@ from standardwebhooks import Webhook
 
 from relay.config import Settings, load_settings
 from relay.probe import ProbeResult, connect_probes
-from relay.simulator import Simulator
 from tests.config.example import SECRET
+from tests.support.simulator import Simulator
 
 
 class Receiver:

@@ -15,8 +15,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from relay.simulator import CATEGORIES, Simulator
-from relay.simulator.keystore import Bot
+from relay.simulator import CATEGORIES, Bot, Simulator
 from tests.acceptance.receiver import hold_port, port_of
 from tests.deploy.prometheus_server import Pace, Prometheus, running
 

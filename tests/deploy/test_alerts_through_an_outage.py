@@ -7,13 +7,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from relay.simulator import Answer as Refusal
-from relay.simulator import Sessions, Simulator
 from tests.acceptance.house import BOT, House
 from tests.acceptance.nursery import Nursery, opened_nursery
 from tests.acceptance.process import RelayProcess
 from tests.acceptance.receiver import OK, Answer
 from tests.deploy.prometheus_server import Alert, Pace, Prometheus, running, tool
+from tests.support.simulator import Answer as Refusal
+from tests.support.simulator import Sessions, Simulator
 
 TEN_SECONDS_A_SECOND = Pace(factor=10, interval=1.0)
 MINUTE_A_SECOND = Pace(factor=60, interval=0.5)

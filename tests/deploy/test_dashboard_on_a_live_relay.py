@@ -6,11 +6,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from relay.simulator import Simulator
 from tests.acceptance.house import House
 from tests.acceptance.nursery import Nursery, opened_nursery
 from tests.deploy.prometheus_dashboard import Window, fill_in, panels_of, read_dashboard
 from tests.deploy.prometheus_server import Pace, running, tool
+from tests.support.simulator import Simulator
 
 PACE = Pace(factor=60, interval=0.25)
 WINDOW = Window(seconds=60, rate=2)

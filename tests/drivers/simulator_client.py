@@ -15,7 +15,8 @@ import aiohttp
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from relay.simulator import Bot, Simulator
+import relay.simulator
+from tests.support.simulator import Bot, Simulator
 
 PATIENCE = 10.0
 
@@ -100,7 +101,7 @@ class Socket:
 class Client:
     """One bot's client."""
 
-    simulator: Simulator
+    simulator: relay.simulator.Simulator
     session: aiohttp.ClientSession
     bot: Bot
 

@@ -14,9 +14,9 @@ from relay.blaze.keystore import parse_keystore
 from relay.blaze.transport import open_session
 from relay.model.messages import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken
 from relay.model.ports import Acknowledger
-from relay.simulator import Answer, AppError, Hang, Reset, Simulator, Transport, throttle
 from relay.telemetry.events import CredentialsRefused
 from tests.drivers.upstream import BOT, Ears
+from tests.support.simulator import Answer, AppError, Hang, Reset, Simulator, Transport, throttle
 
 
 class AdminStore:

@@ -22,8 +22,16 @@ from relay.blaze.api import (
 )
 from relay.blaze.keystore import Keystore, parse_keystore
 from relay.blaze.transport import open_session, retry_after
-from relay.simulator import Answer as Page
-from relay.simulator import AppError, Family, Hang, Reset, Simulator, make_keystore, redirect
+from tests.support.simulator import Answer as Page
+from tests.support.simulator import (
+    AppError,
+    Family,
+    Hang,
+    Reset,
+    Simulator,
+    make_keystore,
+    redirect,
+)
 
 NOW = 1_700_000_000.0
 ID = "f381aaa0-a462-4333-af10-e3f5bff7bec7"

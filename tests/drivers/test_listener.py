@@ -14,7 +14,19 @@ from relay.blaze.link import Patience
 from relay.blaze.listener import TAKEOVER_CLOSES
 from relay.blaze.transport import open_session
 from relay.model.messages import Message, Source
-from relay.simulator import (
+from relay.telemetry.events import (
+    ConnectEnded,
+    ConnectResult,
+    CredentialsRefused,
+    Disconnected,
+    DisconnectReason,
+    FrameReceived,
+    FrameUnreadable,
+    RequestRefused,
+    TakeoverSuspected,
+)
+from tests.drivers.upstream import BOT, LIMIT, Basket, Upstream
+from tests.support.simulator import (
     Answer,
     AppError,
     Drop,
@@ -31,18 +43,6 @@ from relay.simulator import (
     redirect,
     throttle,
 )
-from relay.telemetry.events import (
-    ConnectEnded,
-    ConnectResult,
-    CredentialsRefused,
-    Disconnected,
-    DisconnectReason,
-    FrameReceived,
-    FrameUnreadable,
-    RequestRefused,
-    TakeoverSuspected,
-)
-from tests.drivers.upstream import BOT, LIMIT, Basket, Upstream
 
 OK, FAILED, UNAUTHORIZED = ConnectResult.OK, ConnectResult.FAILED, ConnectResult.UNAUTHORIZED
 QUICK = Patience(goodbye=0.2)

@@ -256,7 +256,9 @@ async def test_an_endless_body_is_cut_off(sender: AnySender) -> None:
     assert bytes(BODY_LIMIT) == got.body
 
 
-@pytest.mark.parametrize("again", [b"X-Much: " + b"z" * 4 * KIB + b"\r\n", b"z" * KIB, b"a:\r\n" * KIB])
+@pytest.mark.parametrize(
+    "again", [b"X-Much: " + b"z" * 4 * KIB + b"\r\n", b"z" * KIB, b"a:\r\n" * KIB]
+)
 async def test_a_head_without_end_is_cut_off(sender: AnySender, again: bytes) -> None:
     """8 MB of headers are not kept, be it many or one; the status line has decided."""
     async with ScriptedServer(flooding(b"HTTP/1.1 200 OK\r\nX-Long: ", again)) as server:

@@ -6,9 +6,18 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.simulator import Answer, AppError, Hang, Late, Lie, Reset, throttle
-from relay.simulator.faults import HttpFault, SocketFault
 from tests.drivers.simulator_client import new_id, simulated
+from tests.support.simulator import (
+    Answer,
+    AppError,
+    Hang,
+    HttpFault,
+    Late,
+    Lie,
+    Reset,
+    SocketFault,
+    throttle,
+)
 
 
 async def test_acks_over_http_are_taken() -> None:

@@ -7,9 +7,16 @@ import zlib
 import aiohttp
 import pytest
 
-from relay.simulator import Bot, Family, HostileFrame, hostile_frames, make_keystore, odd_messages
-from relay.simulator.hostile import BOMB_SIZE
 from tests.drivers.simulator_client import simulated
+from tests.support.simulator import (
+    Bot,
+    Family,
+    HostileFrame,
+    hostile_frames,
+    make_keystore,
+    odd_messages,
+)
+from tests.support.simulator.hostile import BOMB_SIZE
 
 BOT = Bot.of(make_keystore())
 FRAMES = {one.name: one.frame for one in hostile_frames(BOT)}

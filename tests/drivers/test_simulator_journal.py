@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from relay.simulator import Simulator
 from relay.simulator.journal import FRAMES_KEPT, Journal
 from tests.drivers.simulator_client import simulated
+from tests.support.simulator import Simulator
 
 
 async def test_every_frame_is_kept_decoded() -> None:

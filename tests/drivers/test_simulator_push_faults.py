@@ -7,8 +7,18 @@ import os
 import aiohttp
 import pytest
 
-from relay.simulator import AppError, Drop, Echo, Empty, Moment, Order, Place, Repeat, Simulator
 from tests.drivers.simulator_client import Client, Socket, simulated
+from tests.support.simulator import (
+    AppError,
+    Drop,
+    Echo,
+    Empty,
+    Moment,
+    Order,
+    Place,
+    Repeat,
+    Simulator,
+)
 
 _ROUND_TRIPS = 40
 """Requests that give the simulator time enough to do whatever nothing keeps it from."""

@@ -5,8 +5,8 @@ import re
 
 import aiohttp
 
-from relay.simulator import CATEGORIES
 from tests.drivers.simulator_client import Client, Socket, new_id, simulated, token_for
+from tests.support.simulator import CATEGORIES
 
 MICROSECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 

@@ -7,9 +7,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.simulator import ALICE, Answer, Bot, ErrorFrame, Family, Simulator, make_keystore
 from relay.simulator.people import contact_conversation
 from tests.drivers.simulator_client import Client, new_id, simulated, token_for
+from tests.support.simulator import ALICE, Answer, Bot, ErrorFrame, Family, Simulator, make_keystore
 
 UNAUTHORIZED = {"status": 202, "code": 401, "description": "Unauthorized, maybe invalid token."}
 

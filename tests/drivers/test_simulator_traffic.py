@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 
-from relay.simulator import Ack, Family, Simulator, Traffic, make_keystore, serve
+import relay.simulator
 from relay.simulator.journal import Entry
 from tests.drivers.simulator_client import Client, simulated
+from tests.support.simulator import Ack, Family, Traffic, make_keystore, serve
 
 
 async def test_traffic_is_a_mix() -> None:
@@ -60,7 +61,7 @@ async def test_traffic_keeps_its_rate() -> None:
 async def test_serve_pushes_and_reports_until_cancelled() -> None:
     """A client that acknowledges is told of; serving goes on after the last message."""
     keystore = make_keystore()
-    up: asyncio.Future[Simulator] = asyncio.get_running_loop().create_future()
+    up: asyncio.Future[relay.simulator.Simulator] = asyncio.get_running_loop().create_future()
     pushed: list[str] = []
     entries: list[Entry] = []
     serving = asyncio.create_task(
@@ -83,7 +84,8 @@ async def test_serve_pushes_and_reports_until_cancelled() -> None:
             ids = await socket.take_ids(3)
             await client.mark_read(*ids)
             assert ids == pushed
-        await simulator.disconnected()
+        (connect,) = simulator.journal.accepted
+        await simulator.until(lambda: connect.closed_at is not None, "the socket closed")
     acks = [entry.message_id for entry in entries if isinstance(entry, Ack)]
     assert pushed == acks
     assert not serving.done()

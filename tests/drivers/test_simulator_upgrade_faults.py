@@ -7,9 +7,18 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from relay.simulator import Answer, ErrorFrame, Hang, Late, Reset, Sessions, Unechoed, throttle
-from relay.simulator import redirect as redirect_to
 from tests.drivers.simulator_client import Client, simulated
+from tests.support.simulator import (
+    Answer,
+    ErrorFrame,
+    Hang,
+    Late,
+    Reset,
+    Sessions,
+    Unechoed,
+    throttle,
+)
+from tests.support.simulator import redirect as redirect_to
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from relay.blaze.link import Patience
 from relay.blaze.listener import Listener
 from relay.model.journal import UnreadableFrame
 from relay.model.messages import Message
-from relay.simulator import Simulator
 from relay.telemetry.events import Fact
+from tests.support.simulator import Simulator
 
 F = TypeVar("F", bound=Fact)
 

@@ -15,13 +15,13 @@ from typing import Any
 import aiohttp
 import trustme
 
-from relay.simulator import Simulator
 from tests.acceptance.damages import DAMAGES
 from tests.acceptance.house import BOT, House
 from tests.acceptance.nursery import Starter, opened_nursery
 from tests.prove.oracle import Era, late
 from tests.prove.scene import Scene, Tally
 from tests.prove.weather import FRONTS, Front
+from tests.support.simulator import Simulator
 
 PATIENCE = 120.0
 """Seconds in which everything is READ once the last fault is over."""

@@ -5,13 +5,24 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
-from relay.simulator import Answer as MixinAnswer
-from relay.simulator import AppError, Drop, Echo, Late, Moment, Place, Repeat
-from relay.simulator import Hang as MixinHang
-from relay.simulator import Reset as MixinReset
-from relay.simulator.faults import ErrorFrame, HttpFault, Order, throttle
 from tests.acceptance.receiver import OK, REDIRECT, Answer, Hang, Receiver, Reset, SlowBody, busy
 from tests.prove.scene import Scene
+from tests.support.simulator import Answer as MixinAnswer
+from tests.support.simulator import (
+    AppError,
+    Drop,
+    Echo,
+    ErrorFrame,
+    HttpFault,
+    Late,
+    Moment,
+    Order,
+    Place,
+    Repeat,
+    throttle,
+)
+from tests.support.simulator import Hang as MixinHang
+from tests.support.simulator import Reset as MixinReset
 
 Begin = Callable[[Scene, AsyncExitStack], Awaitable[None]]
 

@@ -14,11 +14,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from relay.simulator import Answer, AppError, Drop, Hang, Late, Moment, Repeat, Reset, Simulator
-from relay.simulator.faults import ErrorFrame, throttle
+from relay.simulator.frames import Message
 from relay.simulator.journal import Ack
-from relay.simulator.mailbox import Mailbox
-from relay.simulator.message import Message
 from tests.soak.control import asked, say
 from tests.soak.ledger import (
     CONVERSATIONS,
@@ -29,6 +26,20 @@ from tests.soak.ledger import (
     id_of,
     number_of,
 )
+from tests.support.simulator import (
+    Answer,
+    AppError,
+    Drop,
+    ErrorFrame,
+    Hang,
+    Late,
+    Moment,
+    Repeat,
+    Reset,
+    Simulator,
+    throttle,
+)
+from tests.support.simulator.faulty import FaultyMailbox
 
 _BEAT = 0.01
 _FRAMES = 100
@@ -41,7 +52,7 @@ _SENDER = "7ae1d3a4-5f10-4d2b-9b3e-5f0c7a6c1d01"
 _SESSION = "7ae1d3a4-5f10-4d2b-9b3e-5f0c7a6c1d02"
 
 
-class Forgetful(Mailbox):
+class Forgetful(FaultyMailbox):
     """Keeps what is pending, and of what is READ only the ledger's flag."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -98,7 +109,7 @@ def bounded(simulator: Simulator, ledger: Ledger) -> Forgetful:
     journal.requests = deque(maxlen=_FRAMES)
     simulator.allow_read = lambda message_id: _may_be_read(ledger, message_id)
     mailbox = Forgetful(ledger)
-    simulator._exchange.mailboxes[simulator.bot.session_id] = mailbox
+    simulator.state.mailboxes[simulator.bot.session_id] = mailbox
     return mailbox
 
 

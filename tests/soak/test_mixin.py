@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from relay.simulator import Simulator
-from relay.simulator.acks import acknowledge
 from relay.simulator.journal import Kind, Transport
 from tests.soak.ledger import Ledger, id_of
 from tests.soak.mixin import Forgetful, _message, bounded
+from tests.support.simulator import Simulator
 
 MESSAGES = 20
 
@@ -24,7 +23,7 @@ def furnished(folder: Path) -> tuple[Simulator, Ledger, Forgetful]:
 def mark_read(simulator: Simulator, *numbers: int) -> None:
     """Let the relay mark messages READ."""
     items = [{"message_id": id_of(number), "status": "READ"} for number in numbers]
-    acknowledge(simulator._exchange, simulator.bot, items, Transport.HTTP)
+    simulator.state.acknowledge(simulator.bot, items, Transport.HTTP)
 
 
 def test_what_is_read_is_forgotten(tmp_path: Path) -> None:

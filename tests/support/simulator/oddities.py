@@ -1,31 +1,32 @@
-"""Messages that are odd, but messages: to be relayed and acknowledged like any (11.2, content)."""
+"""Messages that are odd, but messages: to be relayed and acknowledged like any."""
 
 import base64
 from typing import Any, Final, NamedTuple
 from uuid import uuid4
 
-from relay.simulator.keystore import Bot
-from relay.simulator.message import ABSENT, YEAR_ONE, raw_url
-from relay.simulator.people import ALICE, NOBODY
+from relay.simulator.bots import Bot
+from relay.simulator.frames import NOBODY, YEAR_ONE, raw_url
+from relay.simulator.people import ALICE
 from relay.simulator.sealing import seal
+from tests.support.simulator.faulty import ABSENT
 
 _HUGE: Final = 1024 * 1024
 _ALL_BASE64_SIGNS: Final = bytes(range(0xF0, 0x100)) * 8
 
 
-class OddMessage(NamedTuple):
+class Oddity(NamedTuple):
     """A name and the arguments for `Simulator.push`."""
 
     name: str
     arguments: dict[str, Any]
 
 
-def odd_messages(bot: Bot) -> list[OddMessage]:
+def odd_messages(bot: Bot) -> list[Oddity]:
     """List the messages; those of ENCRYPTED_* categories only where the bot could decrypt any."""
     odd = {**_contents(), **_fields(), **_base64_forms()}
     if bot.sealing_key is not None:
         odd |= _sealed(bot, bot.sealing_key)
-    return [OddMessage(name, arguments) for name, arguments in odd.items()]
+    return [Oddity(name, arguments) for name, arguments in odd.items()]
 
 
 def _contents() -> dict[str, dict[str, Any]]:

@@ -1,26 +1,39 @@
 """What can go wrong at the server, to be switched on by tests."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Generic, TypeVar
 
-from relay.simulator.script import Script
+from relay.simulator.frames import ApiError
 
-DESCRIPTIONS: Final = {
-    400: "The request body can't be parsed as valid data.",
-    401: "Unauthorized, maybe invalid token.",
-    403: "Forbidden",
-    404: "The endpoint is not found.",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    7000: "Blaze server error.",
-    7001: "The blaze operation timeout.",
-    10002: "The request data has invalid field.",
-    10006: "Please update Mixin Messenger to continue use the service.",
-    20140: "Conversation checksum is invalid.",
-}
-"""The texts of Mixin's error codes (docs/protocol.md, The HTTP API's answers)."""
+T = TypeVar("T")
+
+
+class Script(Generic[T]):
+    """A fault point: hands out one behaviour each time; None is the server's good behaviour."""
+
+    def __init__(self) -> None:
+        self._next: deque[T | None] = deque()
+        self._always: T | None = None
+
+    def next(self, *behaviours: T | None, times: int = 1) -> None:
+        """Queue behaviours for the next times; the whole sequence is repeated `times`."""
+        self._next.extend(behaviours * times)
+
+    def always(self, behaviour: T) -> None:
+        """Behave so until switched off, whenever nothing is queued."""
+        self._always = behaviour
+
+    def off(self) -> None:
+        """Behave well again, and forget what is queued."""
+        self._next.clear()
+        self._always = None
+
+    def take(self) -> T | None:
+        """Tell what happens this time."""
+        return self._next.popleft() if self._next else self._always
 
 
 # --- Behaviours -----------------------------------------------------------------------------------
@@ -41,17 +54,10 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class AppError:
-    """An error of the application: in the body with status 202, or in an answering frame."""
+class AppError(ApiError):
+    """An error of Mixin's; `applied` says whether the request took effect all the same."""
 
-    code: int
     applied: bool = False
-    http_status: int = 202
-
-    def body(self) -> dict[str, Any]:
-        """Write what `error` holds."""
-        description = DESCRIPTIONS.get(self.code, "Unknown error")
-        return {"status": 202, "code": self.code, "description": description}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +176,7 @@ def throttle(retry_after: str | None = "1", status: int = 429) -> Answer:
 
 
 class Sessions(StrEnum):
-    """What becomes of a second connection of one session (docs/protocol.md, What is not known)."""
+    """What becomes of a second connection of one session."""
 
     BOTH = "both"
     SPLIT = "split"

@@ -1,4 +1,4 @@
-"""Frames that a hostile or broken server might send, none of them a message (11.2, content)."""
+"""Frames that a hostile or broken server might send, none of them a message."""
 
 import functools
 import gzip
@@ -7,10 +7,10 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from relay.simulator.codec import pack, squeeze
-from relay.simulator.keystore import Bot
-from relay.simulator.message import ABSENT, LIVE, RECEIPT, Message, echo_of_send, receipt
-from relay.simulator.people import ALICE, NOBODY, stable_id
+from relay.simulator.bots import Bot
+from relay.simulator.frames import LIVE, NOBODY, RECEIPT, echo_of_send, pack, receipt, squeeze
+from relay.simulator.people import ALICE, stable_id
+from tests.support.simulator.faulty import ABSENT, OddMessage
 
 BOMB_SIZE: Final = 64 * 1024 * 1024
 """Decompressed bytes of the gzip bomb."""
@@ -43,7 +43,7 @@ def hostile_frames(bot: Bot) -> list[HostileFrame]:
 
 
 def _push(**changes: Any) -> dict[str, Any]:
-    message = Message(
+    message = OddMessage(
         message_id=stable_id("hostile"),
         conversation_id=stable_id("hostile", "conversation"),
         user_id=ALICE.user_id,
