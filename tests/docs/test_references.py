@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import click
 import pytest
 
-from tests.docs.pages import DOCS, ROOT, page
+from relay.cli import relay
+from tests.docs.pages import DOCS, ROOT, blocks, page
 
 PAGES = sorted({*ROOT.glob("*.md"), *DOCS.glob("*.md")} - {ROOT / "CHANGELOG.md"})
 """All but those that tell of files as they were."""
@@ -34,6 +36,19 @@ def test_every_path_of_the_contributors_page_is_there() -> None:
     paths = set(re.findall(r"`([\w.-]+/[\w./-]*|[\w-]+\.\w+)`", page("CONTRIBUTING.md")))
     assert len(paths) > 20
     assert set() == {path for path in paths if not (ROOT / path).exists()}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_command_that_a_page_names_is_there(path: Path) -> None:
+    """`relay COMMAND` and `relay GROUP COMMAND` are what one can type."""
+    fence, text = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL), path.read_text("utf-8")
+    spans = re.findall(r"`([^`]+)`", fence.sub("", text))
+    code = "\n".join([*spans, *blocks(text, "sh")])
+    for name, rest in re.findall(r"^(?:\S*/)?relay ([a-z-]+)(?: ([a-z|-]+))?", code, re.MULTILINE):
+        command = relay.get_command(click.Context(relay), name)
+        assert command is not None, name
+        if rest and isinstance(command, click.Group):
+            assert set() == set(rest.split("|")) - set(command.commands), name
 
 
 def test_every_target_is_there() -> None:
