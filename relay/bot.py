@@ -1,194 +1,231 @@
-"""One bot's branch of the service: its socket, its intake, its endpoints, its receipts."""
+"""One bot: its socket, its endpoints and its receipts, run, changed and drained alone."""
 
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from relay import __version__
-from relay.blaze.acknowledger import MixinAcknowledger
-from relay.blaze.api import MixinApi
-from relay.blaze.credentials import Credentials
-from relay.blaze.encryption import Decryptor
-from relay.blaze.listener import Listener
-from relay.blaze.transport import open_session
-from relay.config import Bot, Endpoint
-from relay.config.policies import breaker_policy, retry_policy, routing
-from relay.delivery.breaker import BreakerPolicy, CircuitBreaker
+from relay.delivery.breaker import BreakerPolicy
 from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.intake import Intake
-from relay.delivery.outcomes import Outcomes
-from relay.delivery.terms import Neighbours, Terms
-from relay.model.journal import EndpointNote
-from relay.model.messages import BreakerState, EndpointKey, Message
-from relay.model.ports import Clock, Journal
+from relay.delivery.routing import Routing
+from relay.delivery.terms import Terms
+from relay.model.messages import EndpointKey
 from relay.receipts.outbox import Outbox
-from relay.roster import Make
-from relay.telemetry.events import Telemetry
-from relay.webhook.address_guard import AddressGuard
-from relay.webhook.connections import Line
-from relay.webhook.courier import Courier, Destination
-from relay.webhook.envelope import Envelopes, build_envelope
-from relay.webhook.exchange import Sender
 
-USER_AGENT = f"blaze-relay/{__version__}"
+FLUSH_TIMEOUT = 10.0
+"""How long a stop waits for the journal, and then for Mixin, once the attempts have ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """What all branches share."""
+class Reader(Protocol):
+    """Who holds a bot's socket: the listener."""
 
-    journal: Journal
-    outcomes: Outcomes
-    guard: AddressGuard
-    telemetry: Telemetry
-    clock: Clock
-    wall: Clock
+    async def run(self) -> None:
+        """Read until closed."""
 
+    def stop_reading(self) -> None:
+        """Read no more; the socket stays open."""
 
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """One bot's parts, put together and ready to run."""
-
-    listener: Listener
-    intake: Intake
-    outbox: Outbox
-    dispatchers: dict[EndpointKey, Dispatcher]
-    fittings: "Fittings"
+    def close(self) -> None:
+        """Close the socket; `run` returns."""
 
 
-async def grow(bot: Bot, house: House, closing: AsyncExitStack) -> Branch:
-    """Put one bot's parts together; what must be closed in the end goes onto `closing`."""
-    http = await closing.enter_async_context(open_session(user_agent=USER_AGENT))
-    api = MixinApi(http, [url.text for url in bot.api_url], bot.keystore, clock=house.wall)
-    credentials = Credentials(bot.name, api, house.telemetry)
-    outbox = Outbox(
-        bot.name,
-        house.journal,
-        MixinAcknowledger(api, credentials),
-        telemetry=house.telemetry,
-        clock=house.clock,
-    )
-    fittings = Fittings(bot, house, outbox)
-    closing.push_async_callback(fittings.close)
-    dispatchers = await fittings.dispatchers()
-    intake = Intake(
-        bot.name,
-        routing(bot),
-        house.journal,
-        offer=lambda delivery, *, leads: dispatchers[delivery.endpoint].offer(
-            delivery, leads=leads
-        ),
-        receipt_owed=outbox.receipt_owed,
-        telemetry=house.telemetry,
-        clock=house.clock,
-    )
-    listener = Listener(
-        bot.name,
-        bot.keystore,
-        [url.text for url in bot.blaze_url],
-        http=http,
-        inlet=intake,
-        credentials=credentials,
-        tell=house.telemetry,
-        clock=house.wall,
-    )
-    return Branch(listener, intake, outbox, dispatchers, fittings)
+class Connections(Protocol):
+    """An endpoint's connections to its receiver."""
 
-
-def courier(bot: Bot, endpoint: Endpoint, sender: Sender, clock: Clock) -> Courier:
-    """Make the courier of one endpoint, with envelopes of its own."""
-    return _courier(bot, endpoint, sender, _envelopes(bot), clock)
-
-
-class Fittings:
-    """Fits out one bot's endpoints; `lines` are those in use, and closed in the end."""
-
-    def __init__(self, bot: Bot, house: House, outbox: Outbox) -> None:
-        self.lines: dict[EndpointKey, Line] = {}
-        self._bot = bot
-        self._house = house
-        self._outbox = outbox
-        self._envelopes = _envelopes(bot)
-
-    def line(self, endpoint: Endpoint) -> Line:
-        """Make connections for an endpoint, which are nobody's until they are in `lines`."""
-        return Line(endpoint.target, self._house.guard, connections=endpoint.concurrency)
-
-    def terms(self, endpoint: Endpoint, line: Line) -> Terms:
-        """Say by what attempts are made and judged."""
-        clock = self._house.wall
-        courier = _courier(self._bot, endpoint, line.sender, self._envelopes, clock)
-        return Terms(line.carrying(courier), retry_policy(endpoint))
-
-    def maker(self, endpoint: Endpoint, line: Line) -> Make:
-        """Get ready to make an endpoint's dispatcher; what can fail fails here."""
-        key, terms = EndpointKey(self._bot.name, endpoint.name), self.terms(endpoint, line)
-        house = self._house
-        neighbours = Neighbours(
-            house.journal,
-            house.outcomes,
-            terms.courier,
-            self._outbox.receipt_owed,
-            house.telemetry,
-            house.clock,
-        )
-
-        def make(note: EndpointNote) -> Dispatcher:
-            gate = _breaker(breaker_policy(endpoint), note)
-            return Dispatcher(key, neighbours, gate=gate, retry=terms.retry, noted=note)
-
-        return make
-
-    async def dispatchers(self) -> dict[EndpointKey, Dispatcher]:
-        """Make the dispatchers to begin with."""
-        made: dict[EndpointKey, Dispatcher] = {}
-        for endpoint in self._bot.endpoints:
-            key = EndpointKey(self._bot.name, endpoint.name)
-            self.lines[key] = self.line(endpoint)
-            note = await self._house.journal.endpoint_note(key)
-            made[key] = self.maker(endpoint, self.lines[key])(note)
-        return made
+    def close_when_idle(self) -> None:
+        """Close each once the attempt on it has ended."""
 
     async def close(self) -> None:
-        """Drop all connections."""
-        for line in self.lines.values():
-            await line.close()
+        """Drop all of them."""
 
 
-def _courier(
-    bot: Bot, endpoint: Endpoint, sender: Sender, envelopes: Envelopes, clock: Clock
-) -> Courier:
-    destination = Destination(
-        EndpointKey(bot.name, endpoint.name),
-        endpoint.target,
-        signer=endpoint.signer,
-        headers=endpoint.request_headers(),
-        timeout=endpoint.timeout,
-        connect_timeout=endpoint.connect_timeout,
-    )
-    return Courier(
-        destination,
-        sender,
-        envelopes,
-        app_id=bot.keystore.app_id,
-        version=__version__,
-        clock=clock,
-    )
+@dataclass(slots=True, eq=False)
+class Webhook:
+    """One endpoint in service: its dispatcher, and the connections that it uses now."""
+
+    dispatcher: Dispatcher
+    connections: Connections
 
 
-def _envelopes(bot: Bot) -> Envelopes:
-    decrypt = Decryptor(bot.keystore)
+@dataclass(frozen=True, slots=True)
+class WebhookChange:
+    """What an endpoint goes by from now on, over new connections if there are any.
 
-    def build(message: Message) -> bytes:
-        app_id = bot.keystore.app_id
-        return build_envelope(message, bot_name=bot.name, app_id=app_id, decrypt=decrypt)
+    `elsewhere`: its receiver is another one.
+    """
 
-    return Envelopes(build)
+    terms: Terms
+    policy: BreakerPolicy
+    elsewhere: bool = False
+    connections: Connections | None = None
 
 
-def _breaker(policy: BreakerPolicy, note: EndpointNote) -> CircuitBreaker:
-    return CircuitBreaker(
-        policy,
-        paused=note.state is BreakerState.PAUSED,
-        gone=note.state is BreakerState.GONE,
-        gone_since=note.gone_since,
-    )
+@dataclass(frozen=True, slots=True)
+class BotChanges:
+    """What changes of one bot: built, and not in force yet."""
+
+    routing: Routing
+    added: Mapping[EndpointKey, Webhook] = field(default_factory=dict)
+    changed: Mapping[EndpointKey, WebhookChange] = field(default_factory=dict)
+    removed: Collection[EndpointKey] = ()
+
+    async def discard(self) -> None:
+        """Close what was built: it does not come into force."""
+        for webhook in self.added.values():
+            await webhook.connections.close()
+        for change in self.changed.values():
+            if change.connections is not None:
+                await change.connections.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """How a bot came to rest: attempts that were cut off, and whether all is in the journal."""
+
+    cut: int
+    written: bool
+
+
+class Bot:
+    """One bot, put together: `run` it once, and `drain` it from outside."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        listener: Reader,
+        intake: Intake,
+        outbox: Outbox,
+        webhooks: dict[EndpointKey, Webhook],
+    ) -> None:
+        self.name = name
+        self.intake = intake
+        self.outbox = outbox
+        self.webhooks = webhooks
+        self.running = asyncio.Event()
+        self._listener = listener
+        self._loops: dict[Webhook, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Run until drained. A bug in one loop ends all of them and is raised."""
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                start = self._group.create_task
+                self._taking = start(self.intake.group.run(), name=f"intake of {self.name}")
+                self._sending = start(self.outbox.run(), name=f"outbox of {self.name}")
+                for webhook in self.webhooks.values():
+                    self._begin(webhook)
+                self._reading = start(self._listener.run(), name=f"listener of {self.name}")
+                self.running.set()
+        finally:
+            for webhook in self._loops:
+                await webhook.connections.close()
+
+    @property
+    def loops(self) -> list[asyncio.Task[None]]:
+        """Every loop that lives as long as the bot does."""
+        in_service = (loop for each, loop in self._loops.items() if not each.dispatcher.stopping)
+        return [self._taking, self._sending, self._reading, *in_service]
+
+    def dispatcher(self, endpoint: EndpointKey) -> Dispatcher | None:
+        """Find who delivers to an endpoint, if it is in service."""
+        webhook = self.webhooks.get(endpoint)
+        return None if webhook is None else webhook.dispatcher
+
+    # --- Other settings -------------------------------------------------------------------------
+
+    def apply(self, changes: BotChanges) -> list[Webhook]:
+        """Go by changes from now on, all at once; answers with the webhooks that leave by it."""
+        self.intake.reroute(changes.routing)
+        for key, change in changes.changed.items():
+            self._change(self.webhooks[key], change)
+        for key, webhook in changes.added.items():
+            self.webhooks[key] = webhook
+            self._begin(webhook)
+        leaving = [self.webhooks.pop(key) for key in changes.removed]
+        for webhook in leaving:
+            webhook.dispatcher.stop()
+        return leaving
+
+    async def see_off(self, leaving: Collection[Webhook], seconds: float) -> None:
+        """Let attempts of webhooks that leave end for so long, cut off the rest, have it written.
+
+        Broken off, it leaves them to `drain`.
+        """
+        await self._let_end(leaving, seconds)
+        await _ended(self._loops_of(leaving))
+        for webhook in leaving:
+            del self._loops[webhook]
+            await webhook.connections.close()
+
+    def _begin(self, webhook: Webhook) -> None:
+        name = f"dispatcher of {webhook.dispatcher.endpoint}"
+        self._loops[webhook] = self._group.create_task(webhook.dispatcher.run(), name=name)
+
+    def _change(self, webhook: Webhook, change: WebhookChange) -> None:
+        webhook.dispatcher.change(change.terms, change.policy, elsewhere=change.elsewhere)
+        if change.connections is not None:
+            old, webhook.connections = webhook.connections, change.connections
+            old.close_when_idle()
+
+    # --- The end --------------------------------------------------------------------------------
+
+    def stop(self, *, forget: bool = False) -> None:
+        """Read no more, and start no new attempt; the socket stays open.
+
+        `forget` what has been read and is not journaled: Mixin pushes it again.
+        """
+        self._listener.stop_reading()
+        if forget:
+            self.intake.forget()
+        for webhook in self._loops:
+            webhook.dispatcher.stop()
+
+    async def drain(self, seconds: float) -> None:
+        """Come to rest alone; what the journal does not take yet is waited for."""
+        await self.rest(seconds, None)
+        await self.leave()
+
+    async def rest(self, seconds: float, patience: float | None = FLUSH_TIMEOUT) -> Rest:
+        """Stop, let attempts in flight end for so long, cut off the others, write all of it down.
+
+        The journal gets `patience` seconds for that.
+        """
+        await self.running.wait()
+        self.stop()
+        cut = await self._let_end(self._loops, seconds)
+        loop = asyncio.get_running_loop()
+        deadline = None if patience is None else loop.time() + patience
+        written = await _ended(self._loops.values(), deadline)
+        self.intake.group.close()
+        return Rest(cut, await _ended([self._taking], deadline) and written)
+
+    async def leave(self) -> None:
+        """Send the receipts that Mixin takes in time, and hang up: `run` returns."""
+        loop = asyncio.get_running_loop()
+        self.outbox.close()
+        await _ended([self._sending], loop.time() + FLUSH_TIMEOUT)
+        self._listener.close()
+        await _ended([self._reading], loop.time() + FLUSH_TIMEOUT)
+        for task in (self._taking, self._sending, self._reading, *self._loops.values()):
+            task.cancel()
+
+    async def _let_end(self, webhooks: Collection[Webhook], seconds: float) -> int:
+        """Wait so long for what is in flight, and cut off the rest; answers how many."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        if await _ended(self._loops_of(webhooks), deadline):
+            return 0
+        return sum(webhook.dispatcher.cut() for webhook in webhooks)
+
+    def _loops_of(self, webhooks: Iterable[Webhook]) -> list[asyncio.Task[None]]:
+        return [self._loops[webhook] for webhook in webhooks]
+
+
+async def _ended(loops: Collection[asyncio.Task[None]], deadline: float | None = None) -> bool:
+    """Wait until loops have ended, or for a time of the event loop; answers whether they have."""
+    if not loops:
+        return True
+    timeout = None if deadline is None else deadline - asyncio.get_running_loop().time()
+    _, still = await asyncio.wait(loops, timeout=timeout)
+    return not still

@@ -5,17 +5,21 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from relay.bot import Bot
 from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.replays import Replays
+from relay.model.admin import AdminStore
 from relay.model.journal import OperatorEvent, OperatorEventKind
 from relay.model.messages import EndpointKey
 from relay.model.ports import Clock, Journal, JournalUnavailable
-from relay.model.replays import Pick
+from relay.model.replays import Pick, ReplayRecord
 from relay.telemetry.events import (
+    EndpointRemoved,
     JournalPruned,
     JournalShrunk,
     MessagesDiscarded,
     OperatorNoticed,
+    ReplayBegun,
     StatsCollected,
     Telemetry,
 )
@@ -37,30 +41,44 @@ async def last_notice(journal: Journal) -> int:
     return last
 
 
+async def tell_of_endpoints(
+    desk: AdminStore, begun: Sequence[ReplayRecord], tell: Telemetry
+) -> None:
+    """Tell what a start has found: replays that begin, and dead letters that nobody owns."""
+    for replay in begun:
+        tell(ReplayBegun(replay))
+    with suppress(JournalUnavailable):  # a report only
+        for record in await desk.endpoints():
+            if record.dead_letters and not record.configured:
+                tell(EndpointRemoved(record.endpoint, record.dead_letters))
+
+
 class Maintenance:
-    """What is done to the journal of a running relay at intervals."""
+    """What is done to the journal of a running relay at intervals.
+
+    `bots` are those in service; `noticed` is the last operator event that is known already.
+    """
 
     def __init__(
         self,
         journal: Journal,
-        dispatchers: Mapping[EndpointKey, Dispatcher],
+        bots: Mapping[str, Bot],
         *,
-        pick: Callable[[EndpointKey], Pick],
-        receipt_owed: Mapping[str, Callable[[], None]],
         retention: float,
         telemetry: Telemetry,
         clock: Clock,
         noticed: int = 0,
     ) -> None:
         self._journal = journal
-        self._dispatchers = dispatchers
-        self._receipt_owed = receipt_owed
+        self._bots = bots
         self._retention = retention
         self._telemetry = telemetry
         self._clock = clock
         self._noticed = noticed
         self._closing = asyncio.Event()
-        self._replays = Replays(journal, dispatchers, pick, telemetry=telemetry, clock=clock)
+        self._replays = Replays(
+            journal, self._dispatcher, self._pick, telemetry=telemetry, clock=clock
+        )
 
     async def run(self) -> None:
         """Do each duty at its interval until closed."""
@@ -99,14 +117,21 @@ class Maintenance:
         if notices:
             self._noticed = notices[-1].id
 
+    def _dispatcher(self, endpoint: EndpointKey) -> Dispatcher | None:
+        bot = self._bots.get(endpoint.bot)
+        return None if bot is None else bot.dispatcher(endpoint)
+
+    def _pick(self, endpoint: EndpointKey) -> Pick:
+        return self._bots[endpoint.bot].intake.routing.pick(endpoint)
+
     def _follow(self, notice: OperatorEvent) -> None:
-        if (dispatcher := self._dispatchers.get(notice.endpoint)) is not None:
+        if (dispatcher := self._dispatcher(notice.endpoint)) is not None:
             dispatcher.notice(notice)
         bot = notice.endpoint.bot
         if notice.kind in (OperatorEventKind.DISCARDED, OperatorEventKind.WAIVED) and notice.count:
             self._telemetry(MessagesDiscarded(bot, notice.count))
-        if notice.kind is OperatorEventKind.WAIVED and bot in self._receipt_owed:
-            self._receipt_owed[bot]()
+        if notice.kind is OperatorEventKind.WAIVED and bot in self._bots:
+            self._bots[bot].outbox.receipt_owed()
 
     async def _prune(self) -> None:
         before = self._clock() - self._retention

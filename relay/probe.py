@@ -14,7 +14,7 @@ from relay.blaze.session import Refused as FrameRefused
 from relay.blaze.session import Session
 from relay.blaze.token import make_token
 from relay.blaze.transport import open_session
-from relay.bot import USER_AGENT, courier
+from relay.build import USER_AGENT, courier_to, envelopes_of
 from relay.config import Bot, Endpoint, Settings
 from relay.model.messages import Success
 from relay.webhook.address_guard import AddressGuard
@@ -123,7 +123,8 @@ async def _send_test(bot: Bot, endpoint: Endpoint, guard: AddressGuard) -> Probe
     component = f"{bot.name}/{endpoint.name}"
     sender = HttpSender(endpoint.target, guard, PoolPolicy(1))
     try:
-        verdict = await courier(bot, endpoint, sender, time.time).send_test()
+        courier = courier_to(bot, endpoint, sender, envelopes_of(bot), time.time)
+        verdict = await courier.send_test()
     finally:
         await sender.close()
     if isinstance(verdict, Success):

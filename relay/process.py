@@ -11,7 +11,6 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, Protocol, Self, TypeVar
@@ -26,8 +25,6 @@ TRIM_EVERY = 60.0
 
 ENDED_AT_ONCE = 130
 """The exit code after a second signal, as shells have it for SIGINT."""
-
-_SPARE_THREADS = 8
 
 T = TypeVar("T")
 
@@ -115,17 +112,6 @@ def free_bytes(journal: Path) -> float:
         return float(shutil.disk_usage(journal.parent).free)
     except OSError:
         return math.nan
-
-
-def lookup_threads(endpoints: int) -> int:
-    """Count the threads by which no endpoint waits for names that another can't look up."""
-    return _SPARE_THREADS + 2 * endpoints
-
-
-def make_room_for_lookups(endpoints: int) -> None:
-    """Have threads enough for the names of so many endpoints; threads start when needed."""
-    pool = ThreadPoolExecutor(lookup_threads(endpoints), thread_name_prefix="lookup")
-    asyncio.get_running_loop().set_default_executor(pool)
 
 
 class Stoppable(Protocol):

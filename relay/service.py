@@ -3,46 +3,35 @@
 import asyncio
 import os
 import time
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
-
-from aiohttp import web
+from contextlib import AsyncExitStack
 
 from relay import __version__
 from relay.admin.operations import AdminApi
-from relay.bot import Branch, House, grow
+from relay.blaze.transport import open_session
+from relay.bot import FLUSH_TIMEOUT, Bot
+from relay.build import USER_AGENT, BotBuilder, Context
 from relay.config import Settings
 from relay.config.changes import endpoints_of
-from relay.config.policies import endpoint_infos, routing, secrets_of
+from relay.config.policies import back_tokens, endpoint_infos, routes_of, secrets_of
 from relay.delivery.outcomes import Outcomes
-from relay.delivery.routing import Route
 from relay.journal.engines.sqlite.quarantine import last_set_aside
-from relay.journal.open import OpenJournal, open_journal
-from relay.maintenance import Maintenance, last_notice
+from relay.journal.open import OpenJournal, damage_told, open_journal
+from relay.maintenance import Maintenance, last_notice, tell_of_endpoints
 from relay.model.admin import Reloaded, ReloadRefused
 from relay.model.clock import SteadyClock
-from relay.model.messages import EndpointKey
-from relay.model.ports import Clock, JournalUnavailable, find_damage
+from relay.model.ports import Clock
 from relay.process import (
     LoopWatch,
     ServiceManager,
     free_bytes,
     freeze_memory,
-    make_room_for_lookups,
+    keep_memory_small,
     told_by_signals,
 )
 from relay.reload import STOPPING, Reloader
-from relay.supervisor import FLUSH_TIMEOUT, Crew
-from relay.telemetry.events import (
-    DamageFound,
-    EndpointRemoved,
-    RelayStarted,
-    RelayStopped,
-    RelayStopping,
-    ReplayBegun,
-    Telemetry,
-)
+from relay.supervisor import Supervisor
+from relay.telemetry.events import RelayStarted, RelayStopped, RelayStopping, Telemetry
 from relay.telemetry.health import Health, loop_turns, tasks_live
 from relay.telemetry.logs import LogFormat, configure_logging
 from relay.telemetry.metrics import Metrics
@@ -73,12 +62,11 @@ class Service:
         clock: Clock | None = None,
         wall: Clock = time.time,
     ) -> None:
-        bots = [bot.name for bot in settings.bots]
         self._settings = settings
         self._metrics = metrics
         self._clock = clock or SteadyClock(wall=wall)
         self._wall = wall
-        self._health = Health(bots, ready_grace=settings.ready_grace)
+        self._health = Health([bot.name for bot in settings.bots], ready_grace=settings.ready_grace)
         self._receipts = ReceiptTrouble()
         self._tell = broadcast(self._health.note, self._receipts.note, voice, *follow)
         self._stop_asked = asyncio.Event()
@@ -120,157 +108,116 @@ class Service:
     async def run(self) -> bool:
         """Run until stopped; answers whether everything was written down.
 
-        Raises `JournalRefused` or `ListenFailed` if it can't start.
+        Raises `JournalRefused` or `ListenFailed` if it can't start, and `JournalDamaged`.
         """
+        settings, clock, tell = self._settings, self._clock, self._tell
         async with AsyncExitStack() as closing:
-            opened = await closing.enter_async_context(self._journal())
-            server = await closing.enter_async_context(self._server(opened))
-            self.address = server.address
-            clean = await opened.journal.start(endpoints_of(self._settings.bots), self._clock())
-            begun = await opened.journal.register_endpoints(
-                endpoint_infos(self._settings), self._clock()
+            opened = await closing.enter_async_context(
+                open_journal(
+                    settings.journal,
+                    keys=settings.journal_keys,
+                    recovery=settings.journal_recovery,
+                    telemetry=tell,
+                )
             )
-            house = self._house(opened)
-            noticed = await last_notice(house.journal)  # before the state that it led to is read
-            bots = {bot.name: await grow(bot, house, closing) for bot in self._settings.bots}
-            maintenance = self._maintenance(house, bots, noticed)
-            self._tell(RelayStarted(__version__, tuple(bots), clean, server.address.text))
-            for replay in begun:
-                self._tell(ReplayBegun(replay))
-            await self._tell_removed(opened)
-            self._reloader = Reloader(self._settings, self._read, house, bots, self._prepare)
-            if self._reload_early:
-                self._reloader.ask_soon()
-            return await self._run(house, bots, maintenance, self._reloader)
+            server = await closing.enter_async_context(self._server(opened))
+            http = await closing.enter_async_context(open_session(user_agent=USER_AGENT))
+            self.address, journal = server.address, opened.journal
+            clean = await journal.start(endpoints_of(settings.bots), clock())
+            begun = await journal.register_endpoints(endpoint_infos(settings), clock())
+            noticed = await last_notice(journal)  # before the state that it led to is read
+            outcomes = Outcomes(journal, tell, clock)
+            guard = AddressGuard(settings.blocked_networks)
+            context = Context(journal, outcomes, http, guard, tell, clock, self._wall)
+            builders = {bot.name: BotBuilder(bot, context) for bot in settings.bots}
+            bots = [await builder.build() for builder in builders.values()]
+            tell(RelayStarted(__version__, tuple(builders), clean, server.address.text))
+            await tell_of_endpoints(opened.desk, begun, tell)
+            with damage_told(tell):
+                return await self._run(context, builders, bots, noticed)
 
     async def _run(
-        self, house: House, bots: dict[str, Branch], maintenance: Maintenance, reloader: Reloader
+        self,
+        context: Context,
+        builders: Mapping[str, BotBuilder],
+        bots: Sequence[Bot],
+        noticed: int,
     ) -> bool:
-        """Hold every loop in one group: a bug in one ends them all, and with them the process.
-
-        So does a journal that is damaged. Raises `JournalDamaged`.
-        """
-        try:
-            return await self._run_all(house, bots, maintenance, reloader)
-        except BaseExceptionGroup as several:
-            damage = find_damage(several)
-            if damage is None:
-                raise
-            self._tell(DamageFound(str(damage)))
-            raise damage from None
-
-    async def _run_all(
-        self, house: House, bots: dict[str, Branch], maintenance: Maintenance, reloader: Reloader
-    ) -> bool:
+        """Hold every loop in one group: a bug in one ends them all, and with them the process."""
         async with asyncio.TaskGroup() as group:
-            crew = Crew(
-                group,
-                house,
-                bots,
-                maintenance=maintenance,
-                reloader=reloader,
-                watch=LoopWatch(self._tell),
+            start = group.create_task
+            supervisor = Supervisor(group, context.journal, self._tell, self._clock)
+            maintenance = Maintenance(
+                context.journal,
+                supervisor.bots,
+                retention=self._settings.retention,
+                telemetry=self._tell,
+                clock=self._clock,
+                noticed=noticed,
             )
-            self._health.watch_live(loop_turns(crew.watch.age))
-            # While draining, loops end as they should.
-            self._health.watch_live(tasks_live(lambda: [] if self.stopping else crew.tasks))
+            self._reloader = reloader = Reloader(
+                self._settings,
+                builders,
+                read=self._read,
+                prepare=self._prepare,
+                supervisor=supervisor,
+                context=context,
+                group=group,
+            )
+            watch = LoopWatch(self._tell)
+            endless = [start(watch.run()), start(keep_memory_small())]
+            writing = start(context.outcomes.run(), name="outcomes")
+            maintaining = start(maintenance.run(), name="maintenance")
+            for bot in bots:
+                await supervisor.start(bot)
+            self._watch(watch, lambda: [writing, maintaining, *supervisor.loops])
+            if self._reload_early:
+                reloader.ask_soon()
             await self._stop_asked.wait()
-            written = await self._come_to_rest(crew)
-            crew.dismiss()
-        return written
 
-    async def _come_to_rest(self, crew: Crew) -> bool:
-        """Stop in the order of docs/reference.md; False if not all could be written down."""
-        crew.stop_reading()
-        crew.stop_attempting()
-        await crew.attempts_ended(crew.reloader.settings.drain_timeout)
-        cut = crew.cut_attempts()
-        written = await crew.written_down(FLUSH_TIMEOUT)
-        # Receipts are owed whatever comes: the books are closed before Mixin is waited for.
-        written = written and await crew.closed_the_books()
-        await crew.receipts_sent(FLUSH_TIMEOUT)
-        await crew.hung_up()
-        self._tell(RelayStopped(cut, written))
-        return written
+            supervisor.stop()
+            await reloader.close()
+            rest = await supervisor.rest(reloader.settings.drain_timeout)
+            await supervisor.leave()
+            maintenance.close()
+            context.outcomes.close()
+            await asyncio.wait([writing, maintaining], timeout=FLUSH_TIMEOUT * rest.written)
+            self._tell(RelayStopped(rest.cut, rest.written))
+            for task in (*endless, writing, maintaining):
+                task.cancel()
+        return rest.written
 
-    async def _tell_removed(self, opened: OpenJournal) -> None:
-        with suppress(JournalUnavailable):  # a report only
-            for record in await opened.desk.endpoints():
-                if record.dead_letters and not record.configured:
-                    self._tell(EndpointRemoved(record.endpoint, record.dead_letters))
-
-    def _journal(self) -> AbstractAsyncContextManager[OpenJournal]:
-        settings = self._settings
-        return open_journal(
-            settings.journal,
-            keys=settings.journal_keys,
-            recovery=settings.journal_recovery,
-            telemetry=self._tell,
-        )
-
-    def _house(self, opened: OpenJournal) -> House:
-        return House(
-            opened.journal,
-            Outcomes(opened.journal, self._tell, self._clock),
-            AddressGuard(self._settings.blocked_networks),
-            self._tell,
-            self._clock,
-            self._wall,
-        )
-
-    def _maintenance(self, house: House, bots: dict[str, Branch], noticed: int) -> Maintenance:
-        return Maintenance(
-            house.journal,
-            ChainMap(*(bot.dispatchers for bot in bots.values())),  # a reload changes them
-            pick=lambda key: bots[key.bot].intake.routing.pick(key),
-            receipt_owed={name: bot.outbox.receipt_owed for name, bot in bots.items()},
-            retention=self._settings.retention,
-            telemetry=self._tell,
-            clock=self._clock,
-            noticed=noticed,
-        )
+    def _watch(self, loop: LoopWatch, loops: Callable[[], Iterable[asyncio.Task[None]]]) -> None:
+        self._health.watch_live(loop_turns(loop.age))
+        # While draining, loops end as they should.
+        self._health.watch_live(tasks_live(lambda: [] if self.stopping else loops()))
 
     def _server(self, opened: OpenJournal) -> Server:
-        listen = self._settings.listen
-        address = Address(listen.host, listen.port)
-        admin = self._admin(opened)
-        return Server(address, health=self._health, metrics=self._metrics, admin=admin)
-
-    def _admin(self, opened: OpenJournal) -> web.Application:
-        """Make the admin API: all of it with its token, what receivers may do with theirs."""
-        token = self._settings.admin_token
+        """Make the HTTP surface; of the admin API receivers may use a part, with their tokens."""
+        settings = self._settings
+        token = "" if settings.admin_token is None else settings.admin_token.get_secret_value()
         admin = AdminApi(
             opened.desk,
             self._clock,
-            self._routes,
-            self._settings.retention,
+            lambda bot: routes_of(self._in_force, bot),
+            settings.retention,
             self._receipts.trouble,
             reread=self.reload,
         )
-        return admin_app(
+        surface = admin_app(
             admin,
-            "" if token is None else token.get_secret_value(),
+            token,
             tell=self._tell,
             version=__version__,
-            back_tokens=self._back_tokens,
+            back_tokens=lambda: back_tokens(self._in_force),
         )
+        address = Address(settings.listen.host, settings.listen.port)
+        return Server(address, health=self._health, metrics=self._metrics, admin=surface)
 
     @property
-    def _holding(self) -> Settings:
+    def _in_force(self) -> Settings:
         """The settings that hold now."""
         return self._settings if self._reloader is None else self._reloader.settings
-
-    def _back_tokens(self) -> Mapping[EndpointKey, str]:
-        return {
-            EndpointKey(bot.name, endpoint.name): endpoint.back_token.get_secret_value()
-            for bot in self._holding.bots
-            for endpoint in bot.endpoints
-            if endpoint.back_token is not None
-        }
-
-    def _routes(self, name: str) -> Sequence[Route] | None:
-        found = (bot for bot in self._holding.bots if bot.name == name)
-        return next((routing(bot).routes for bot in found), None)
 
 
 async def run(settings: Settings, read: Callable[[], Settings]) -> int:
@@ -283,7 +230,6 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> int:
 
     def prepare(new: Settings) -> None:
         redactor.learn(secrets_of(new))
-        make_room_for_lookups(len(endpoints_of(new.bots)))
         for warning in new.warnings:
             log.warning("settings.doubtful", detail=warning)
 

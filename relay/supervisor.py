@@ -1,149 +1,215 @@
-"""The loops of one run, and how they come to rest."""
+"""The bots of this process: started, changed, seen off, and brought to rest together."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from relay.bot import Branch, House
-from relay.delivery.dispatcher import Dispatcher
-from relay.maintenance import Maintenance
+from relay.bot import Bot, BotChanges, Rest, Webhook
+from relay.model.journal import Discarded
 from relay.model.messages import EndpointKey
-from relay.model.ports import JournalUnavailable
-from relay.process import LoopWatch, keep_memory_small
-from relay.reload import Reloader
-from relay.webhook.connections import Line
+from relay.model.ports import Clock, Journal, JournalUnavailable
+from relay.telemetry.events import (
+    BotLeft,
+    DeliveriesDiscarded,
+    EndpointLeft,
+    JournalFailed,
+    JournalRecovered,
+    MessagesFinished,
+    Telemetry,
+)
 
-FLUSH_TIMEOUT = 10.0
-"""How long a stop waits for the journal and for Mixin once the attempts have ended."""
+DISCARD_AT_ONCE = 500
+"""Given up in small groups, so that a delivery's commit never waits for a large one."""
+
+_JOURNAL_RETRY = 1.0
+
+T = TypeVar("T")
+
+Build = Callable[[], Awaitable[Bot]]
+"""Builds a bot as the journal has left it; may raise `JournalUnavailable`."""
 
 
-class Crew:
-    """The loops of one run, by what a stop waits for."""
+class StillOwed(Exception):  # noqa: N818 - a state of the journal, which the operator decides about
+    """Endpoints that are to go are owed deliveries; nothing was changed."""
+
+    def __init__(self, owed: Mapping[EndpointKey, int]) -> None:
+        super().__init__(", ".join(map(str, owed)))
+        self.owed = owed
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What becomes of the bots, by name: all of it, or none.
+
+    `added` and `removed` are endpoints, those of bots that come and go among them. What is in
+    `stopped` and in `started` begins anew once it has ended; what is in `started` alone begins at
+    once, but after everything that is `stopped` if it is in `later`.
+    """
+
+    changed: Mapping[str, BotChanges] = field(default_factory=dict)
+    stopped: Collection[str] = ()
+    started: Mapping[str, Build] = field(default_factory=dict)
+    later: Collection[str] = ()
+    added: Collection[EndpointKey] = ()
+    removed: Collection[EndpointKey] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """What leaves by a plan: webhooks of bots that stay, and bots."""
+
+    plan: Plan
+    webhooks: Mapping[Bot, Collection[Webhook]]
+    bots: Collection[Bot]
+
+
+class Supervisor:
+    """Runs bots in a task group: a bug in one of them ends the group."""
 
     def __init__(
-        self,
-        group: asyncio.TaskGroup,
-        house: House,
-        bots: Mapping[str, Branch],
-        *,
-        maintenance: Maintenance,
-        reloader: Reloader,
-        watch: LoopWatch,
+        self, group: asyncio.TaskGroup, journal: Journal, telemetry: Telemetry, clock: Clock
     ) -> None:
-        self.house = house
-        self.reloader = reloader
+        self.bots: dict[str, Bot] = {}
         self._group = group
-        self.watch = watch
-        self._bots = list(bots.values())
-        self._maintenance = maintenance
-        start = group.create_task
-        self._endless = [
-            start(watch.run(), name="loop watch"),
-            start(keep_memory_small(), name="heap"),
-        ]
-        self._records = [
-            start(house.outcomes.run(), name="outcomes"),
-            *(
-                start(bot.intake.group.run(), name=f"intake of {name}")
-                for name, bot in bots.items()
-            ),
-        ]
-        self._outboxes = [
-            start(bot.outbox.run(), name=f"outbox of {name}") for name, bot in bots.items()
-        ]
-        self._dispatchers: dict[asyncio.Task[None], Dispatcher] = {}
-        for bot in self._bots:
-            for key, dispatcher in bot.dispatchers.items():
-                self.hire(key, dispatcher)
-        self._listeners = [
-            start(bot.listener.run(), name=f"listener of {name}") for name, bot in bots.items()
-        ]
-        self._maintaining = start(maintenance.run(), name="maintenance")
-        self._reloading = start(reloader.run(self), name="reloader")
+        self._journal = journal
+        self._telemetry = telemetry
+        self._clock = clock
+        self._runs: dict[Bot, asyncio.Task[None]] = {}
+
+    async def start(self, bot: Bot) -> None:
+        """Let a bot run."""
+        self.bots[bot.name] = bot
+        self._runs[bot] = self._group.create_task(bot.run(), name=f"bot {bot.name}")
+        await bot.running.wait()
 
     @property
-    def tasks(self) -> list[asyncio.Task[None]]:
-        """Every loop that must live as long as the relay does."""
-        return [
-            *self._records,
-            *self._outboxes,
-            *(task for task, each in self._dispatchers.items() if not each.stopping),
-            *self._listeners,
-            self._maintaining,
-            self._reloading,
-        ]
+    def loops(self) -> list[asyncio.Task[None]]:
+        """Every loop that must live for the bots in service."""
+        return [loop for bot in self.bots.values() for loop in bot.loops]
 
-    def hire(self, key: EndpointKey, dispatcher: Dispatcher) -> None:
-        """Start a dispatcher's loop."""
-        task = self._group.create_task(dispatcher.run(), name=f"dispatcher of {key}")
-        self._dispatchers[task] = dispatcher
+    # --- Changes --------------------------------------------------------------------------------
 
-    def loops_of(self, leaving: Sequence[Dispatcher]) -> dict[asyncio.Task[None], Dispatcher]:
-        """Find the loops of dispatchers."""
-        return {task: each for task, each in self._dispatchers.items() if each in leaving}
+    async def exchange(
+        self, plan: Plan, *, discard: bool, introduce: Callable[[], Awaitable[None]]
+    ) -> Departure:
+        """Let a plan come into force, all at once; answers with what leaves by it.
 
-    def left(self, loops: Iterable[asyncio.Task[None]]) -> None:
-        """Forget loops that have ended as they should."""
-        for task in loops:
-            del self._dispatchers[task]
+        With `discard` the journal keeps what removed endpoints are owed until they are seen off;
+        without it, raises `StillOwed` if they are owed anything. That and `JournalUnavailable`
+        leave everything as it was. `introduce` tells the journal of the endpoints that are new to
+        it, before a message is routed to them.
+        """
+        async with AsyncExitStack() as holding:
+            for bot in self.bots.values():
+                await holding.enter_async_context(bot.intake.held())
+            owed = await self._journal.reconfigure(
+                added=plan.added, removed=() if discard else plan.removed, now=self._clock()
+            )
+            if owed:
+                raise StillOwed(owed)
+            await introduce()
+            # Nothing waits from here on, or a message could come in between.
+            staying = {self.bots[name]: changes for name, changes in plan.changed.items()}
+            webhooks = {bot: bot.apply(changes) for bot, changes in staying.items()}
+            bots = [self.bots.pop(name) for name in plan.stopped]
+            for bot in bots:
+                bot.stop(forget=True)
+        return Departure(plan, webhooks, bots)
 
-    def retire(self, line: Line) -> None:
-        """Close a line once it is idle, without waiting for that."""
-        self._group.create_task(line.retire(), name="retired line")
+    async def see_off(self, leaving: Departure, seconds: float, *, discard: bool) -> int:
+        """Let what leaves come to rest, as at a stop, and start what is to start.
 
-    def stop_reading(self) -> None:
-        """Read no more from Blaze; the sockets stay open. Reload no more, either."""
-        self.reloader.close()
-        for bot in self._bots:
-            bot.listener.stop_reading()
+        Answers how many deliveries were discarded. Broken off by a stop, what leaves is brought to
+        rest with all the others, and what is owed becomes dead letters at the next start.
+        """
+        plan = leaving.plan
+        for name in plan.started.keys() - {*plan.stopped, *plan.later}:
+            await self._start_for_sure(plan.started[name])
+        async with asyncio.TaskGroup() as together:
+            for bot, webhooks in leaving.webhooks.items():
+                together.create_task(bot.see_off(webhooks, seconds))
+            for bot in leaving.bots:
+                together.create_task(self._see_off_bot(bot, seconds, plan.started.get(bot.name)))
+        discarded = await self._discard(plan.removed) if discard else 0
+        for name in plan.later:
+            await self._start_for_sure(plan.started[name])
+        for key in plan.removed:
+            self._telemetry(EndpointLeft(key))
+        for name in [name for name in plan.stopped if name not in plan.started]:
+            self._telemetry(BotLeft(name))
+        return discarded
 
-    def stop_attempting(self) -> None:
-        """Start no new attempt."""
-        for dispatcher in self._dispatchers.values():
-            dispatcher.stop()
+    async def _see_off_bot(self, bot: Bot, seconds: float, successor: Build | None) -> None:
+        await bot.drain(seconds)
+        await asyncio.wait([self._runs[bot]])
+        del self._runs[bot]
+        if successor is not None:
+            await self._start_for_sure(successor)
 
-    async def attempts_ended(self, seconds: float) -> None:
-        """Wait so long for the attempts in flight."""
-        await asyncio.wait(self._dispatchers, timeout=seconds)
+    async def _start_for_sure(self, build: Build) -> None:
+        await self.start(await self._for_sure(build))
 
-    def cut_attempts(self) -> int:
-        """Cut off what is still in flight; answers how many."""
-        return sum(dispatcher.cut() for dispatcher in self._dispatchers.values())
+    async def _discard(self, endpoints: Collection[EndpointKey]) -> int:
+        """Give up what endpoints are owed, and configure them no longer; answers how much."""
+        total = 0
+        while endpoints and (given_up := await self._for_sure(lambda: self._give_up(endpoints))):
+            total += given_up.deliveries
+        if endpoints:
+            self._telemetry(DeliveriesDiscarded(tuple(endpoints), total))
+        return total
 
-    async def written_down(self, seconds: float) -> bool:
-        """Wait so long for the journal to take what has been read and what has ended."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        self._maintenance.close()
-        _, cut = await asyncio.wait(self._dispatchers, timeout=seconds)
-        self.house.outcomes.close()
-        for bot in self._bots:
-            bot.intake.group.close()
-        left = max(0.0, deadline - loop.time())
-        ends = [*self._records, self._maintaining, self._reloading]
-        _, open_ = await asyncio.wait(ends, timeout=left)
-        return not cut and not open_
+    async def _give_up(self, endpoints: Collection[EndpointKey]) -> Discarded | None:
+        """Give up a group; None once nothing is left, and the endpoints are gone."""
+        now = self._clock()
+        given_up = await self._journal.discard_owed(endpoints, now, limit=DISCARD_AT_ONCE)
+        for (bot, outcome), count in given_up.finished.items():
+            self._telemetry(MessagesFinished(bot, outcome, count))
+        if given_up.deliveries:
+            return given_up
+        # An operator may have retried a dead letter meanwhile: then it is given up as well.
+        owed = await self._journal.reconfigure(added=(), removed=endpoints, now=now)
+        return given_up if owed else None
 
-    async def closed_the_books(self) -> bool:
-        """Write down that the stop is clean; False if the journal does not take it."""
+    async def _for_sure(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Repeat some work until the journal takes it."""
+        failed = False
+        while True:
+            try:
+                done = await work()
+            except JournalUnavailable as error:
+                failed = True
+                self._telemetry(JournalFailed(str(error), _JOURNAL_RETRY))
+                await asyncio.sleep(_JOURNAL_RETRY)
+            else:
+                if failed:
+                    self._telemetry(JournalRecovered())
+                return done
+
+    # --- The end --------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Read no more, and start no new attempt."""
+        for bot in self._runs:
+            bot.stop()
+
+    async def rest(self, seconds: float) -> Rest:
+        """Bring all bots to rest within the same time, also those that leave; close the books.
+
+        Receipts are owed whatever comes: the journal's run ends before Mixin is waited for.
+        """
+        rests = await asyncio.gather(*(bot.rest(seconds) for bot in self._runs))
+        written = all(rest.written for rest in rests) and await self._close_books()
+        return Rest(sum(rest.cut for rest in rests), written)
+
+    async def _close_books(self) -> bool:
         try:
-            await self.house.journal.stop()
+            await self._journal.stop()
         except JournalUnavailable:
             return False
         return True
 
-    async def receipts_sent(self, seconds: float) -> None:
-        """Wait so long for Mixin to take what is owed; the rest is owed at the next start."""
-        for bot in self._bots:
-            bot.outbox.close()
-        await asyncio.wait(self._outboxes, timeout=seconds)
-
-    async def hung_up(self) -> None:
-        """Close the sockets."""
-        for bot in self._bots:
-            bot.listener.close()
-        await asyncio.wait(self._listeners, timeout=FLUSH_TIMEOUT)
-
-    def dismiss(self) -> None:
-        """End what has no end of its own, and what could not be waited for."""
-        for task in (*self._endless, *self.tasks, *self._dispatchers):
-            task.cancel()
+    async def leave(self) -> None:
+        """Let all bots send their receipts, as far as Mixin takes them in time, and hang up."""
+        await asyncio.gather(*(bot.leave() for bot in self._runs))

@@ -1,7 +1,6 @@
 """`relay explain`: what becomes of one message, in plain words."""
 
 import time
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +15,7 @@ from relay.commands.kinds import MESSAGE_ID
 from relay.commands.options import config_option, json_option
 from relay.commands.printing import cleaned, indented, paragraph
 from relay.commands.settings import read_settings
-from relay.config import Settings
-from relay.config.policies import routing
-from relay.delivery.routing import Route
+from relay.config.policies import routes_of
 from relay.journal.open import is_relayed
 from relay.model.admin import AdminStore
 
@@ -53,11 +50,6 @@ def command(message_id: str, config: Path | None, *, as_json: bool) -> None:
         click.echo(to_json(found, indent=2))
     else:
         click.echo("\n\n".join(_text(each) for each in found.explanations))
-
-
-def routes_of(settings: Settings, bot: str) -> Sequence[Route] | None:
-    """Give a bot's routes as it is configured; None if it is not."""
-    return next((routing(each).routes for each in settings.bots if each.name == bot), None)
 
 
 def _text(explanation: Explanation) -> str:

@@ -28,9 +28,10 @@ _CONFLICT = 409
 @click.option("--url", metavar="URL", help="Base of the HTTP surface; default: here, at `listen`.")
 @json_option
 def command(config: Path | None, url: str | None, *, discard_owed: bool, as_json: bool) -> None:
-    """Apply the endpoints' settings as they are in the files now, without dropping the socket.
+    """Apply the settings of bots and endpoints as they are in the files now, while the relay runs.
 
-    An endpoint that is gone and still owed deliveries is refused, unless they are to be discarded.
+    Bots that stay as they are keep their sockets. An endpoint that is gone and still owed
+    deliveries is refused, unless they are to be discarded.
     Needs the admin API; without it, send SIGHUP to the relay.
     """
     settings = read_settings(config)
@@ -77,7 +78,12 @@ def _refusals(status: int, answer: Any) -> list[str]:
 
 
 def _lines(done: Any) -> list[str]:
-    lines = [f"added {name}" for name in done["added"]]
+    lines = [
+        f"{what} bot {name}"
+        for what in ("added", "removed", "restarted")
+        for name in done.get(f"bots_{what}", ())
+    ]
+    lines += [f"added {name}" for name in done["added"]]
     lines += [f"removed {name}" for name in done["removed"]]
     lines += [f"changed {each['endpoint']}: {', '.join(each['keys'])}" for each in done["changed"]]
     lines += [f"changed {key}" for key in done["settings"]]

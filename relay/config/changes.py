@@ -11,8 +11,10 @@ from relay.config.settings import Bot, Endpoint, Settings
 from relay.model.messages import EndpointKey
 
 _FOLLOWED = frozenset({"drain_timeout"})
+"""What a running relay can follow beside its bots: it is looked up when it is needed."""
+
 _FOLLOWED_OF_BOT = frozenset({"unwanted"})
-"""What a running relay can follow beside the endpoints: it is looked up when it is needed."""
+"""What a running bot can follow beside its endpoints; for the rest it is started anew."""
 
 _READ_FROM = frozenset(
     {
@@ -29,13 +31,19 @@ _READ_FROM = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What differs; `fixed` names what can't change without a restart."""
+    """What differs; `fixed` names what can't change without a restart of the relay.
+
+    Endpoints of bots that come and go are among `added` and `removed`.
+    """
 
     added: tuple[EndpointKey, ...] = ()
     removed: tuple[EndpointKey, ...] = ()
     changed: dict[EndpointKey, tuple[str, ...]] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
+    bots_added: tuple[str, ...] = ()
+    bots_removed: tuple[str, ...] = ()
+    bots_restarted: tuple[str, ...] = ()
 
     @property
     def nothing(self) -> bool:
@@ -45,34 +53,34 @@ class Changes:
 
 def compare(old: Settings, new: Settings) -> Changes:
     """Say what differs between two valid settings."""
-    keys = list(_different(old, new, but="bots"))
-    names = [bot.name for bot in new.bots]
-    if {bot.name for bot in old.bots} != set(names):
-        return Changes(fixed=("bots", *(key for key in keys if key not in _FOLLOWED)))
-    before = {bot.name: bot for bot in old.bots}
-    paths: list[KeyPath] = [(key,) for key in keys]
-    for position, bot in enumerate(new.bots):
-        different = _different(before[bot.name], bot, but="endpoints")
-        paths += [("bots", position, key) for key in different]
-    followed = [path for path in paths if _is_followed(path)]
+    keys = tuple(_different(old, new, but="bots"))
+    before, after = ({bot.name: bot for bot in each.bots} for each in (old, new))
+    of_bots = {
+        name: tuple(_different(before[name], bot, but="endpoints"))
+        for name, bot in after.items()
+        if name in before
+    }
+    paths: list[KeyPath] = [(key,) for key in keys if key in _FOLLOWED]
+    paths += [("bots", list(after).index(name), key) for name in of_bots for key in of_bots[name]]
     was, now = endpoints_of(old.bots), endpoints_of(new.bots)
     changes = {key: tuple(_different(was[key], now[key])) for key in now if key in was}
     return Changes(
         added=tuple(key for key in now if key not in was),
         removed=tuple(key for key in was if key not in now),
         changed={key: names for key, names in changes.items() if names},
-        settings=tuple(map(setting_name, followed)),
-        fixed=tuple(setting_name(path) for path in paths if path not in followed),
+        settings=tuple(map(setting_name, paths)),
+        fixed=tuple(key for key in keys if key not in _FOLLOWED),
+        bots_added=tuple(name for name in after if name not in before),
+        bots_removed=tuple(name for name in before if name not in after),
+        bots_restarted=tuple(
+            name for name, differ in of_bots.items() if not set(differ) <= _FOLLOWED_OF_BOT
+        ),
     )
 
 
 def endpoints_of(bots: Iterable[Bot]) -> dict[EndpointKey, Endpoint]:
     """Give every endpoint by its key."""
     return {EndpointKey(bot.name, each.name): each for bot in bots for each in bot.endpoints}
-
-
-def _is_followed(path: KeyPath) -> bool:
-    return path[-1] in (_FOLLOWED if len(path) == 1 else _FOLLOWED_OF_BOT)
 
 
 def _different(old: Section, new: Section, *, but: str = "") -> Iterator[str]:

@@ -1,7 +1,7 @@
 """What the settings mean to the rest of the relay: routes, policies, endpoints, secrets."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 
@@ -10,6 +10,7 @@ from relay.config.settings import Begin, Bot, Endpoint, Ordering, Settings, Unwa
 from relay.delivery.breaker import BreakerPolicy
 from relay.delivery.retry import RetryPolicy
 from relay.delivery.routing import Route, Routing
+from relay.model.messages import EndpointKey
 from relay.model.replays import EndpointInfo
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
@@ -25,7 +26,7 @@ def endpoint_infos(settings: Settings) -> list[EndpointInfo]:
 
 
 def routing(bot: Bot) -> Routing:
-    """Which of a bot's endpoints wants what."""
+    """Say which of a bot's endpoints wants what."""
     routes = [
         Route(
             key,
@@ -43,13 +44,18 @@ def routing(bot: Bot) -> Routing:
     )
 
 
+def routes_of(settings: Settings, bot: str) -> Sequence[Route] | None:
+    """Give a bot's routes; None if there is no such bot."""
+    return next((routing(each).routes for each in settings.bots if each.name == bot), None)
+
+
 def retry_policy(endpoint: Endpoint) -> RetryPolicy:
-    """When an endpoint's deliveries are tried again and given up."""
+    """Say when an endpoint's deliveries are tried again, and when they are given up."""
     return RetryPolicy(**asdict(endpoint.retry))
 
 
 def breaker_policy(endpoint: Endpoint) -> BreakerPolicy:
-    """How many requests an endpoint gets, and when none."""
+    """Say how many requests an endpoint gets, and when none."""
     return BreakerPolicy(
         concurrency=endpoint.concurrency,
         open_after=endpoint.breaker.open_after,
@@ -57,6 +63,15 @@ def breaker_policy(endpoint: Endpoint) -> BreakerPolicy:
         probe_max=max(endpoint.breaker.probe_max, endpoint.retry.first),
         gone_confirm=endpoint.breaker.gone_confirm,
     )
+
+
+def back_tokens(settings: Settings) -> dict[EndpointKey, str]:
+    """Give the tokens by which receivers say that they are back."""
+    return {
+        key: endpoint.back_token.get_secret_value()
+        for key, endpoint in endpoints_of(settings.bots).items()
+        if endpoint.back_token is not None
+    }
 
 
 def secrets_of(settings: Settings) -> Iterator[str]:

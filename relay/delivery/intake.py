@@ -63,6 +63,7 @@ class Intake:
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting = 0
         self._waiting_bytes = 0
+        self._forgetting = False
         self._committed = asyncio.Event()
         self._turn = asyncio.Lock()
         self.group: GroupCommit[Message | UnreadableFrame] = GroupCommit(self._commit, telemetry)
@@ -97,6 +98,10 @@ class Intake:
         async with self._turn:
             yield
 
+    def forget(self) -> None:
+        """Forget what is not journaled yet, and take nothing more: Mixin pushes it again."""
+        self._forgetting = True
+
     def reroute(self, routing: Routing) -> None:
         """Route by this from the next group on; only while `held`."""
         self._routing = routing
@@ -108,7 +113,8 @@ class Intake:
 
     async def _commit(self, group: list[Message | UnreadableFrame]) -> None:
         async with self._turn:
-            await self._journal_all(group)
+            if not self._forgetting:
+                await self._journal_all(group)
 
     async def _journal_all(self, group: list[Message | UnreadableFrame]) -> None:
         messages = [item for item in group if isinstance(item, Message)]

@@ -1,7 +1,7 @@
 """Carries replays out: a little at a time from the journal into the lanes, behind what is new."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from relay.delivery.dispatcher import Dispatcher
@@ -23,19 +23,22 @@ FEED_EVERY = 0.1
 
 
 class Replays:
-    """Keeps the lanes supplied with what replays owe."""
+    """Keeps the lanes supplied with what replays owe.
+
+    `find` gives the dispatcher of an endpoint in service, `pick` what it wants.
+    """
 
     def __init__(
         self,
         journal: Journal,
-        dispatchers: Mapping[EndpointKey, Dispatcher],
+        find: Callable[[EndpointKey], Dispatcher | None],
         pick: Callable[[EndpointKey], Pick],
         *,
         telemetry: Telemetry,
         clock: Clock,
     ) -> None:
         self._journal = journal
-        self._dispatchers = dispatchers
+        self._find = find
         self._pick = pick
         self._telemetry = telemetry
         self._clock = clock
@@ -60,19 +63,19 @@ class Replays:
         """Feed every endpoint that has room; answers whether anything moves."""
         under_way = await self._journal.replays_under_way()
         for each in under_way:
-            if _has_turn(each) and each.endpoint in self._dispatchers:
+            if _has_turn(each):
                 await self._feed(each)
         before, self._last_seen = self._last_seen, under_way
         return before != under_way
 
     async def _feed(self, replay: RunningReplay) -> None:
         endpoint, room, fed = replay.endpoint, MOST_WAITING - replay.waiting, ReplayTurn(more=True)
-        while fed.more and endpoint in self._dispatchers and not self._closing.is_set():
+        while fed.more and self._find(endpoint) and not self._closing.is_set():
             fed = await self._journal.feed_replay(
                 endpoint, self._pick(endpoint), self._clock(), most=room
             )
             room -= fed.queued
-            dispatcher = self._dispatchers.get(endpoint)  # a reload may have taken it out
+            dispatcher = self._find(endpoint)  # a reload may have taken it out
             if fed.queued and dispatcher is not None:
                 dispatcher.look_again()
             if fed.ended is not None:

@@ -20,8 +20,8 @@ from relay.journal.history import SqlAdminStore
 from relay.journal.journal import SqlJournal
 from relay.journal.versions import require_known, require_newest, upgrade
 from relay.model.admin import AdminStore
-from relay.model.ports import Journal, JournalDamaged, JournalUnavailable, Recovery
-from relay.telemetry.events import JournalUnchecked, Telemetry
+from relay.model.ports import Journal, JournalDamaged, JournalUnavailable, Recovery, find_damage
+from relay.telemetry.events import DamageFound, JournalUnchecked, Telemetry
 
 MEMORY = "memory:"
 _SQLITE = "sqlite:///"
@@ -83,6 +83,19 @@ async def _in_memory() -> AsyncIterator[OpenJournal]:
 def journal_on(database: Database, bodies: Bodies) -> OpenJournal:
     """Give the journal in an open database, with what operators may do to it by the admin API."""
     return OpenJournal(SqlJournal(database, bodies), SqlAdminStore(database, bodies, actor="api"))
+
+
+@contextmanager
+def damage_told(telemetry: Telemetry) -> Iterator[None]:
+    """Tell a damage that has ended a group of tasks, and raise it alone: `JournalDamaged`."""
+    try:
+        yield
+    except BaseExceptionGroup as several:
+        damage = find_damage(several)
+        if damage is None:
+            raise
+        telemetry(DamageFound(str(damage)))
+        raise damage from None
 
 
 async def _begin(path: Path, keys: Keyring | None, busy_timeout: float, rescue: Rescue) -> Database:

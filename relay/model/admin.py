@@ -287,7 +287,7 @@ class EndpointChange:
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """What a reload has changed: endpoints as `bot/name`, other settings by their keys.
+    """What a reload has changed: bots by name, endpoints as `bot/name`, other settings by keys.
 
     `discarded` counts deliveries given up that removed endpoints were owed.
     """
@@ -297,13 +297,16 @@ class Reloaded:
     changed: tuple[EndpointChange, ...] = ()
     settings: tuple[str, ...] = ()
     discarded: int = 0
+    bots_added: tuple[str, ...] = ()
+    bots_removed: tuple[str, ...] = ()
+    bots_restarted: tuple[str, ...] = ()
 
 
 class Reload(Protocol):
     """Reads the settings anew."""
 
     async def __call__(self, *, discard_owed: bool) -> Reloaded:
-        """Apply the endpoints' settings as they are on disk now, all of them or none.
+        """Apply the settings as they are on disk now, all of them or none.
 
         An endpoint that is gone and still owed deliveries is refused unless `discard_owed`.
         Raises `ReloadRefused`.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.telemetry.events import (
+    BotLeft,
     ConnectEnded,
     ConnectResult,
     CredentialsRefused,
@@ -20,6 +21,7 @@ from relay.telemetry.events import (
     JournalFailed,
     JournalRecovered,
     RelayStopping,
+    SettingsReloaded,
 )
 
 BEAT_LIMIT = 30.0
@@ -111,6 +113,8 @@ class Health:
         ready_grace: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._ready_grace = ready_grace
+        self._clock = clock
         self._links = {bot: Link(bot, ready_grace, clock) for bot in bots}
         self._journal_trouble = ""
         self._draining = False
@@ -119,7 +123,6 @@ class Health:
             lambda: Component("settings", ok=True, reason="loaded"),
             self._journal,
             self._drain,
-            *(link.probe for link in self._links.values()),
         ]
         self._handlers: dict[type, Callable[[Any], None]] = {
             ConnectEnded: self._connect_ended,
@@ -129,6 +132,8 @@ class Health:
             JournalRecovered: lambda _: self._set_journal(""),
             JournalFailed: self._journal_failed,
             DamageFound: lambda _: self._set_journal("is damaged"),
+            SettingsReloaded: self._settings_reloaded,
+            BotLeft: self._bot_left,
             RelayStopping: self._stopping,
         }
 
@@ -152,7 +157,8 @@ class Health:
 
     def ready(self) -> Report:
         """Say whether the relay does its work."""
-        return Report(tuple(map(_look, self._ready)))
+        links = [link.probe for link in self._links.values()]
+        return Report(tuple(map(_look, [*self._ready, *links])))
 
     @property
     def journal_ok(self) -> bool:
@@ -169,6 +175,13 @@ class Health:
     def _journal_failed(self, fact: JournalFailed) -> None:
         known = next((each for each in _DISK_TROUBLE if each in fact.detail), None)
         self._set_journal(f"accepts no writes: {known}" if known else "accepts no writes")
+
+    def _settings_reloaded(self, fact: SettingsReloaded) -> None:
+        for bot in fact.bots_added:
+            self._links[bot] = Link(bot, self._ready_grace, self._clock)
+
+    def _bot_left(self, fact: BotLeft) -> None:
+        self._links.pop(fact.bot, None)
 
     def _stopping(self, _: RelayStopping) -> None:
         self._draining = True

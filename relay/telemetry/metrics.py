@@ -14,6 +14,7 @@ from prometheus_client import (
     PlatformCollector,
     ProcessCollector,
 )
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 
 from relay.model.messages import AttemptOutcome, EndpointKey, MessageOutcome, Reason, Source
@@ -64,6 +65,7 @@ COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
+_Family = TypeVar("_Family", bound=MetricWrapperBase)
 
 
 class Made(dict[_Key, _Value]):
@@ -82,14 +84,22 @@ class _Families:
     """Every labelled series, before its labels have values."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.of_bots: list[MetricWrapperBase] = []
+        self.of_endpoints: list[MetricWrapperBase] = []
+
+        def kept(family: _Family, labels: tuple[str, ...]) -> _Family:
+            (self.of_endpoints if "endpoint" in labels else self.of_bots).append(family)
+            return family
+
         def counter(name: str, told: str, *labels: str) -> Counter:
-            return Counter(f"relay_{name}_total", told, labels, registry=registry)
+            return kept(Counter(f"relay_{name}_total", told, labels, registry=registry), labels)
 
         def gauge(name: str, told: str, *labels: str) -> Gauge:
-            return Gauge(f"relay_{name}", told, labels, registry=registry)
+            return kept(Gauge(f"relay_{name}", told, labels, registry=registry), labels)
 
         def histogram(name: str, told: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(f"relay_{name}", told, labels, buckets=buckets, registry=registry)
+            made = Histogram(f"relay_{name}", told, labels, buckets=buckets, registry=registry)
+            return kept(made, labels)
 
         each = ("bot", "endpoint")
         self.connected = gauge("blaze_connected", "1 while the Blaze socket is up.", "bot")
@@ -141,17 +151,6 @@ class _Families:
         self.dead_letters = gauge("dead_letters", "Dead letters that are kept.", *each)
         self.imbalance = gauge(
             "conservation_imbalance", "Received - (finished + pending); always 0.", "bot"
-        )
-        self.of_endpoints = (
-            *(
-                self.deliveries,
-                self.replayed,
-                self.attempts,
-                self.failures,
-                self.duration,
-                self.delay,
-            ),
-            *(self.state, self.in_flight, self.limit, self.oldest_pending, self.dead_letters),
         )
 
 
@@ -272,6 +271,12 @@ class Metrics:
         self.endpoints.pop(key, None)
         for family in self._families.of_endpoints:
             family.remove_by_labels({"bot": key.bot, "endpoint": key.name})
+
+    def forget_bot(self, bot: str) -> None:
+        """Drop a bot's series; those of its endpoints are dropped one by one."""
+        self.bots.pop(bot, None)
+        for family in self._families.of_bots:
+            family.remove_by_labels({"bot": bot})
 
     def collect(self) -> Iterator[Metric]:
         """Read every series; without the `_created` twins, which are not documented."""

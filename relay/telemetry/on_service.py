@@ -228,12 +228,15 @@ class ServiceVoice:
         self._metrics.reloaded_at.set_to_current_time()
         for key in fact.added:
             _ = self._metrics.endpoints[key]  # its series exist from now on, at 0
+        for bot in fact.bots_added:
+            _ = self._metrics.bots[bot]
         self._log.info(
             "settings.unchanged" if fact.unchanged else "settings.reloaded",
             added=[str(key) for key in fact.added],
             removed=[str(key) for key in fact.removed],
             changed=[f"{key}: {', '.join(names)}" for key, names in fact.changed],
             settings=list(fact.settings),
+            **{name: list(bots) for name, bots in _bots(fact).items() if bots},
         )
 
     def _reload_failed(self, fact: ReloadFailed) -> None:
@@ -256,6 +259,14 @@ class ServiceVoice:
         else:
             advice = "the journal took no more: what it lacks comes again, or is said to be unknown"
             self._log.error("relay.stopped", cut=fact.cut, written=False, advice=advice)
+
+
+def _bots(fact: SettingsReloaded) -> dict[str, tuple[str, ...]]:
+    return {
+        "bots_added": fact.bots_added,
+        "bots_removed": fact.bots_removed,
+        "bots_restarted": fact.bots_restarted,
+    }
 
 
 def _names(replay: ReplayRecord) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from relay.telemetry.events import (
+    BotLeft,
     ConnectEnded,
     ConnectResult,
     CredentialsRefused,
@@ -40,6 +41,7 @@ class UpstreamVoice:
         self, metrics: Metrics, log: FilteringBoundLogger, clock: Callable[[], float]
     ) -> None:
         self._series = metrics.bots
+        self._forget_series = metrics.forget_bot
         self._log = log
         self._at_length = log.is_enabled_for(logging.DEBUG)
         self._told: Made[str, BotTold] = Made(lambda _: BotTold(clock))
@@ -59,6 +61,7 @@ class UpstreamVoice:
             ReceiptsRetried: self._receipts_retried,
             ReceiptsStuck: self._receipts_stuck,
             ReceiptRefused: self._receipt_refused,
+            BotLeft: self._bot_left,
         }
 
     def _connect_ended(self, fact: ConnectEnded) -> None:
@@ -210,6 +213,10 @@ class UpstreamVoice:
         self._log.warning(
             "receipt.refused", bot=fact.bot, message_id=fact.message_id, detail=fact.detail
         )
+
+    def _bot_left(self, fact: BotLeft) -> None:
+        self._told.pop(fact.bot, None)
+        self._forget_series(fact.bot)
 
     def _say(self, bot: str) -> Callable[..., Any]:
         """Choose the loud way as long as there is an allowance for it."""

@@ -1,6 +1,6 @@
 """Why READ fails at the moment, for whoever asks about a message that waits for it."""
 
-from relay.telemetry.events import Fact, ReceiptsConfirmed, ReceiptsRetried, ReceiptsStuck
+from relay.telemetry.events import BotLeft, Fact, ReceiptsConfirmed, ReceiptsRetried, ReceiptsStuck
 
 
 class ReceiptTrouble:
@@ -26,6 +26,9 @@ class ReceiptTrouble:
                     self._alone[fact.bot, message_id] = f"{fact.detail}, for this message alone"
                 for message_id in fact.cured:
                     self._alone.pop((fact.bot, message_id), None)
+            case BotLeft():
+                self._why.pop(fact.bot, None)
+                self._alone = {key: why for key, why in self._alone.items() if key[0] != fact.bot}
             case _:
                 pass
 

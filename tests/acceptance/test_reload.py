@@ -14,11 +14,14 @@ import aiohttp
 import yaml
 from standardwebhooks import Webhook
 
+from relay.simulator import Bot, Family, make_keystore
 from tests.acceptance.house import BOT, House, conversation
 from tests.acceptance.process import RelayProcess
 from tests.acceptance.receiver import OK, Answer, Hang, Receiver, port_of
 
 ADMIN = "correct-horse-battery-staple"
+
+SALES = "sales"
 
 LONGEST_RELOAD = 0.05
 """Seconds; about as long as one takes."""
@@ -65,6 +68,11 @@ class Hand:
 def connects(house: House) -> int:
     """Count the sockets that Mixin has seen."""
     return len(house.simulator.journal.connects)
+
+
+def connects_of(house: House, bot: Bot) -> int:
+    """Count the sockets that one bot has opened."""
+    return sum(one.app_id == bot.app_id for one in house.simulator.journal.accepted)
 
 
 async def test_another_url_under_load(house: House) -> None:
@@ -209,10 +217,10 @@ async def test_a_bad_file_changes_nothing(house: House) -> None:
     missing = {**endpoint, "name": "log", "secret_file": "/nowhere"}
     missing.pop("secret")
     bot = {**document["bots"][0], "endpoints": [endpoint, missing]}
-    renamed = {**document["bots"][0], "name": "sales"}
+    twice = [document["bots"][0], {**document["bots"][0], "name": "sales"}]
     bad = {
         "bots[0].endpoints[1].secret_file": yaml.safe_dump({**document, "bots": [bot]}),
-        "bots": yaml.safe_dump({**document, "bots": [renamed]}),
+        "bots": yaml.safe_dump({**document, "bots": twice}),
         "journal": yaml.safe_dump({**document, "journal": "memory:"}),
         "listen": yaml.safe_dump({**document, "listen": "127.0.0.1:1"}),
         "timeout": good.replace("required: true", "timeout: soon\n    required: true"),
@@ -237,6 +245,97 @@ async def test_a_bad_file_changes_nothing(house: House) -> None:
     assert metrics.value(name) > started.value(name)
     assert [] == relay.events("settings.reloaded")
     assert 1 == connects(house)
+
+
+# --- Bots -----------------------------------------------------------------------------------------
+
+
+async def test_a_bot_comes_and_goes(house: House) -> None:
+    """Its messages are relayed from then on; once it is gone the rest stays at Mixin, unread.
+
+    The other bot's socket stays, and its messages flow all the while.
+    """
+    crm = await house.receiver("crm")
+    hand = Hand(house)
+    relay = await house.relay()
+    ids = house.push(5)
+    sales = house.simulator.add_bot(make_keystore(Family.RSA))
+    house.add_bot(SALES, sales)
+    theirs = await house.receiver("crm", bot=SALES)
+    hand.write()
+    status, answer = await hand.reload(relay)
+    assert (200, [SALES], [f"{SALES}/crm"]) == (status, answer["bots_added"], answer["added"])
+    await relay.said("blaze.connected", bot=SALES)
+    assert 200 == (await relay.ready()).status
+    first = house.push(5, bot=SALES)
+    await house.read(first, SALES)
+    theirs.next(Hang())
+    (in_flight,) = house.push(bot=SALES)
+    await house.until(lambda: in_flight in theirs.hanging, "a request that hangs")
+    gone = house.bots.pop(SALES)
+    hand.write()
+    status, answer = await hand.reload(relay)
+    assert (409, f"{SALES}/crm") == (status, answer["mistakes"][0]["where"])
+    removing = asyncio.create_task(hand.reload(relay, discard_owed=True))
+    await relay.said("settings.reloaded", bots_removed=[SALES])
+    ids += house.push(20)
+    await house.read(ids)
+    later = house.push(5, bot=SALES)
+    assert not removing.done()
+    theirs.release()
+    status, answer = await removing
+    assert (200, [SALES], 0) == (status, answer["bots_removed"], answer["discarded"])
+    await relay.said("blaze.disconnected", bot=SALES, reason="stopping")
+    assert sorted([*first, in_flight]) == sorted(theirs.taken)
+    assert later == house.simulator.pending(sales)
+    metrics = await relay.metrics()
+    assert 0 == metrics.total("relay_messages_received_total", bot=SALES)
+    assert 200 == (await relay.ready()).status == (await relay.alive()).status
+    house.bots[SALES] = gone
+    hand.write()
+    assert 200 == (await hand.reload(relay))[0]
+    await house.read(later, SALES)
+    assert sorted(ids) == sorted(crm.taken)
+    assert [1, 2] == [connects_of(house, bot) for bot in house.simulator.bots]
+    assert 0 == await relay.stop()
+
+
+async def test_a_bot_is_restarted_alone(house: House) -> None:
+    """Other addresses, another session: what is in flight ends, nothing is posted twice.
+
+    The other bot's socket stays, and its messages flow all the while.
+    """
+    crm = await house.receiver("crm")
+    sales = house.simulator.add_bot(make_keystore(Family.RSA))
+    house.add_bot(SALES, sales)
+    theirs = await house.receiver("crm", bot=SALES)
+    hand = Hand(house)
+    relay = await house.relay()
+    theirs.next(Hang())
+    (in_flight,) = house.push(bot=SALES)
+    await house.until(lambda: in_flight in theirs.hanging, "a request that hangs")
+    house.bots[SALES]["blaze_url"] = [house.simulator.blaze_url, "ws://127.0.0.1:9/"]
+    hand.write()
+    restarting = asyncio.create_task(hand.reload(relay))
+    await relay.said("settings.reloaded", bots_restarted=[SALES])
+    ids = house.push(20)
+    await house.read(ids)
+    waiting = house.push(20, bot=SALES)
+    assert not restarting.done()
+    theirs.release()
+    status, answer = await restarting
+    assert (200, [SALES], ["bots[1].blaze_url"]) == (
+        status,
+        answer["bots_restarted"],
+        answer["settings"],
+    )
+    await house.read([in_flight, *waiting], SALES)
+    assert sorted([in_flight, *waiting]) == sorted(theirs.taken)
+    assert sorted(ids) == sorted(crm.taken)
+    assert [1, 2] == [connects_of(house, bot) for bot in house.simulator.bots]
+    assert 200 == (await relay.ready()).status == (await relay.alive()).status
+    assert [] == relay.events("blaze.session_shared")
+    assert 0 == await relay.stop()
 
 
 async def test_reloads_wait_for_one_another(house: House) -> None:

@@ -17,6 +17,9 @@ DONE = {
     "changed": [{"endpoint": "support/crm", "keys": ["url"]}],
     "settings": [],
     "discarded": 2,
+    "bots_added": ["sales"],
+    "bots_removed": ["old"],
+    "bots_restarted": ["support"],
 }
 
 
@@ -68,6 +71,9 @@ def test_it_says_what_changed(stage: Stage, surface: Surface) -> None:
     said = reload(stage, surface)
     assert (0, "") == (said.code, said.err)
     assert [
+        "added bot sales",
+        "removed bot old",
+        "restarted bot support",
         "added support/log",
         "changed support/crm: url",
         "discarded 2 owed deliveries",

@@ -104,11 +104,12 @@ FIXED: dict[str, Change] = {
     "admin_token": lambda settings, _b, _e: settings.update(admin_token="correct-horse-1"),
     "log_level": lambda settings, _b, _e: settings.update(log_level="debug"),
     "log_format": lambda settings, _b, _e: settings.update(log_format="json"),
+}
+RESTARTED: dict[str, Change] = {
     "bots[0].keystore": lambda _s, bot, _e: bot.update(keystore=OTHER_KEYSTORE),
     "bots[0].blaze_url": lambda _s, bot, _e: bot.update(blaze_url="wss://b.example.com/"),
     "bots[0].api_url": lambda _s, bot, _e: bot.update(api_url="https://a.example.com/"),
     "bots[0].ordering": lambda _s, bot, _e: bot.update(ordering="none"),
-    "bots": lambda _s, bot, _e: bot.update(name="sales"),
 }
 
 
@@ -116,6 +117,13 @@ FIXED: dict[str, Change] = {
 def test_some_keys_can_be_followed_too(tmp_path: Path, key: str) -> None:
     """What is looked up each time that it is needed needs no restart."""
     assert Changes(settings=(key,)) == changed(tmp_path, FOLLOWED[key])
+
+
+@pytest.mark.parametrize("key", RESTARTED)
+def test_some_keys_restart_their_bot(tmp_path: Path, key: str) -> None:
+    """A bot's socket and order are made once: it is started anew, and nothing else is."""
+    changes = changed(tmp_path, RESTARTED[key])
+    assert Changes(settings=(key,), bots_restarted=("support",)) == changes
 
 
 @pytest.mark.parametrize("key", FIXED)
@@ -129,17 +137,17 @@ def test_every_key_is_tried_here() -> None:
     keys = set(Settings.declared()) | {f"bots[0].{name}" for name in Bot.declared()}
     others = {"admin_token_file", "journal_key_file"}
     others |= {f"bots[0].{name}" for name in ("name", "keystore_file", "endpoints")}
-    assert {*FOLLOWED, *FIXED} == keys - others
+    assert {*FOLLOWED, *RESTARTED, *FIXED} == keys - others - {"bots"}
 
 
-def test_another_session_of_the_same_app_needs_a_restart(tmp_path: Path) -> None:
+def test_another_session_of_the_same_app_restarts_the_bot(tmp_path: Path) -> None:
     """A keystore is compared by what is in it; a key of the session counts."""
     new = KEYSTORE.replace("22222222-2222", "66666666-2222")
     changes = changed(tmp_path, lambda _s, bot, _e: bot.update(keystore=new))
-    assert ("bots[0].keystore",) == changes.fixed
+    assert ("support",) == changes.bots_restarted
     new = KEYSTORE.replace("202122", "212122")
     changes = changed(tmp_path, lambda _s, bot, _e: bot.update(keystore=new))
-    assert ("bots[0].keystore",) == changes.fixed
+    assert ("support",) == changes.bots_restarted
 
 
 def test_other_keys_of_the_journal_need_a_restart(tmp_path: Path) -> None:
@@ -155,12 +163,25 @@ def test_other_keys_of_the_journal_need_a_restart(tmp_path: Path) -> None:
     assert ("journal_key_file",) == compare(before, load(tmp_path, example(filed))).fixed
 
 
-def test_another_bot_needs_a_restart(tmp_path: Path) -> None:
-    """Sockets are opened at a start."""
-    other = {
-        "name": "sales",
-        "keystore": OTHER_KEYSTORE,
-        "endpoints": [{"name": "crm", "url": "https://sales.example.com/"}],
-    }
-    changes = changed(tmp_path, lambda settings, _b, _e: settings["bots"].append(other))
-    assert ("bots",) == changes.fixed
+SALES = {
+    "name": "sales",
+    "keystore": OTHER_KEYSTORE,
+    "endpoints": [{"name": "crm", "url": "https://sales.example.com/"}],
+}
+
+
+def test_bots_come_and_go(tmp_path: Path) -> None:
+    """With all of their endpoints; they are known by their names, and order is nothing."""
+    alone = load(tmp_path, example())
+    both = load(tmp_path, example(lambda settings, _b, _e: settings["bots"].append(SALES)))
+    crm = EndpointKey("sales", "crm")
+    assert Changes(added=(crm,), bots_added=("sales",)) == compare(alone, both)
+    assert Changes(removed=(crm,), bots_removed=("sales",)) == compare(both, alone)
+    turned = load(tmp_path, example(lambda settings, _b, _e: settings["bots"].insert(0, SALES)))
+    assert compare(both, turned).nothing
+
+
+def test_another_name_is_another_bot(tmp_path: Path) -> None:
+    """The journal knows what it owes by that name."""
+    changes = changed(tmp_path, lambda _s, bot, _e: bot.update(name="sales"))
+    assert (("sales",), ("support",)) == (changes.bots_added, changes.bots_removed)

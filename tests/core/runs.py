@@ -1,87 +1,90 @@
-"""One run of the relay: its loops, and the order in which they come to rest."""
+"""One run of the relay: its bots under a supervisor, and its end, as the service has them."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
+from relay.bot import Bot
 from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.intake import Intake
 from relay.delivery.outcomes import Outcomes
 from relay.maintenance import Maintenance
 from relay.model.messages import EndpointKey
-from relay.receipts.outbox import Outbox
+from relay.model.ports import Clock
+from relay.supervisor import Supervisor
+from relay.telemetry.events import Telemetry
+from tests.core.disk import Disk
+from tests.core.samples import BOT
 
-FLUSH = 10.0
-"""How long a stop waits for the journal and for Mixin, as the service does."""
+RETENTION = 8 * 24 * 3600.0
 
 
-@dataclass(slots=True)
 class Run:
     """One run of the relay, from its start to its stop, cut or crash."""
 
-    outcomes: Outcomes
-    outbox: Outbox
-    dispatchers: dict[EndpointKey, Dispatcher]
-    intake: Intake
-    maintenance: Maintenance
-    records: list[asyncio.Task[None]] = field(default_factory=list)
-    workers: list[asyncio.Task[None]] = field(default_factory=list)
-    all: list[Dispatcher] = field(default_factory=list)
-    others: list[asyncio.Task[None]] = field(default_factory=list)
+    def __init__(
+        self, disk: Disk, outcomes: Outcomes, tell: Telemetry, clock: Clock, noticed: int
+    ) -> None:
+        self.outcomes = outcomes
+        self.written = False
+        self._parts = disk, tell, clock
+        self._noticed = noticed
+        self._holding: asyncio.Task[None] | None = None
+
+    async def begin(self, bots: Sequence[Bot]) -> None:
+        """Let bots run."""
+        begun = asyncio.Event()
+        self._holding = asyncio.get_running_loop().create_task(self._hold(bots, begun))
+        await begun.wait()
+
+    async def _hold(self, bots: Sequence[Bot], begun: asyncio.Event) -> None:
+        disk, tell, clock = self._parts
+        async with asyncio.TaskGroup() as group:
+            self.supervisor = Supervisor(group, disk, tell, clock)
+            self.maintenance = Maintenance(
+                disk,
+                self.supervisor.bots,
+                retention=RETENTION,
+                telemetry=tell,
+                clock=clock,
+                noticed=self._noticed,
+            )
+            group.create_task(self.outcomes.run())
+            group.create_task(self.maintenance.run())
+            for bot in bots:
+                await self.supervisor.start(bot)
+            begun.set()
 
     @property
-    def tasks(self) -> list[asyncio.Task[None]]:
-        """Every loop."""
-        return [*self.records, *self.workers, *self.others]
+    def bot(self) -> Bot:
+        """The bot that most tests have alone."""
+        return self.supervisor.bots[BOT]
 
-    def begin(self) -> None:
-        """Start every loop."""
-        start = asyncio.get_running_loop().create_task
-        self.records = [start(self.outcomes.run()), start(self.intake.group.run())]
-        for key, dispatcher in self.dispatchers.items():
-            self.hire(key, dispatcher)
-        self.others = [start(self.maintenance.run()), start(self.outbox.run())]
+    @property
+    def intake(self) -> Intake:
+        """Where its messages come in."""
+        return self.bot.intake
 
-    def hire(self, _key: EndpointKey, dispatcher: Dispatcher) -> None:
-        """Start the loop of a dispatcher that is new."""
-        self.workers.append(asyncio.get_running_loop().create_task(dispatcher.run()))
-        self.all.append(dispatcher)
-
-    def loops_of(self, leaving: Sequence[Dispatcher]) -> dict[asyncio.Task[None], Dispatcher]:
-        """Find the loops of dispatchers."""
-        return {
-            task: each for task, each in zip(self.workers, self.all, strict=True) if each in leaving
-        }
-
-    def left(self, loops: Mapping[asyncio.Task[None], Dispatcher]) -> None:
-        """Forget loops that have ended."""
-        self.workers = [task for task in self.workers if task not in loops]
-        self.all = [each for each in self.all if each not in loops.values()]
+    @property
+    def dispatchers(self) -> dict[EndpointKey, Dispatcher]:
+        """Who delivers to its endpoints."""
+        return {key: webhook.dispatcher for key, webhook in self.bot.webhooks.items()}
 
     async def come_to_rest(self, drain: float) -> int:
-        """Stop in the order of docs/reference.md, Stopping; answers how many attempts were cut."""
-        for dispatcher in self.all:
-            dispatcher.stop()
-        await asyncio.wait(self.workers, timeout=drain)
-        cut = sum(dispatcher.cut() for dispatcher in self.all)
+        """Stop in the order of the service; answers how many attempts were cut."""
+        self.supervisor.stop()
+        rest = await self.supervisor.rest(drain)
+        await self.supervisor.leave()
         self.maintenance.close()
-        await asyncio.wait(self.workers, timeout=FLUSH)
         self.outcomes.close()
-        self.intake.group.close()
-        await asyncio.wait(self.records, timeout=FLUSH)
-        self.outbox.close()
-        await asyncio.wait(self.others, timeout=FLUSH)
-        return cut
-
-    @property
-    def written(self) -> bool:
-        """Whether everything came to its end."""
-        return all(task.done() for task in [*self.records, *self.workers])
+        self.written = rest.written
+        return rest.cut
 
     async def end(self) -> None:
         """Drop what still runs; a loop that broke raises its error here."""
-        for task in self.tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*self.tasks, return_exceptions=True):
-            if isinstance(ended, BaseException) and not isinstance(ended, asyncio.CancelledError):
-                raise ended
+        assert self._holding is not None
+        self._holding.cancel()
+        (ended,) = await asyncio.gather(self._holding, return_exceptions=True)
+        while isinstance(ended, BaseExceptionGroup):
+            ended = ended.exceptions[0]
+        if isinstance(ended, BaseException) and not isinstance(ended, asyncio.CancelledError):
+            raise ended

@@ -15,8 +15,9 @@ from relay.telemetry.events import (
     StatsCollected,
 )
 from tests.core.disk import STEP
+from tests.core.runs import RETENTION
 from tests.core.samples import BOT, BROKEN, CRM, LOG, uuid
-from tests.core.world import RETENTION, Endpoint, World
+from tests.core.world import Endpoint, World
 
 IMPATIENT = RetryPolicy(give_up_after=0.0)
 DAY = 24 * 3600.0

@@ -20,7 +20,7 @@ from relay.model.messages import (
     Transient,
 )
 from relay.model.ports import JournalUnavailable
-from relay.roster import StillOwed
+from relay.supervisor import StillOwed
 from relay.telemetry.events import (
     AttemptStarted,
     DeliverySettled,

@@ -18,8 +18,9 @@ from relay.telemetry.events import (
 )
 from tests.core.couriers import Answer, Post
 from tests.core.recorder import PATIENCE
+from tests.core.runs import RETENTION
 from tests.core.samples import BROKEN, CRM, LOG, OK, REFUSED
-from tests.core.world import RETENTION, Endpoint, World
+from tests.core.world import Endpoint, World
 
 CRM_AGAIN = ReplayOrder(CRM)
 

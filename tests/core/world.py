@@ -10,6 +10,7 @@ from random import Random
 from types import TracebackType
 from typing import Any, Self
 
+from relay.bot import Bot, BotChanges, Webhook, WebhookChange
 from relay.delivery.breaker import BreakerPolicy, CircuitBreaker
 from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.intake import Intake
@@ -18,18 +19,18 @@ from relay.delivery.outcomes import Outcomes
 from relay.delivery.retry import RetryPolicy
 from relay.delivery.routing import Route, Routing
 from relay.delivery.terms import Neighbours, Terms
-from relay.farewell import Farewell
-from relay.maintenance import Maintenance, last_notice
+from relay.maintenance import last_notice
 from relay.model.admin import DeadLetterQuery
 from relay.model.journal import EndpointNote
 from relay.model.messages import BreakerState, Delivery, EndpointKey, Message, ReceiptState
-from relay.model.replays import EndpointInfo, Pick
+from relay.model.replays import EndpointInfo
 from relay.receipts.outbox import Outbox
-from relay.roster import Change, Make, NewTerms, Roster, swap
+from relay.supervisor import Plan
 from relay.telemetry.events import DeliverySettled, ReceiptsConfirmed
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.couriers import FakeCourier
 from tests.core.disk import Disk
+from tests.core.listeners import FakeConnections, FakeListener
 from tests.core.recorder import PATIENCE, Recorder, confirmed_ids, until_all
 from tests.core.runs import Run
 from tests.core.samples import BOT, message, uuid
@@ -39,7 +40,6 @@ from tests.journal.model.journal import MemoryJournal
 from tests.journal.model.store import MessageRow, Store
 
 DRAIN = 25.0
-RETENTION = 8 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,26 +156,15 @@ class World:
         await self._introduce(self.endpoints)
         noticed = await last_notice(self.disk)
         outcomes = Outcomes(self.disk, self.tell, self.wall)
-        outbox = self._outbox()
-        dispatchers = {
-            each.key: self._dispatcher(
-                each, outcomes, outbox, await self.disk.endpoint_note(each.key)
-            )
-            for each in self.endpoints
-        }
-        intake = self._intake(dispatchers, outbox)
-        maintenance = self._maintenance(dispatchers, outbox, noticed)
-        self._run = Run(outcomes, outbox, dispatchers, intake, maintenance)
-        self._run.begin()
+        self._run = Run(self.disk, outcomes, self.tell, self.wall, noticed)
+        await self._run.begin([await self._bot(outcomes)])
 
     async def stop(self, drain: float = DRAIN) -> None:
         """Let the relay come to rest; what is in flight after `drain` seconds is cut."""
         run, self._run = self.run, None
         self.cut_attempts = await run.come_to_rest(drain)
-        if self.cut_attempts or not run.written or self.disk.full:
+        if self.cut_attempts or not run.written:
             self.courier.interrupted()
-        if run.written and not self.disk.full:
-            await self.disk.stop()
         await run.end()
 
     async def cut(self) -> None:
@@ -198,11 +187,12 @@ class World:
         """Go by other endpoints; answers how many deliveries were discarded."""
         run, before = self.run, {each.key: each for each in self.endpoints}
         now = {each.key: each for each in endpoints}
-        change = Change(
+        added = [each for key, each in now.items() if key not in before]
+        changes = BotChanges(
             self._route(endpoints),
-            {key: self._maker(now[key]) for key in now if key not in before},
+            {each.key: await self._webhook(each, run.outcomes, run.bot.outbox) for each in added},
             {
-                key: NewTerms(
+                key: WebhookChange(
                     Terms(self.courier.at(key), now[key].retry),
                     now[key].gate,
                     elsewhere=key in moved,
@@ -212,25 +202,13 @@ class World:
             },
             [key for key in before if key not in now],
         )
-        roster = Roster(run.intake, run.dispatchers, run.hire)
-        leaving = await swap(
-            [(roster, change)],
-            self.disk,
-            self.wall,
+        leaving = await run.supervisor.exchange(
+            Plan({BOT: changes}, added=list(changes.added), removed=changes.removed),
             discard=discard,
             introduce=lambda: self._introduce(endpoints),
         )
-        self.endpoints, self._routing = endpoints, change.routing
-        farewell = Farewell(self.disk, self.tell, self.wall)
-        loops = run.loops_of(leaving)
-        await farewell.drain(loops, DRAIN)
-        discarded = await farewell.discard(change.removed) if discard and change.removed else 0
-        run.left(loops)
-        farewell.tell(leaving)
-        return discarded
-
-    def _pick(self, key: EndpointKey) -> Pick:
-        return self.run.intake.routing.pick(key)
+        self.endpoints, self._routing = endpoints, changes.routing
+        return await run.supervisor.see_off(leaving, DRAIN, discard=discard)
 
     async def _introduce(self, endpoints: Sequence[Endpoint]) -> None:
         came = [EndpointInfo(each.key, str(each.key), each.retained) for each in endpoints]
@@ -314,9 +292,17 @@ class World:
             unwanted_read=self._unwanted_read,
         )
 
-    def _maker(self, endpoint: Endpoint) -> Make:
-        run = self.run
-        return lambda note: self._dispatcher(endpoint, run.outcomes, run.outbox, note)
+    async def _bot(self, outcomes: Outcomes) -> Bot:
+        outbox = self._outbox()
+        webhooks = {
+            each.key: await self._webhook(each, outcomes, outbox) for each in self.endpoints
+        }
+        intake = self._intake(webhooks, outbox)
+        return Bot(BOT, listener=FakeListener(), intake=intake, outbox=outbox, webhooks=webhooks)
+
+    async def _webhook(self, endpoint: Endpoint, outcomes: Outcomes, outbox: Outbox) -> Webhook:
+        note = await self.disk.endpoint_note(endpoint.key)
+        return Webhook(self._dispatcher(endpoint, outcomes, outbox, note), FakeConnections())
 
     def _dispatcher(
         self, endpoint: Endpoint, outcomes: Outcomes, outbox: Outbox, note: EndpointNote
@@ -341,9 +327,9 @@ class World:
             endpoint.key, neighbours, gate=gate, retry=endpoint.retry, lanes=lanes, noted=note
         )
 
-    def _intake(self, dispatchers: Mapping[EndpointKey, Dispatcher], outbox: Outbox) -> Intake:
+    def _intake(self, webhooks: Mapping[EndpointKey, Webhook], outbox: Outbox) -> Intake:
         def offer(delivery: Delivery, *, leads: bool) -> None:
-            dispatchers[delivery.endpoint].offer(delivery, leads=leads)
+            webhooks[delivery.endpoint].dispatcher.offer(delivery, leads=leads)
 
         return Intake(
             BOT,
@@ -363,20 +349,6 @@ class World:
             telemetry=self.tell,
             clock=self.wall,
             jitter=self._jitter,
-        )
-
-    def _maintenance(
-        self, dispatchers: Mapping[EndpointKey, Dispatcher], outbox: Outbox, noticed: int
-    ) -> Maintenance:
-        return Maintenance(
-            self.disk,
-            dispatchers,
-            pick=self._pick,
-            receipt_owed={BOT: outbox.receipt_owed},
-            retention=RETENTION,
-            telemetry=self.tell,
-            clock=self.wall,
-            noticed=noticed,
         )
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from relay.bot import FLUSH_TIMEOUT
 from relay.config import Settings, load_settings
 from relay.journal.encryption.keys import new_key
 from relay.model.times import parse_duration
-from relay.supervisor import FLUSH_TIMEOUT
 from relay.telemetry.health import BEAT_LIMIT
 from tests.config.example import KEYSTORE, SECRET
 

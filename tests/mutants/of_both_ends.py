@@ -149,8 +149,8 @@ MUTANTS = (
     Mutant(
         "waived-is-not-receipted",
         _STEWARD,
-        "if notice.kind is OperatorEventKind.WAIVED and bot in self._receipt_owed:",
-        "if notice.kind is OperatorEventKind.DISCARDED and bot in self._receipt_owed:",
+        "if notice.kind is OperatorEventKind.WAIVED and bot in self._bots:",
+        "if notice.kind is OperatorEventKind.DISCARDED and bot in self._bots:",
         "`discard --mark-read` would wait for the next message",
         _OF_STEWARD,
     ),

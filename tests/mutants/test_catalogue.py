@@ -20,8 +20,8 @@ PARTS = (
     "outcomes",
     "groups",
     "maintenance",
-    "roster",
-    "farewell",
+    "bot",
+    "supervisor",
 )
 
 

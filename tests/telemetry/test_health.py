@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from relay.telemetry.events import (
+    BotLeft,
     ConnectEnded,
     ConnectResult,
     CredentialsRefused,
@@ -17,6 +18,7 @@ from relay.telemetry.events import (
     JournalRecovered,
     MessageDuplicated,
     RelayStopping,
+    SettingsReloaded,
 )
 from relay.telemetry.health import BEAT_LIMIT, Component, Health, Report, loop_turns, tasks_live
 
@@ -45,6 +47,16 @@ def up(bot: str) -> ConnectEnded:
 
 def down(bot: str) -> Disconnected:
     return Disconnected(bot, DisconnectReason.CLOSED, "secret detail")
+
+
+def test_bots_that_come_and_go_are_followed() -> None:
+    """One that is new counts until it has connected; one that is gone counts no more."""
+    patient = Patient("a")
+    patient.tell(up("a"), SettingsReloaded(bots_added=("b",)))
+    assert ["bot b: not connected yet"] == patient.unready()
+
+    patient.tell(BotLeft("b"))
+    assert [] == patient.unready()
 
 
 def test_not_ready_before_the_first_connect() -> None:

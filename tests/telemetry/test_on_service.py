@@ -5,6 +5,7 @@ from relay.model.messages import BreakerState, EndpointKey, MessageOutcome
 from relay.model.replays import ReplayRecord
 from relay.telemetry.events import (
     AdminRefused,
+    BotLeft,
     BreakerMoved,
     DamageFound,
     DeliveriesDiscarded,
@@ -307,6 +308,19 @@ def test_an_endpoint_that_left_leaves_no_series(listening: Listening) -> None:
     listening.tell(SettingsReloaded((CRM,)), BreakerMoved(CRM, BreakerState.CLOSED, 16, None, ""))
     assert 0.0 == listening.of_crm("relay_endpoint_state")
     assert [] == listening.lines("gate.closed")
+
+
+def test_bots_come_and_go(listening: Listening) -> None:
+    """One that is added has its series at once, one that left has none, and both are said."""
+    listening.tell(SettingsReloaded(bots_added=("sales",), bots_restarted=("support",)))
+
+    (line,) = listening.lines("settings.reloaded")
+    assert {"bots_added": ["sales"], "bots_restarted": ["support"]}.items() <= line.items()
+    assert "bots_removed" not in line
+    assert 0.0 == listening.series("relay_messages_pending", bot="sales")
+    listening.tell(BotLeft("sales"))
+    families = listening.metrics.registry.collect()
+    assert [] == [s for f in families for s in f.samples if s.labels.get("bot") == "sales"]
 
 
 def test_what_was_discarded_is_told_and_counted(listening: Listening) -> None:

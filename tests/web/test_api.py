@@ -875,7 +875,7 @@ async def ask_to_reload(answer: Reloaded | ReloadRefused, body: Any) -> tuple[in
 async def test_a_reload_answers_what_changed() -> None:
     """By name; nothing is discarded unless that is asked for."""
     change = EndpointChange("support/crm", ("url",))
-    done = Reloaded(("support/log",), (), (change,), ("drain_timeout",), discarded=7)
+    done = Reloaded(("support/log",), (), (change,), ("drain_timeout",), 7, ("sales",))
     for body, discard in (({}, False), ({"discard_owed": True}, True)):
         status, said, asked = await ask_to_reload(done, body)
         assert (200, [discard]) == (status, asked)
@@ -885,6 +885,9 @@ async def test_a_reload_answers_what_changed() -> None:
             "changed": [{"endpoint": "support/crm", "keys": ["url"]}],
             "settings": ["drain_timeout"],
             "discarded": 7,
+            "bots_added": ["sales"],
+            "bots_removed": [],
+            "bots_restarted": [],
         } == said
 
 

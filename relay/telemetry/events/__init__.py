@@ -38,6 +38,7 @@ from relay.telemetry.events.messages import (
 )
 from relay.telemetry.events.service import (
     AdminRefused,
+    BotLeft,
     DeliveriesDiscarded,
     EndpointLeft,
     EndpointRemoved,
@@ -82,6 +83,7 @@ __all__ = [
     "AttemptEnded",
     "AttemptStarted",
     "AttemptsEnded",
+    "BotLeft",
     "BreakerMoved",
     "ConnectEnded",
     "ConnectResult",

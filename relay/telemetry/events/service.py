@@ -81,6 +81,13 @@ class EndpointLeft:
 
 
 @dataclass(frozen=True, slots=True)
+class BotLeft:
+    """A bot is gone from the settings of the running relay; nothing more is told of it."""
+
+    bot: str
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsReloaded:
     """The settings were read anew and hold now; of what changed, names and keys only.
 
@@ -91,11 +98,14 @@ class SettingsReloaded:
     removed: tuple[EndpointKey, ...] = ()
     changed: tuple[tuple[EndpointKey, tuple[str, ...]], ...] = ()
     settings: tuple[str, ...] = ()
+    bots_added: tuple[str, ...] = ()
+    bots_removed: tuple[str, ...] = ()
+    bots_restarted: tuple[str, ...] = ()
 
     @property
     def unchanged(self) -> bool:
         """Whether the settings are what they were."""
-        return not (self.added or self.removed or self.changed or self.settings)
+        return self == SettingsReloaded()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +160,7 @@ ServiceFact = (
     | RelayStarted
     | EndpointRemoved
     | EndpointLeft
+    | BotLeft
     | SettingsReloaded
     | ReloadFailed
     | DeliveriesDiscarded

@@ -1,0 +1,188 @@
+"""Builds bots from their settings: here the drivers meet what they work for."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import cast
+
+import aiohttp
+
+from relay import __version__
+from relay.blaze.acknowledger import MixinAcknowledger
+from relay.blaze.api import MixinApi
+from relay.blaze.credentials import Credentials
+from relay.blaze.encryption import Decryptor
+from relay.blaze.listener import Listener
+from relay.bot import Bot, BotChanges, Webhook, WebhookChange
+from relay.config import Bot as BotSettings
+from relay.config import Endpoint
+from relay.config.changes import Changes, endpoints_of
+from relay.config.policies import breaker_policy, retry_policy, routing
+from relay.delivery.breaker import CircuitBreaker
+from relay.delivery.dispatcher import Dispatcher
+from relay.delivery.intake import Intake
+from relay.delivery.outcomes import Outcomes
+from relay.delivery.terms import Neighbours, Terms
+from relay.model.journal import EndpointNote
+from relay.model.messages import BreakerState, EndpointKey, Message
+from relay.model.ports import Clock, Journal
+from relay.receipts.outbox import Outbox
+from relay.telemetry.events import Telemetry
+from relay.webhook.address_guard import AddressGuard
+from relay.webhook.courier import Courier, Destination
+from relay.webhook.envelope import Envelopes, build_envelope
+from relay.webhook.exchange import Sender
+from relay.webhook.pool import PoolPolicy
+from relay.webhook.sender import HttpSender
+
+USER_AGENT = f"blaze-relay/{__version__}"
+
+_NEW_CONNECTIONS = frozenset({"url", "tls", "concurrency"})
+"""Settings of an endpoint that make new connections; with others those that are open stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the bots of a process share.
+
+    `http` is for Mixin, `clock` what waits go by, and `wall` the time that others see.
+    """
+
+    journal: Journal
+    outcomes: Outcomes
+    http: aiohttp.ClientSession
+    guard: AddressGuard
+    telemetry: Telemetry
+    clock: Clock
+    wall: Clock
+
+
+class BotBuilder:
+    """Builds one bot, and later what is new of it in other settings."""
+
+    def __init__(self, settings: BotSettings, context: Context) -> None:
+        self.app_id = settings.keystore.app_id
+        self._settings = settings
+        self._context = context
+        self._envelopes = envelopes_of(settings)
+        urls = [url.text for url in settings.api_url]
+        self._api = MixinApi(context.http, urls, settings.keystore, clock=context.wall)
+        self._credentials = Credentials(settings.name, self._api, context.telemetry)
+        self._outbox = Outbox(
+            settings.name,
+            context.journal,
+            MixinAcknowledger(self._api, self._credentials),
+            telemetry=context.telemetry,
+            clock=context.clock,
+        )
+
+    async def build(self) -> Bot:
+        """Put the bot together as the journal has left it. Raises `JournalUnavailable`."""
+        context, endpoints = self._context, endpoints_of([self._settings])
+        notes = {key: await context.journal.endpoint_note(key) for key in endpoints}
+        webhooks = {key: self._webhook(key, each, notes[key]) for key, each in endpoints.items()}
+        intake = Intake(
+            self._settings.name,
+            routing(self._settings),
+            context.journal,
+            offer=lambda delivery, *, leads: webhooks[delivery.endpoint].dispatcher.offer(
+                delivery, leads=leads
+            ),
+            receipt_owed=self._outbox.receipt_owed,
+            telemetry=context.telemetry,
+            clock=context.clock,
+        )
+        listener = Listener(
+            self._settings.name,
+            self._settings.keystore,
+            [url.text for url in self._settings.blaze_url],
+            http=context.http,
+            inlet=intake,
+            credentials=self._credentials,
+            tell=context.telemetry,
+            clock=context.wall,
+        )
+        return Bot(
+            self._settings.name,
+            listener=listener,
+            intake=intake,
+            outbox=self._outbox,
+            webhooks=webhooks,
+        )
+
+    async def changes(self, bot: Bot, settings: BotSettings, changes: Changes) -> BotChanges:
+        """Build what is new of a running bot in other settings. Raises `JournalUnavailable`."""
+        endpoints, journal = endpoints_of([settings]), self._context.journal
+        notes = {key: await journal.endpoint_note(key) for key in endpoints if key in changes.added}
+        return BotChanges(
+            routing(settings),
+            {key: self._webhook(key, endpoints[key], note) for key, note in notes.items()},
+            {
+                key: self._change(endpoints[key], names, bot.webhooks[key])
+                for key, names in changes.changed.items()
+                if key in endpoints
+            },
+            [key for key in changes.removed if key in bot.webhooks],
+        )
+
+    def _webhook(self, key: EndpointKey, endpoint: Endpoint, note: EndpointNote) -> Webhook:
+        context = self._context
+        sender = self._sender(endpoint)
+        terms = self._terms(endpoint, sender)
+        neighbours = Neighbours(
+            context.journal,
+            context.outcomes,
+            terms.courier,
+            self._outbox.receipt_owed,
+            context.telemetry,
+            context.clock,
+        )
+        breaker = CircuitBreaker(
+            breaker_policy(endpoint),
+            paused=note.state is BreakerState.PAUSED,
+            gone=note.state is BreakerState.GONE,
+            gone_since=note.gone_since,
+        )
+        dispatcher = Dispatcher(key, neighbours, gate=breaker, retry=terms.retry, noted=note)
+        return Webhook(dispatcher, sender)
+
+    def _change(
+        self, endpoint: Endpoint, names: Collection[str], webhook: Webhook
+    ) -> WebhookChange:
+        new = None if _NEW_CONNECTIONS.isdisjoint(names) else self._sender(endpoint)
+        sender = new or cast("Sender", webhook.connections)  # `_webhook` has made them
+        terms = self._terms(endpoint, sender)
+        return WebhookChange(terms, breaker_policy(endpoint), "url" in names, new)
+
+    def _sender(self, endpoint: Endpoint) -> HttpSender:
+        return HttpSender(endpoint.target, self._context.guard, PoolPolicy(endpoint.concurrency))
+
+    def _terms(self, endpoint: Endpoint, sender: Sender) -> Terms:
+        wall = self._context.wall
+        courier = courier_to(self._settings, endpoint, sender, self._envelopes, wall)
+        return Terms(courier, retry_policy(endpoint))
+
+
+def envelopes_of(bot: BotSettings) -> Envelopes:
+    """Make the envelopes that a bot's endpoints share."""
+    decrypt, app_id = Decryptor(bot.keystore), bot.keystore.app_id
+
+    def build(message: Message) -> bytes:
+        return build_envelope(message, bot_name=bot.name, app_id=app_id, decrypt=decrypt)
+
+    return Envelopes(build)
+
+
+def courier_to(
+    bot: BotSettings, endpoint: Endpoint, sender: Sender, envelopes: Envelopes, clock: Clock
+) -> Courier:
+    """Make the courier of one endpoint."""
+    destination = Destination(
+        EndpointKey(bot.name, endpoint.name),
+        endpoint.target,
+        signer=endpoint.signer,
+        headers=endpoint.request_headers(),
+        timeout=endpoint.timeout,
+        connect_timeout=endpoint.connect_timeout,
+    )
+    app_id = bot.keystore.app_id
+    return Courier(destination, sender, envelopes, app_id=app_id, version=__version__, clock=clock)

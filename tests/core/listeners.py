@@ -1,0 +1,33 @@
+"""The ends of a bot that no test of the core needs: a socket, and connections to receivers."""
+
+import asyncio
+
+
+class FakeListener:
+    """A socket that brings nothing: messages are pushed into the intake."""
+
+    def __init__(self) -> None:
+        self.reading = True
+        self._closed = asyncio.Event()
+
+    async def run(self) -> None:
+        await self._closed.wait()
+
+    def stop_reading(self) -> None:
+        self.reading = False
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+class FakeConnections:
+    """Connections that somebody closes, or keeps."""
+
+    def __init__(self) -> None:
+        self.open = True
+
+    def close_when_idle(self) -> None:
+        self.open = False
+
+    async def close(self) -> None:
+        self.open = False
