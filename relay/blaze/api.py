@@ -13,9 +13,10 @@ from yarl import URL
 
 from relay.blaze.keystore import Keystore
 from relay.blaze.token import make_token
-from relay.blaze.transport import describe, retry_after
+from relay.blaze.transport import describe
 from relay.blaze.wire import NotJson, read_json, read_number, read_text
 from relay.model.ports import Clock
+from relay.model.times import read_retry_after
 
 # Longer than Mixin takes by far; whoever calls has time, and a fresh token next time.
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=15.0, sock_connect=5.0)
@@ -146,7 +147,7 @@ def read_answer(status: int, headers: Any, text: bytes, now: float) -> Answer:
     Mixin's own errors come with 20x or 500, maybe with 401 or 429; any other status is a proxy's,
     whatever JSON it sends.
     """
-    pause = retry_after(headers, now)
+    pause = read_retry_after(headers.get("Retry-After", ""), now)
     try:
         value = read_json(text)
     except NotJson:

@@ -16,8 +16,9 @@ from aiohttp import WSMsgType
 from yarl import URL
 
 from relay.blaze.session import Event, Pushed, Refused, Session, Unreadable
-from relay.blaze.transport import describe, retry_after
+from relay.blaze.transport import describe
 from relay.model.ports import Clock, Inlet
+from relay.model.times import read_retry_after
 from relay.telemetry.events import (
     DisconnectReason,
     FrameReceived,
@@ -95,7 +96,8 @@ async def dial(
     except TimeoutError:
         return Unreachable("no answer to the upgrade in time")
     except aiohttp.ClientResponseError as refusal:
-        pause = retry_after(refusal.headers, now)
+        said = refusal.headers.get("Retry-After", "") if refusal.headers else ""
+        pause = read_retry_after(said, now)
         return TurnedAway(refusal.status, f"HTTP {refusal.status}: {refusal.message}", pause)
     except (aiohttp.ClientError, OSError) as trouble:
         return Unreachable(describe(trouble))

@@ -1,16 +1,11 @@
 """How requests to Mixin travel: each signed token goes out once, to the host it was meant for."""
 
-from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from ssl import SSLContext
 
 import aiohttp
 
 from relay.tls import system_trust
-
-# A longer pause than this is a misunderstanding.
-LONGEST_RETRY_AFTER = 3600.0
 
 _LONGEST_DETAIL = 200
 _REDIRECTS = frozenset(
@@ -64,20 +59,6 @@ async def once(
     return response
 
 
-def retry_after(headers: Mapping[str, str] | None, now: float) -> float | None:
-    """Read Retry-After, seconds or a date, as seconds from `now`; None without a sensible one."""
-    value = headers.get("Retry-After", "") if headers else ""
-    seconds = float(value) if value.isascii() and value.isdigit() else _until(value, now)
-    return min(seconds, LONGEST_RETRY_AFTER) if seconds > 0 else None
-
-
 def describe(trouble: BaseException) -> str:
     """Tell a foreign exception in a line, bounded, for people."""
     return (str(trouble) or type(trouble).__name__)[:_LONGEST_DETAIL]
-
-
-def _until(date: str, now: float) -> float:
-    try:
-        return parsedate_to_datetime(date).timestamp() - now
-    except (ValueError, OverflowError):
-        return 0.0

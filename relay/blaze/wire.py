@@ -10,6 +10,8 @@ import math
 import re
 from typing import Any, NoReturn
 
+import msgspec
+
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _STANDARD_ALPHABET = str.maketrans("-_", "+/", "= \t\r\n")
 
@@ -23,6 +25,14 @@ def read_json(data: bytes) -> Any:
 
     Raises `NotJson` and nothing else.
     """
+    try:
+        return _read_quickly(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _read_slowly(data)
+
+
+def _read_slowly(data: bytes) -> Any:
+    """Read what msgspec refuses and others take, such as half a surrogate pair, or say why not."""
     try:
         return _DECODER.decode(data.decode())
     except UnicodeDecodeError:
@@ -38,10 +48,13 @@ def read_base64(text: str) -> bytes | None:
 
     Senders are sloppy, so the bits that the last character has to spare are not looked at.
     """
-    plain = text.translate(_STANDARD_ALPHABET)
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        plain = text.translate(_STANDARD_ALPHABET)
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
 
 
@@ -57,6 +70,8 @@ def read_text(value: Any, limit: int) -> str:
     """
     if not isinstance(value, str):
         return ""
+    if len(value) <= limit and value.isascii() and "\0" not in value:
+        return value
     return value[:limit].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
@@ -78,4 +93,5 @@ def _finite(digits: str) -> float:
     return number
 
 
+_read_quickly = msgspec.json.Decoder().decode
 _DECODER = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)

@@ -5,6 +5,7 @@ A time is in Unix seconds, a duration in seconds.
 
 import re
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Annotated
 
 Time = Annotated[float, "Unix seconds"]
@@ -16,12 +17,17 @@ DURATION_FORM = "a duration such as 500ms, 10s, 5m, 72h or 7d"
 LONGEST_DURATION = 3650 * 86_400.0
 """Seconds: ten years; whatever is longer is a slip, and would leave the calendar."""
 
+LONGEST_PAUSE = 3600.0
+"""Seconds: whoever says Retry-After asks for patience, and not for silence for days."""
+
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
 _RFC_3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+# Nobody means a number as long as this.
+_SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
@@ -56,6 +62,25 @@ def duration_text(seconds: float) -> str:
         if milliseconds and milliseconds % _MILLISECONDS[unit] == 0:
             return f"{milliseconds // _MILLISECONDS[unit]}{unit}"
     return f"{milliseconds}ms" if milliseconds else "0s"
+
+
+def read_retry_after(header: str, now: float) -> float | None:
+    """Read Retry-After, seconds or a date, as a duration from `now`, `LONGEST_PAUSE` at most.
+
+    Answers None for what can't be read or is over.
+    """
+    text = header.strip()
+    seconds = float(text) if _SECONDS.fullmatch(text) else _until(text, now)
+    return min(seconds, LONGEST_PAUSE) if seconds > 0 else None
+
+
+def _until(date: str, now: float) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+        # HTTP's dates are in GMT, whether they say so or not.
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return 0.0
 
 
 def rfc3339(at: float | None) -> str | None:

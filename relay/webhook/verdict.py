@@ -1,14 +1,9 @@
 """What an answer means for its delivery (docs/reference.md, Answers)."""
 
-import re
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-
 from relay.model.messages import Gone, Reason, Rejected, Success, Transient, Verdict
+from relay.model.times import read_retry_after
 from relay.webhook.exchange import Answer, Failure, Sent
 
-# A receiver may ask for patience, not for silence for days.
-MAX_PAUSE = 3600.0
 # Enough of the receiver's own words to find its mistake, little enough for one line.
 MAX_DETAIL = 200
 
@@ -34,9 +29,6 @@ _TROUBLE_4XX = {
     425: Reason.HTTP_4XX,
     _TOO_MANY: Reason.HTTP_429,
 }
-
-# Nobody means a number as long as this, and Python refuses to read the longest.
-_SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def judge(answer: Answer, now: float) -> Verdict:
@@ -80,22 +72,6 @@ def _pause(status: int, answer: Answer, now: float) -> float | None:
     if answer.retry_after is None or status not in (_TOO_MANY, _UNAVAILABLE):
         return None
     return read_retry_after(answer.retry_after, now)
-
-
-def read_retry_after(header: str, now: float) -> float | None:
-    """Read how many seconds to wait, `MAX_PAUSE` at most; None if it says nothing of use."""
-    text = header.strip()
-    seconds = float(text) if _SECONDS.fullmatch(text) else _until(text, now)
-    return min(seconds, MAX_PAUSE) if seconds > 0 else None
-
-
-def _until(date: str, now: float) -> float:
-    try:
-        moment = parsedate_to_datetime(date)
-        # HTTP's dates are in GMT, whether they say so or not.
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return 0.0
 
 
 def _line(text: str) -> str:

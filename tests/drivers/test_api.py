@@ -21,7 +21,7 @@ from relay.blaze.api import (
     read_answer,
 )
 from relay.blaze.keystore import Keystore, parse_keystore
-from relay.blaze.transport import open_session, retry_after
+from relay.blaze.transport import open_session
 from tests.support.simulator import Answer as Page
 from tests.support.simulator import (
     AppError,
@@ -222,28 +222,6 @@ def test_headers_tell_pauses_and_clocks() -> None:
     assert Refused(429, "", retry_after=7.0, clock_skew=10.0) == read_answer(
         202, headers, b'{"error":{"code":429}}', NOW
     )
-
-
-@pytest.mark.parametrize(
-    ("value", "pause"),
-    [
-        ("3", 3.0),
-        ("0", None),
-        ("-3", None),
-        ("3.5", None),
-        ("999999", 3600.0),
-        ("9" * 400, 3600.0),
-        ("soon", None),
-        ("", None),
-        ("²", None),
-        ("Tue, 14 Nov 2023 22:13:30 GMT", 10.0),
-        ("Tue, 14 Nov 2023 22:13:10 GMT", None),
-        ("Tue, 99 Nov 2023 22:13:30 GMT", None),
-    ],
-)
-def test_a_pause_is_read_or_not_there(value: str, pause: float | None) -> None:
-    """Seconds and dates are read; unreadable, past and excessive ones do no harm."""
-    assert pause == retry_after({"Retry-After": value}, NOW)
 
 
 @given(st.text() | st.none(), st.text(), st.binary() | st.just(b"{}"), st.integers(100, 599))

@@ -1,16 +1,20 @@
 """Times and durations, read and written."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.model.times import (
     LONGEST_DURATION,
+    LONGEST_PAUSE,
     age,
     duration_text,
     moment,
     parse_duration,
     parse_time,
+    read_retry_after,
     rfc3339,
 )
 from tests.config.example import refusal
@@ -119,3 +123,62 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     """Without a zone nobody knows what is meant; the refusal has an example."""
     with pytest.raises(ValueError, match="expected a time such as 2026-11-22T08:00:00Z"):
         parse_time(text)
+
+
+# --- Retry-After --------------------------------------------------------------------------------
+
+NOON = datetime(2024, 2, 29, 12, 0, 0, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("header", "pause"),
+    [
+        ("1", 1.0),
+        (" 120 ", 120.0),
+        ("3600", LONGEST_PAUSE),
+        ("3601", LONGEST_PAUSE),
+        ("999999999999999999", LONGEST_PAUSE),
+        ("Thu, 29 Feb 2024 12:01:00 GMT", 60.0),
+        ("Thu, 29 Feb 2024 12:01:00 -0000", 60.0),
+        ("Thu, 29 Feb 2024 12:01:00", 60.0),
+        ("Thursday, 29-Feb-24 12:01:00 GMT", 60.0),
+        ("Thu Feb 29 12:01:00 2024", 60.0),
+        ("Fri, 01 Mar 2024 12:00:00 GMT", LONGEST_PAUSE),
+    ],
+)
+def test_retry_after_is_read(header: str, pause: float) -> None:
+    """Seconds or a date in each of HTTP's three forms, always in GMT; an hour at most."""
+    assert pause == read_retry_after(header, NOON)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "0",
+        "-5",
+        "1.5",
+        "soon",
+        "1e3",
+        "inf",
+        "nan",
+        "٣",  # a digit, of an alphabet that HTTP does not know
+        "60, 60",
+        "9" * 5000,
+        "Thu, 29 Feb 2024 11:59:59 GMT",
+        "Thu, 01 Jan 1970 00:00:00 GMT",
+        "Thu, 29 Feb 2024 12:00:00 GMT",
+        "Thu, 32 Feb 2024 12:00:00 GMT",
+        "Thu, 29 Feb 99999 12:00:00 GMT",
+    ],
+)
+def test_an_unreadable_or_past_retry_after_is_none(header: str) -> None:
+    """What can't be read, or is over, is as if it were not there."""
+    assert read_retry_after(header, NOON) is None
+
+
+@given(st.text() | st.from_regex(r"[A-Za-z0-9,:+ -]{0,40}"), st.floats(0, 1e11))
+def test_no_header_harms(header: str, now: float) -> None:
+    """Any text gives a pause within its bounds, or none."""
+    pause = read_retry_after(header, now)
+    assert pause is None or 0 < pause <= LONGEST_PAUSE

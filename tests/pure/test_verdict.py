@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from relay.model.messages import Gone, Reason, Rejected, Success, Transient, Verdict
 from relay.webhook.exchange import Answer, Failure, Sent
-from relay.webhook.verdict import MAX_DETAIL, MAX_PAUSE, judge, read_retry_after
+from relay.webhook.verdict import MAX_DETAIL, judge
 
 NOW = datetime(2024, 2, 29, 12, 0, 0, tzinfo=UTC).timestamp()
 PAUSING = {429, 503}
@@ -126,58 +126,6 @@ def test_a_request_that_may_have_arrived_is_doubtful(failure: Failure | None, se
 
 
 # --- Retry-After --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("header", "pause"),
-    [
-        ("1", 1.0),
-        (" 120 ", 120.0),
-        ("3600", MAX_PAUSE),
-        ("3601", MAX_PAUSE),
-        ("999999999999999999", MAX_PAUSE),
-        ("Thu, 29 Feb 2024 12:01:00 GMT", 60.0),
-        ("Thursday, 29-Feb-24 12:01:00 GMT", 60.0),
-        ("Thu Feb 29 12:01:00 2024", 60.0),
-        ("Fri, 01 Mar 2024 12:00:00 GMT", MAX_PAUSE),
-    ],
-)
-def test_retry_after_is_read(header: str, pause: float) -> None:
-    """Seconds or a date in each of HTTP's three forms, an hour at most."""
-    assert pause == read_retry_after(header, NOW)
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        "",
-        "0",
-        "-5",
-        "1.5",
-        "soon",
-        "1e3",
-        "inf",
-        "nan",
-        "٣",  # a digit, of an alphabet that HTTP does not know
-        "60, 60",
-        "9" * 5000,
-        "Thu, 29 Feb 2024 11:59:59 GMT",
-        "Thu, 01 Jan 1970 00:00:00 GMT",
-        "Thu, 29 Feb 2024 12:00:00 GMT",
-        "Thu, 32 Feb 2024 12:00:00 GMT",
-        "Thu, 29 Feb 99999 12:00:00 GMT",
-    ],
-)
-def test_an_unreadable_or_past_retry_after_is_none(header: str) -> None:
-    """What can't be read, or is over, is as if it were not there."""
-    assert read_retry_after(header, NOW) is None
-
-
-@given(st.text() | st.from_regex(r"[A-Za-z0-9,:+ -]{0,40}"), st.floats(0, 1e11))
-def test_no_header_harms(header: str, now: float) -> None:
-    """Any text gives a pause within its bounds, or none."""
-    pause = read_retry_after(header, now)
-    assert pause is None or 0 < pause <= MAX_PAUSE
 
 
 @pytest.mark.parametrize("status", sorted(PAUSING))

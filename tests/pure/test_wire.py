@@ -4,6 +4,7 @@ import base64
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +32,18 @@ def test_json_that_some_reader_would_refuse_is_refused(data: bytes, why: str) ->
     with pytest.raises(NotJson) as refusal:
         read_json(data)
     assert why == str(refusal.value)
+
+
+@given(st.text('0123456789+-.eE[]{},:" \\udtrfn\ud83d\ufeff\x00\xe9'))
+def test_the_quick_reader_takes_nothing_that_the_strict_one_refuses(text: str) -> None:
+    """What msgspec takes, the standard library takes, and both say the same."""
+    data = text.encode("utf-8", "surrogatepass")
+    try:
+        value = msgspec.json.decode(data)
+    except (msgspec.MsgspecError, ValueError):
+        return
+    assert repr(json.loads(data)) == repr(value)
+    assert repr(value) == repr(read_json(data))
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
