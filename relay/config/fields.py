@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -11,8 +11,8 @@ from uuid import UUID
 from relay.blaze.keystore import Keystore, KeystoreError, parse_keystore
 from relay.config.addresses import LISTEN, Url, is_public, parse_listen, parse_url
 from relay.config.draft import MASK, Draft, KeyPath, masked_url
-from relay.config.secrets import KEY_FILE, KeyFile, Secret, read_key_file
-from relay.config.sections import Kind, Several, Text
+from relay.config.secrets import Secret, read_key_file
+from relay.config.sections import Kind, several, text
 from relay.model.times import DURATION_FORM, duration_text, parse_duration
 from relay.webhook.exchange import Target, TargetError
 from relay.webhook.headers import is_own
@@ -24,41 +24,40 @@ T = TypeVar("T")
 MEMORY: Final = "memory:"
 SQLITE: Final = "sqlite:///"
 
-_COUNT = re.compile(r"\+?[0-9]{1,4}")
-_HIGHEST_COUNT = 1000
-_FLAGS = dict.fromkeys(("true", "yes", "on", "1", "t", "y"), True) | dict.fromkeys(
+_JOURNAL: Final = "sqlite:///relative.db, sqlite:////absolute.db or memory:"
+_HIGHEST_COUNT: Final = 1000
+_FLAGS: Final = dict.fromkeys(("true", "yes", "on", "1", "t", "y"), True) | dict.fromkeys(
     ("false", "no", "off", "0", "f", "n"), False
 )
-_TOKEN = re.compile(r"[!-~]+")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _HEADER_VALUE = re.compile(r"(?:[!-~](?:[ \t!-~]*[!-~])?)?")
 
 
-def _known(expected: str, parse: Callable[[str], T]) -> Callable[[str], T]:
-    """Word whatever `parse` finds wrong as what is expected: its own words may repeat the value."""
+def _worded(expected: str, parse: Callable[[str], T], show: Callable[[T], Any] = str) -> Kind[T]:
+    """Make a kind by a `parse` whose own words may repeat the value, and are not told."""
 
-    def read(text: str) -> T:
+    def read(written: str) -> T:
         try:
-            return parse(text)
+            return parse(written)
         except (ValueError, LookupError):
             raise ValueError(f"expected {expected}") from None
 
-    return read
+    return text(expected, read, show)
 
 
-def _matching(form: str, expected: str) -> Text[str]:
-    """Make a kind for text of one form."""
+def _matching(form: str, expected: str, make: Callable[[str], T], show: Any = str) -> Kind[T]:
+    """Make a kind of text of one form."""
     pattern = re.compile(form)
 
-    def check(text: str) -> str:
-        if not pattern.fullmatch(text):
-            raise ValueError(f"expected {expected}")
-        return text
+    def read(written: str) -> T:
+        if not pattern.fullmatch(written):
+            raise ValueError
+        return make(written)
 
-    return Text(expected, check)
+    return _worded(expected, read, show)
 
 
-def _masked(_: object) -> str:
+def _unshown(_: object) -> str:
     return MASK
 
 
@@ -66,70 +65,71 @@ def _as_it_is(value: T) -> T:
     return value
 
 
-def _count(text: str) -> int:
-    number = int(text) if _COUNT.fullmatch(text := text.strip()) else 0
+def _count(written: str) -> int:
+    number = int(written) if re.fullmatch(r"\s*\+?[0-9]{1,4}\s*", written) else 0
     if not 1 <= number <= _HIGHEST_COUNT:
         raise ValueError
     return number
 
 
-def _token(text: str) -> Secret:
-    if not _TOKEN.fullmatch(text):
-        raise ValueError
-    return Secret(text)
+def duration(least: float, *, more: bool = False, expected: str = DURATION_FORM) -> Kind[float]:
+    """Make a kind of durations, in seconds: so many at least, or more than that."""
 
-
-def _duration(expected: str, least: float, *, but_not: float | None = None) -> Text[float]:
-    """Make a kind for durations of at least so many seconds."""
-
-    def read(text: str) -> float:
-        seconds = parse_duration(text)
-        if seconds < least or seconds == but_not:
+    def read(written: str) -> float:
+        seconds = parse_duration(written)
+        if seconds < least or (more and seconds == least):
             raise ValueError(f"expected {expected}")
         return seconds
 
-    return Text(expected, read, duration_text)
+    return text(expected, read, duration_text)
 
 
-def _keystore(text: str) -> Keystore:
+def choice(of: type[E]) -> Kind[E]:
+    """Make a kind of one of a few words."""
+    *others, last = (one.value for one in of)
+    return _worded(f"{', '.join(others)} or {last}", of)
+
+
+def _keystore(written: str) -> Keystore:
     try:
-        return parse_keystore(text)
+        return parse_keystore(written)
     except KeystoreError as error:
         why = str(error).removeprefix("keystore: ")
         raise ValueError(f"{why}; expected a keystore as downloaded from the dashboard") from None
 
 
-def _signer(text: str) -> Signer:
+def _signer(written: str) -> Signer:
     try:
-        return Signer.parse(text)
+        return Signer.parse(written)
     except SecretError as error:
         raise ValueError(f"{error}; expected whsec_… or whsk_…, several apart by spaces") from None
 
 
-def _journal(text: str) -> str:
-    path = text.removeprefix(SQLITE)
-    plain = text.startswith(SQLITE) and path.strip("/. ") and path.isprintable()
-    if text == MEMORY or (plain and not path.startswith(":memory:") and "?" not in path):
-        return text
-    raise ValueError(f"expected {JOURNAL.expected}")
+def _journal(written: str) -> str:
+    path = written.removeprefix(SQLITE)
+    plain = written.startswith(SQLITE) and path.strip("/. ") and path.isprintable()
+    if written == MEMORY or (plain and not path.startswith(":memory:") and "?" not in path):
+        return written
+    raise ValueError(f"expected {_JOURNAL}")
 
 
-def _mixin_url(*schemes: str) -> Text[Url]:
-    """Make a kind for URLs that a token is sent to; the first scheme is the safe one."""
+def _mixin_urls(*schemes: str) -> Kind[tuple[Url, ...]]:
+    """Make a kind of URLs that a token is sent to; the first scheme is the safe one."""
+    one = f"a{'n' if schemes[0] == 'https' else ''} {schemes[0]}:// URL"
 
-    def read(text: str) -> Url:
-        url = parse_url(text, schemes)
+    def read(written: str) -> Url:
+        url = parse_url(written, schemes)
         if url.has_user:
             raise ValueError("expected a URL without user and password; the keystore logs in")
         if url.plaintext and is_public(url.host):
             raise ValueError(f"expected {schemes[0]}:// for a public host")
         return url
 
-    return Text(f"a {schemes[0]}:// URL", read, lambda url: masked_url(url.text))
+    return several(f"{one} or a list of them", text(one, read, _url_shown), in_text=True)
 
 
-def _webhook_url(text: str) -> Url:
-    url = parse_url(text, ("https", "http"))
+def _webhook_url(written: str) -> Url:
+    url = parse_url(written, ("https", "http"))
     try:
         Target.parse(url.text)
     except TargetError as error:
@@ -137,48 +137,26 @@ def _webhook_url(text: str) -> Url:
     return url
 
 
-class SetOf(Kind[frozenset[T]]):
-    """A list in which order and repetition mean nothing."""
-
-    def __init__(self, expected: str, item: Kind[T]) -> None:
-        self.expected = expected
-        self._items = Several(expected, item)
-
-    def read(self, value: Any, draft: Draft, path: KeyPath) -> frozenset[T] | None:
-        """Read each item, and tell the mistakes of all."""
-        items = self._items.read(value, draft, path)
-        return None if items is None else frozenset(items)
-
-    def show(self, value: frozenset[T]) -> Any:
-        """Write a sorted list."""
-        return sorted(self._items.show(tuple(value)))
+def _url_shown(url: Url) -> str:
+    return masked_url(url.text)
 
 
-class Headers(Kind[tuple[tuple[str, Secret], ...]]):
-    """HTTP headers beside those that the relay sets itself; their values are secrets."""
+Headers = tuple[tuple[str, Secret], ...]
 
-    expected = "a mapping of headers"
 
-    def read(
-        self, value: Any, draft: Draft, path: KeyPath
-    ) -> tuple[tuple[str, Secret], ...] | None:
-        """Read each header; a name given twice, in any case, is a mistake."""
-        if not isinstance(value, dict):
-            draft.blame(path, f"expected {self.expected}")
-            return None
-        seen: set[str] = set()
-        read = []
-        for name, text in value.items():
-            if wrong := _wrong_header(name, text, seen):
-                draft.blame((*path, name), wrong)
-            else:
-                read.append((name, Secret(text)))
-            seen.add(name.lower())
-        return tuple(read) if len(read) == len(value) else None
-
-    def show(self, value: tuple[tuple[str, Secret], ...]) -> Any:
-        """Write the names."""
-        return {name: MASK for name, _ in value}
+def _headers(value: Any, draft: Draft, path: KeyPath) -> Headers | None:
+    if not isinstance(value, dict):
+        draft.blame(path, f"expected {HEADERS.expected}")
+        return None
+    seen: set[str] = set()
+    read = []
+    for name, written in value.items():
+        if wrong := _wrong_header(name, written, seen):
+            draft.blame((*path, name), wrong)
+        else:
+            read.append((name, Secret(written)))
+        seen.add(name.lower())
+    return tuple(read) if len(read) == len(value) else None
 
 
 def _wrong_header(name: str, value: Any, seen: set[str]) -> str:
@@ -193,54 +171,34 @@ def _wrong_header(name: str, value: Any, seen: set[str]) -> str:
     return ""
 
 
-def choice(of: type[E]) -> Text[E]:
-    """Make a kind for one of a few words."""
-    *others, last = (one.value for one in of)
-    expected = f"{', '.join(others)} or {last}"
-    return Text(expected, _known(expected, of))
-
-
-def at_least(seconds: float) -> Text[float]:
-    """Make a kind for durations of at least so many seconds."""
-    return _duration(f"a duration of at least {duration_text(seconds)}", seconds)
-
-
-NAME = _matching(r"[a-z0-9_-]{1,64}", "a name of letters a-z, digits, _ and -, at most 64")
-FLAG = Text(
-    "true or false", _known("true or false", lambda text: _FLAGS[text.strip().lower()]), _as_it_is
-)
-COUNT = Text(
-    "a whole number from 1 to 1000", _known("a whole number from 1 to 1000", _count), _as_it_is
-)
-DURATION = _duration(DURATION_FORM, 0.0)
-"""Seconds."""
-POSITIVE_DURATION = _duration(DURATION_FORM, 0.0, but_not=0.0)
-"""Seconds, more than none."""
-
-_UUID = Text("a UUID", _known("a UUID", lambda text: str(UUID(text))))
-UUIDS = SetOf("a list of UUIDs, or no such key", _UUID)
-CATEGORIES = Several(
+FLAG = _worded("true or false", lambda written: _FLAGS[written.strip().lower()], _as_it_is)
+COUNT = _worded("a whole number from 1 to 1000", _count, _as_it_is)
+DURATION = duration(0.0)
+POSITIVE_DURATION = duration(0.0, more=True)
+NAME = _matching(r"[a-z0-9_-]{1,64}", "a name of letters a-z, digits, _ and -, at most 64", str)
+CATEGORIES = several(
     "a list of patterns such as PLAIN_TEXT, or no such key",
-    _matching(r"[A-Z0-9_*?!\[\]-]{1,64}", 'a pattern in capitals such as PLAIN_TEXT or "SYSTEM_*"'),
+    _matching(
+        r"[A-Z0-9_*?!\[\]-]{1,64}", 'a pattern in capitals such as PLAIN_TEXT or "SYSTEM_*"', str
+    ),
 )
-JOURNAL = Text("sqlite:///relative.db, sqlite:////absolute.db or memory:", _journal)
-LISTENING = Text(LISTEN, parse_listen)
-_NETWORK: Text[IPv4Network | IPv6Network] = Text(
-    "a network such as 192.0.2.0/24", _known("a network such as 192.0.2.0/24", ip_network)
+UUIDS = several("a list of UUIDs, or no such key", _worded("a UUID", lambda one: str(UUID(one))))
+NETWORKS = several(
+    "networks such as 192.0.2.0/24, in a list",
+    _worded("a network such as 192.0.2.0/24", ip_network),
 )
-NETWORKS = Several("networks such as 192.0.2.0/24, in a list", _NETWORK)
-
-WEBHOOK_URL = Text("an https:// URL", _webhook_url, lambda url: masked_url(url.text))
-BLAZE_URLS = Several("a wss:// URL or a list of them", _mixin_url("wss", "ws"), in_text=True)
-API_URLS = Several("an https:// URL or a list of them", _mixin_url("https", "http"), in_text=True)
-HEADERS = Headers()
-
-FILE = Text("the path of a PEM file", Path)
-SECRET_FILE = Text("the path of a file with the secret in it", Path)
-JOURNAL_KEY_FILE: Text[KeyFile] = Text(KEY_FILE, read_key_file)
-TOKEN = Text("a token without spaces", _known("a token without spaces", _token), _masked)
-SIGNER = Text("whsec_… or whsk_…", _signer, _masked)
-KEYSTORE = Text(
+JOURNAL = text(_JOURNAL, _journal)
+LISTENING = text(LISTEN, parse_listen)
+WEBHOOK_URL = text("an https:// URL", _webhook_url, _url_shown)
+BLAZE_URLS = _mixin_urls("wss", "ws")
+API_URLS = _mixin_urls("https", "http")
+HEADERS = Kind("a mapping of headers", _headers, lambda some: {name: MASK for name, _ in some})
+FILE = text("the path of a PEM file", Path)
+SECRET_FILE = text("the path of a file with the secret in it", Path)
+JOURNAL_KEY_FILE = text("the path of a file with the journal's keys in it", read_key_file)
+TOKEN = _matching(r"[!-~]+", "a token without spaces", Secret, _unshown)
+SIGNER = text("whsec_… or whsk_…", _signer, _unshown)
+KEYSTORE = text(
     "the keystore as downloaded from the dashboard: its path",
     _keystore,
     lambda keystore: f"app {keystore.app_id}, {keystore.algorithm}, {MASK}",

@@ -32,8 +32,8 @@ def routing(bot: Bot) -> Routing:
             key,
             required=endpoint.required,
             categories=endpoint.categories,
-            conversations=endpoint.conversations,
-            users=endpoint.users,
+            conversations=frozenset(endpoint.conversations),
+            users=frozenset(endpoint.users),
         )
         for key, endpoint in endpoints_of([bot]).items()
     ]

@@ -10,8 +10,6 @@ from pathlib import Path
 from relay.config.draft import MASK, Draft, KeyPath, mappings
 from relay.journal.encryption.keys import Keyring, KeyTextError
 
-KEY_FILE = "the path of a file with the journal's keys in it"
-
 _MOST_BYTES = 65_536
 """The longest keystore has some 4 KB; whatever is longer is no secret, and may have no end."""
 

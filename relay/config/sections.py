@@ -6,12 +6,11 @@ A section is a frozen dataclass whose fields are settings, each of a kind::
     class Retry(Section):
         first: float = setting(POSITIVE_DURATION, default=1.0)
 
-Why not a library's models: here every mistake is told under the variable or the file that the value
-came from, and a command starts without building validators that it doesn't need.
+No library's models: each mistake is told under the variable or the file that the value came from,
+and a start that takes no time builds no validators.
 """
 
 import difflib
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Generic, Self, TypeVar, overload
@@ -22,21 +21,29 @@ T = TypeVar("T")
 D = TypeVar("D")
 S = TypeVar("S", bound="Section")
 
-_KIND, _KEY, _OLD_KEY = "kind", "key", "old_key"
 
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """A kind of values; `expected` completes the words `expected …` beside a mistake.
 
-class Kind(ABC, Generic[T]):
-    """A kind of values; `expected` completes the words `expected …` beside a mistake."""
+    `read` reads what is written at a path, and answers None after a mistake, which it notes in the
+    draft. `show` writes a value in JSON as an operator would, with any secret masked.
+    """
 
     expected: str
+    read: Callable[[Any, Draft, KeyPath], T | None]
+    show: Callable[[T], Any] = str
 
-    @abstractmethod
-    def read(self, value: Any, draft: Draft, path: KeyPath) -> T | None:
-        """Read what is written at a path; None after a mistake, which is noted in the draft."""
 
-    @abstractmethod
-    def show(self, value: T) -> Any:
-        """Write a value in JSON as an operator would, with any secret masked."""
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A setting: the field's name, its key in the file, an old key, the kind and the default."""
+
+    name: str
+    key: str
+    old_key: str
+    kind: Kind[Any]
+    default: Any
 
 
 @overload
@@ -57,19 +64,7 @@ def setting(
 
     `old_key` is another one that is still read, with a warning.
     """
-    described = {_KIND: kind, _KEY: key, _OLD_KEY: old_key}
-    return field(default=default, repr=repr, metadata=described)
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A setting of a section: the field's name, the key in the file, the kind and the default."""
-
-    name: str
-    key: str
-    old_key: str
-    kind: Kind[Any]
-    default: Any
+    return field(default=default, repr=repr, metadata={"declared": (key, old_key, kind)})
 
 
 class Section:
@@ -82,22 +77,18 @@ class Section:
         """List every setting by its key."""
         found = {}
         for one in fields(cls):  # type: ignore[arg-type]  # every section is a dataclass
-            if kind := one.metadata.get(_KIND):
-                key = one.metadata[_KEY] or one.name
-                found[key] = Declared(
-                    one.name, key, one.metadata[_OLD_KEY], kind, default=one.default
-                )
+            if "declared" in one.metadata:
+                key, old_key, kind = one.metadata["declared"]
+                key = key or one.name
+                found[key] = Declared(one.name, key, old_key, kind, one.default)
         return found
 
     @classmethod
     def read(cls, tree: Tree, draft: Draft, path: KeyPath) -> Self | None:
         """Read a mapping; None after a mistake, which is noted in the draft."""
         declared = cls.declared()
-        values = {}
-        for one in declared.values():
-            value = _read_one(one, tree, draft, path)
-            if value is not MISSING:
-                values[one.name] = value
+        read = {one.name: _read(one, tree, draft, path) for one in declared.values()}
+        values = {name: value for name, value in read.items() if value is not MISSING}
         _refuse_unknown(tree, declared, draft, path)
         for keys, text in cls.check(tree, values):
             draft.blame((*path, *keys), text)
@@ -120,23 +111,21 @@ class Section:
 def _refuse_unknown(
     tree: Tree, declared: Mapping[str, Declared], draft: Draft, path: KeyPath
 ) -> None:
-    known = {*declared, *(one.old_key for one in declared.values())}
-    for key in tree:
-        if key not in known:
-            near = difflib.get_close_matches(key, declared, n=1, cutoff=0.5)
-            text = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(declared)}"
-            draft.blame_key((*path, key), f"unknown key; {text}")
+    for key in tree.keys() - declared.keys() - {one.old_key for one in declared.values()}:
+        near = difflib.get_close_matches(key, declared, n=1, cutoff=0.5)
+        text = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(declared)}"
+        draft.blame_key((*path, key), f"unknown key; {text}")
 
 
-def _read_one(one: Declared, tree: Tree, draft: Draft, path: KeyPath) -> Any:
+def _read(one: Declared, tree: Tree, draft: Draft, path: KeyPath) -> Any:
     """Read one setting; MISSING after a mistake."""
     key = one.key
     if one.old_key in tree:
-        old = draft.name((*path, one.old_key))
+        old = (*path, one.old_key)
         if key in tree:
-            draft.blame_key((*path, one.old_key), f"expected {key} alone; this is its old name")
+            draft.blame_key(old, f"expected {key} alone; this is its old name")
         else:
-            draft.warnings.append(f"{old} is called {key} now; the old name will go")
+            draft.warnings.append(f"{draft.name(old)} is called {key} now; the old name will go")
             key = one.old_key
     if key in tree:
         value = one.kind.read(tree[key], draft, (*path, key))
@@ -146,86 +135,63 @@ def _read_one(one: Declared, tree: Tree, draft: Draft, path: KeyPath) -> Any:
     return one.default
 
 
-class Text(Kind[T]):
-    """A scalar. `parse` raises `ValueError` that says what is wrong, without the value."""
+def text(expected: str, parse: Callable[[str], T], show: Callable[[T], Any] = str) -> Kind[T]:
+    """Make a kind of a scalar; `parse` raises `ValueError` that says what is wrong, without it."""
 
-    def __init__(
-        self, expected: str, parse: Callable[[str], T], show: Callable[[T], Any] = str
-    ) -> None:
-        self.expected = expected
-        self._parse = parse
-        self._show = show
-
-    def read(self, value: Any, draft: Draft, path: KeyPath) -> T | None:
-        """Read a text; anything else is a mistake."""
+    def read(value: Any, draft: Draft, path: KeyPath) -> T | None:
         try:
             if isinstance(value, str):
-                return self._parse(value)
-            draft.blame(path, f"expected {self.expected}")
+                return parse(value)
+            draft.blame(path, f"expected {expected}")
         except ValueError as wrong:
             draft.blame(path, str(wrong))
         return None
 
-    def show(self, value: T) -> Any:
-        """Write it as the kind has it."""
-        return self._show(value)
+    return Kind(expected, read, show)
 
 
-class Several(Kind[tuple[T, ...]]):
-    """A list with one item or more; `in_text` takes a text of items apart at commas and spaces."""
+def several(expected: str, item: Kind[T], *, in_text: bool = False) -> Kind[tuple[T, ...]]:
+    """Make a kind of a list with one item or more.
 
-    def __init__(self, expected: str, item: Kind[T], *, in_text: bool = False) -> None:
-        self.expected = expected
-        self._item = item
-        self._in_text = in_text
+    `in_text` takes a text of items apart at commas and spaces.
+    """
 
-    def read(self, value: Any, draft: Draft, path: KeyPath) -> tuple[T, ...] | None:
-        """Read each item, and tell the mistakes of all."""
-        if self._in_text and isinstance(value, str):
+    def read(value: Any, draft: Draft, path: KeyPath) -> tuple[T, ...] | None:
+        if in_text and isinstance(value, str):
             value = value.replace(",", " ").split()
         if not isinstance(value, list) or not value:
-            draft.blame(path, f"expected {self.expected}")
+            draft.blame(path, f"expected {expected}")
             return None
-        read = [
-            self._item.read(one, draft, (*path, position)) for position, one in enumerate(value)
-        ]
+        read = [item.read(one, draft, (*path, place)) for place, one in enumerate(value)]
         sound = tuple(one for one in read if one is not None)
         return sound if len(sound) == len(read) else None
 
-    def show(self, value: tuple[T, ...]) -> Any:
-        """Write a list."""
-        return [self._item.show(one) for one in value]
+    return Kind(expected, read, lambda values: list(map(item.show, values)))
 
 
-class Nested(Kind[S]):
-    """A section in a section."""
+def nested(section: type[S]) -> Kind[S]:
+    """Make a kind of a section in a section."""
 
-    expected = "a mapping"
-
-    def __init__(self, section: type[S]) -> None:
-        self.section = section
-
-    def read(self, value: Any, draft: Draft, path: KeyPath) -> S | None:
-        """Read a section; anything but a mapping is a mistake."""
+    def read(value: Any, draft: Draft, path: KeyPath) -> S | None:
         if isinstance(value, dict):
-            return self.section.read(value, draft, path)
-        draft.blame(path, f"expected {self.expected}")
+            return section.read(value, draft, path)
+        draft.blame(path, "expected a mapping")
         return None
 
-    def show(self, value: S) -> Any:
-        """Write a mapping."""
-        return value.shown()
+    return Kind("a mapping", read, section.shown)
 
 
-class Named(Several[S]):
-    """A list of sections, whose names differ."""
+def named(expected: str, section: type[S]) -> Kind[tuple[S, ...]]:
+    """Make a kind of a list of sections whose names differ."""
+    listed = several(expected, nested(section))
 
-    def read(self, value: Any, draft: Draft, path: KeyPath) -> tuple[S, ...] | None:
-        """Read each section; a name that was taken before is a mistake, whatever else is wrong."""
+    def read(value: Any, draft: Draft, path: KeyPath) -> tuple[S, ...] | None:
         first: dict[str, int] = {}
-        for position, item in mappings(value):
+        for place, item in mappings(value):
             name = item.get("name")
-            if isinstance(name, str) and first.setdefault(name, position) != position:
+            if isinstance(name, str) and first.setdefault(name, place) != place:
                 taken = draft.name((*path, first[name]))
-                draft.blame((*path, position, "name"), f"taken by {taken}; expected another name")
-        return super().read(value, draft, path)
+                draft.blame((*path, place, "name"), f"taken by {taken}; expected another name")
+        return listed.read(value, draft, path)
+
+    return Kind(expected, read, listed.show)

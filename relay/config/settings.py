@@ -13,35 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from relay.blaze.keystore import Keystore
+from relay.config import fields as of
 from relay.config.addresses import Listen, Url, is_public, parse_url
 from relay.config.draft import KeyPath, Tree
-from relay.config.fields import (
-    API_URLS,
-    BLAZE_URLS,
-    CATEGORIES,
-    COUNT,
-    DURATION,
-    FILE,
-    FLAG,
-    HEADERS,
-    JOURNAL,
-    JOURNAL_KEY_FILE,
-    KEYSTORE,
-    LISTENING,
-    NAME,
-    NETWORKS,
-    POSITIVE_DURATION,
-    SECRET_FILE,
-    SIGNER,
-    SQLITE,
-    TOKEN,
-    UUIDS,
-    WEBHOOK_URL,
-    at_least,
-    choice,
-)
 from relay.config.secrets import KeyFile, Secret
-from relay.config.sections import Named, Nested, Section, setting
+from relay.config.sections import Section, named, nested, setting
 from relay.journal.encryption.keys import Keyring
 from relay.model.ports import Recovery
 from relay.model.times import duration_text
@@ -98,10 +74,10 @@ class Begin(StrEnum):
 class Retry(Section):
     """When a delivery is tried again and when it is given up; seconds."""
 
-    first: float = setting(POSITIVE_DURATION, default=1.0)
-    max: float = setting(POSITIVE_DURATION, default=600.0)
-    give_up_after: float = setting(POSITIVE_DURATION, default=72 * 3600.0)
-    rejected_attempts: int = setting(COUNT, default=10)
+    first: float = setting(of.POSITIVE_DURATION, default=1.0)
+    max: float = setting(of.POSITIVE_DURATION, default=600.0)
+    give_up_after: float = setting(of.POSITIVE_DURATION, default=72 * 3600.0)
+    rejected_attempts: int = setting(of.COUNT, default=10)
 
     @classmethod
     def check(cls, tree: Tree, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: ARG003 - as Section has it
@@ -115,18 +91,18 @@ class Retry(Section):
 class Breaker(Section):
     """The circuit breaker: when an endpoint is left alone for a while; seconds."""
 
-    open_after: int = setting(COUNT, default=5)
-    probe_max: float = setting(POSITIVE_DURATION, default=60.0)
-    gone_confirm: float = setting(DURATION, default=60.0)
+    open_after: int = setting(of.COUNT, default=5)
+    probe_max: float = setting(of.POSITIVE_DURATION, default=60.0)
+    gone_confirm: float = setting(of.DURATION, default=60.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls(Section):
     """Whom an endpoint's certificate is trusted by, and who we are to it."""
 
-    ca_file: Path | None = setting(FILE, default=None)
-    client_cert_file: Path | None = setting(FILE, default=None)
-    client_key_file: Path | None = setting(FILE, default=None)
+    ca_file: Path | None = setting(of.FILE, default=None)
+    client_cert_file: Path | None = setting(of.FILE, default=None)
+    client_key_file: Path | None = setting(of.FILE, default=None)
 
     @classmethod
     def check(cls, tree: Tree, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: ARG003 - as Section has it
@@ -154,27 +130,27 @@ class Tls(Section):
 class Endpoint(Section):
     """One webhook of one bot."""
 
-    name: str = setting(NAME)
-    allow_plaintext: bool = setting(FLAG, default=False)
-    url: Url = setting(WEBHOOK_URL, repr=False)
-    secret_file: Path | None = setting(SECRET_FILE, default=None)
-    signer: Signer | None = setting(SIGNER, default=None, key="secret", repr=False)
-    required: bool = setting(FLAG, default=True)
-    begin: Begin = setting(choice(Begin), default=Begin.NOW, key="from")
-    categories: tuple[str, ...] = setting(CATEGORIES, default=("*",))
-    conversations: frozenset[str] = setting(UUIDS, default=frozenset())
-    users: frozenset[str] = setting(UUIDS, default=frozenset())
-    bearer_token_file: Path | None = setting(SECRET_FILE, default=None)
-    bearer_token: Secret | None = setting(TOKEN, default=None)
-    back_token_file: Path | None = setting(SECRET_FILE, default=None)
-    back_token: Secret | None = setting(TOKEN, default=None)
-    headers: tuple[tuple[str, Secret], ...] = setting(HEADERS, default=())
-    timeout: float = setting(POSITIVE_DURATION, default=15.0)
-    connect_timeout: float = setting(POSITIVE_DURATION, default=5.0)
-    concurrency: int = setting(COUNT, default=16)
-    retry: Retry = setting(Nested(Retry), default=Retry())
-    breaker: Breaker = setting(Nested(Breaker), default=Breaker(), old_key="gate")
-    tls: Tls = setting(Nested(Tls), default=Tls())
+    name: str = setting(of.NAME)
+    allow_plaintext: bool = setting(of.FLAG, default=False)
+    url: Url = setting(of.WEBHOOK_URL, repr=False)
+    secret_file: Path | None = setting(of.SECRET_FILE, default=None)
+    signer: Signer | None = setting(of.SIGNER, default=None, key="secret", repr=False)
+    required: bool = setting(of.FLAG, default=True)
+    begin: Begin = setting(of.choice(Begin), default=Begin.NOW, key="from")
+    categories: tuple[str, ...] = setting(of.CATEGORIES, default=("*",))
+    conversations: tuple[str, ...] = setting(of.UUIDS, default=())
+    users: tuple[str, ...] = setting(of.UUIDS, default=())
+    bearer_token_file: Path | None = setting(of.SECRET_FILE, default=None)
+    bearer_token: Secret | None = setting(of.TOKEN, default=None)
+    back_token_file: Path | None = setting(of.SECRET_FILE, default=None)
+    back_token: Secret | None = setting(of.TOKEN, default=None)
+    headers: tuple[tuple[str, Secret], ...] = setting(of.HEADERS, default=())
+    timeout: float = setting(of.POSITIVE_DURATION, default=15.0)
+    connect_timeout: float = setting(of.POSITIVE_DURATION, default=5.0)
+    concurrency: int = setting(of.COUNT, default=16)
+    retry: Retry = setting(nested(Retry), default=Retry())
+    breaker: Breaker = setting(nested(Breaker), default=Breaker(), old_key="gate")
+    tls: Tls = setting(nested(Tls), default=Tls())
 
     @classmethod
     def check(cls, tree: Tree, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -212,38 +188,41 @@ def _authorized_otherwise(endpoint: Tree) -> bool:
 class Bot(Section):
     """One Mixin app and the webhooks that its messages go to."""
 
-    name: str = setting(NAME)
-    keystore_file: Path | None = setting(SECRET_FILE, default=None)
-    keystore: Keystore = setting(KEYSTORE)
+    name: str = setting(of.NAME)
+    keystore_file: Path | None = setting(of.SECRET_FILE, default=None)
+    keystore: Keystore = setting(of.KEYSTORE)
     blaze_url: tuple[Url, ...] = setting(
-        BLAZE_URLS, default=(parse_url("wss://blaze.mixin.one/", ("wss",)),)
+        of.BLAZE_URLS, default=(parse_url("wss://blaze.mixin.one/", ("wss",)),)
     )
     api_url: tuple[Url, ...] = setting(
-        API_URLS, default=(parse_url("https://api.mixin.one", ("https",)),)
+        of.API_URLS, default=(parse_url("https://api.mixin.one", ("https",)),)
     )
-    ordering: Ordering = setting(choice(Ordering), default=Ordering.CONVERSATION)
-    unwanted: Unwanted = setting(choice(Unwanted), default=Unwanted.READ)
-    endpoints: tuple[Endpoint, ...] = setting(Named("at least one webhook", Nested(Endpoint)))
+    ordering: Ordering = setting(of.choice(Ordering), default=Ordering.CONVERSATION)
+    unwanted: Unwanted = setting(of.choice(Unwanted), default=Unwanted.READ)
+    endpoints: tuple[Endpoint, ...] = setting(named("at least one webhook", Endpoint))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(Section):
     """All of the settings; durations in seconds. `doubts` are warnings that reading brought up."""
 
-    listen: Listen = setting(LISTENING, default=Listen("0.0.0.0", 8080))  # noqa: S104 - probes and scrapes come from outside the container
-    journal: str = setting(JOURNAL, default="sqlite:///relay.db")
-    journal_key_file: KeyFile | None = setting(JOURNAL_KEY_FILE, default=None)
-    journal_recovery: Recovery = setting(choice(Recovery), default=Recovery.REFUSE)
-    drain_timeout: float = setting(DURATION, default=25.0)
-    ready_grace: float = setting(DURATION, default=30.0)
-    retention: float = setting(at_least(SHORTEST_RETENTION), default=SHORTEST_RETENTION)
-    blocked_networks: tuple[IPv4Network | IPv6Network, ...] = setting(NETWORKS, default=())
-    admin_token_file: Path | None = setting(SECRET_FILE, default=None)
-    admin_token: Secret | None = setting(TOKEN, default=None)
-    log_level: LogLevel = setting(choice(LogLevel), default=LogLevel.INFO)
-    log_format: LogFormat | None = setting(choice(LogFormat), default=None)
+    listen: Listen = setting(of.LISTENING, default=Listen("0.0.0.0", 8080))  # noqa: S104 - probes and scrapes come from outside the container
+    journal: str = setting(of.JOURNAL, default="sqlite:///relay.db")
+    journal_key_file: KeyFile | None = setting(of.JOURNAL_KEY_FILE, default=None)
+    journal_recovery: Recovery = setting(of.choice(Recovery), default=Recovery.REFUSE)
+    drain_timeout: float = setting(of.DURATION, default=25.0)
+    ready_grace: float = setting(of.DURATION, default=30.0)
+    retention: float = setting(
+        of.duration(SHORTEST_RETENTION, expected="a duration of at least 8d"),
+        default=SHORTEST_RETENTION,
+    )
+    blocked_networks: tuple[IPv4Network | IPv6Network, ...] = setting(of.NETWORKS, default=())
+    admin_token_file: Path | None = setting(of.SECRET_FILE, default=None)
+    admin_token: Secret | None = setting(of.TOKEN, default=None)
+    log_level: LogLevel = setting(of.choice(LogLevel), default=LogLevel.INFO)
+    log_format: LogFormat | None = setting(of.choice(LogFormat), default=None)
     bots: tuple[Bot, ...] = setting(
-        Named("a list of bots, or RELAY_KEYSTORE_FILE and RELAY_WEBHOOK_URLS", Nested(Bot))
+        named("a list of bots, or RELAY_KEYSTORE_FILE and RELAY_WEBHOOK_URLS", Bot)
     )
     doubts: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
@@ -290,7 +269,7 @@ class Settings(Section):
     @property
     def journal_file(self) -> Path | None:
         """Where the journal is; None if it lives in memory."""
-        path = self.journal.removeprefix(SQLITE)
+        path = self.journal.removeprefix(of.SQLITE)
         return Path(path) if path != self.journal else None
 
     @property

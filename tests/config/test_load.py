@@ -95,7 +95,7 @@ def test_every_setting_is_understood(here: Path) -> None:
     assert (bot.ordering, bot.unwanted) == (Ordering.NONE, Unwanted.LEAVE)
     assert (endpoint.name, endpoint.required, endpoint.concurrency) == ("crm", False, 4)
     assert endpoint.categories == ("PLAIN_TEXT", "SYSTEM_*")
-    assert endpoint.users == endpoint.conversations == {"67a87828-18f5-46a1-b6cc-c72a97a77c43"}
+    assert endpoint.users == endpoint.conversations == ("67a87828-18f5-46a1-b6cc-c72a97a77c43",)
     assert endpoint.request_headers() == {"X-Tenant": "acme", "authorization": "Bearer t0ken"}
     assert (endpoint.timeout, endpoint.connect_timeout) == (30.0, 0.5)
     assert ("2s", "5m", "7d", 3) == tuple(endpoint.retry.shown().values())
