@@ -14,10 +14,10 @@ import aiohttp
 import yaml
 from standardwebhooks import Webhook
 
-from relay.simulator import Bot, Family, make_keystore
 from tests.acceptance.house import BOT, House, conversation
 from tests.acceptance.process import RelayProcess
 from tests.acceptance.receiver import OK, Answer, Hang, Receiver, port_of
+from tests.support.simulator import Bot, Family, make_keystore
 
 ADMIN = "correct-horse-battery-staple"
 
