@@ -12,7 +12,7 @@ from relay.blaze.api import Answered, MixinApi, Refused, Unanswered
 from relay.blaze.link import Patience, Socket, TurnedAway, Unreachable, dial
 from relay.blaze.session import Refused as FrameRefused
 from relay.blaze.session import Session
-from relay.blaze.token import make_token
+from relay.blaze.token import signed_headers
 from relay.blaze.transport import open_session
 from relay.build import USER_AGENT, courier_to, envelopes_of
 from relay.config import Bot, Endpoint, Settings
@@ -43,31 +43,30 @@ async def connect_probes(
     that a running relay keeps its backlog.
     """
     guard = AddressGuard(settings.blocked_networks)
-    async with asyncio.TaskGroup() as group:
-        tasks = [
-            group.create_task(probe)
-            for bot in settings.bots
-            for probe in (
-                _ask_api(bot),
-                _open_socket(bot, refusal_wait),
-                *(_send_test(bot, endpoint, guard) for endpoint in bot.endpoints),
-            )
-        ]
-    return [task.result() for task in tasks]
-
-
-async def _ask_api(bot: Bot) -> ProbeResult:
-    component = f"{bot.name}: GET /me"
     async with open_session(user_agent=USER_AGENT) as http:
-        api = MixinApi(http, [url.text for url in bot.api_url], bot.keystore)
-        match await api.me():
-            case Answered(clock_skew=skew):
-                return ProbeResult(component, ok=True, detail=f"logged in{_clocks(skew)}")
-            case Refused(code, description, clock_skew=skew):
-                detail = f"{code} {description}{_clocks(skew)}"
-                return ProbeResult(component, ok=False, detail=detail)
-            case Unanswered(detail):
-                return ProbeResult(component, ok=False, detail=detail)
+        return await asyncio.gather(
+            *(
+                probe
+                for bot in settings.bots
+                for probe in (
+                    _ask_api(http, bot),
+                    _open_socket(http, bot, refusal_wait),
+                    *(_send_test(bot, endpoint, guard) for endpoint in bot.endpoints),
+                )
+            )
+        )
+
+
+async def _ask_api(http: aiohttp.ClientSession, bot: Bot) -> ProbeResult:
+    component = f"{bot.name}: GET /me"
+    match await MixinApi(http, [url.text for url in bot.api_url], bot.keystore).me():
+        case Answered(clock_skew=skew):
+            return ProbeResult(component, ok=True, detail=f"logged in{_clocks(skew)}")
+        case Refused(code, description, clock_skew=skew):
+            detail = f"{code} {description}{_clocks(skew)}"
+            return ProbeResult(component, ok=False, detail=detail)
+        case Unanswered(detail):
+            return ProbeResult(component, ok=False, detail=detail)
 
 
 def _clocks(skew: float | None) -> str:
@@ -75,22 +74,23 @@ def _clocks(skew: float | None) -> str:
     return "" if skew is None else f"; our clock is {skew:+.0f} s off Mixin's"
 
 
-async def _open_socket(bot: Bot, refusal_wait: float) -> ProbeResult:
+async def _open_socket(http: aiohttp.ClientSession, bot: Bot, refusal_wait: float) -> ProbeResult:
     """Open the socket at the first host that answers."""
-    component = f"{bot.name}: socket"
-    trouble = ""
-    async with open_session(user_agent=USER_AGENT) as http:
-        for url in (URL(each.text) for each in bot.blaze_url):
-            match await dial(http, url, _signed_headers(bot, url), Patience(), time.time()):
-                case Unreachable(detail):
-                    trouble = f"{url.host}: {detail}"
-                case TurnedAway(detail=detail):
-                    return ProbeResult(component, ok=False, detail=f"{url.host}: {detail}")
-                case socket:
-                    refusal = await _refusal(socket, bot, refusal_wait)
-                    await socket.close()
-                    said = refusal or "open"
-                    return ProbeResult(component, refusal is None, f"{url.host}: {said}")
+    component, trouble = f"{bot.name}: socket", ""
+    for url in (URL(each.text) for each in bot.blaze_url):
+        now, request_id = time.time(), str(uuid.uuid4())
+        headers = signed_headers(
+            bot.keystore, "GET", url.raw_path_qs, b"", now=now, request_id=request_id
+        )
+        match await dial(http, url, headers, Patience(), now):
+            case Unreachable(detail):
+                trouble = f"{url.host}: {detail}"
+            case TurnedAway(detail=detail):
+                return ProbeResult(component, ok=False, detail=f"{url.host}: {detail}")
+            case socket:
+                refusal = await _refusal(socket, bot, refusal_wait)
+                await socket.close()
+                return ProbeResult(component, refusal is None, f"{url.host}: {refusal or 'open'}")
     return ProbeResult(component, ok=False, detail=trouble)
 
 
@@ -109,14 +109,6 @@ async def _refusal(socket: Socket, bot: Bot, seconds: float) -> str | None:
                     return f"closed with code {socket.close_code}"
     except TimeoutError:
         return None
-
-
-def _signed_headers(bot: Bot, url: URL) -> dict[str, str]:
-    jti = str(uuid.uuid4())
-    token = make_token(
-        bot.keystore, method="GET", uri=url.raw_path_qs, body=b"", now=time.time(), jti=jti
-    )
-    return {"Authorization": f"Bearer {token}", "X-Request-Id": jti}
 
 
 async def _send_test(bot: Bot, endpoint: Endpoint, guard: AddressGuard) -> ProbeResult:

@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from relay.blaze.keystore import Keystore
-from relay.blaze.token import make_token
+from relay.blaze.token import signed_headers
 from relay.blaze.transport import describe
 from relay.blaze.wire import NotJson, read_json, read_number, read_text
 from relay.model.ports import Clock
@@ -115,20 +115,11 @@ class MixinApi:
         return Unanswered(trouble)
 
     async def _once(self, method: str, url: URL, body: bytes) -> Answer:
-        jti = self._new_id()
-        token = make_token(
-            self._keystore,
-            method=method,
-            uri=url.raw_path_qs,
-            body=body,
-            now=self._clock(),
-            jti=jti,
+        now, request_id = self._clock(), self._new_id()
+        headers = signed_headers(
+            self._keystore, method, url.raw_path_qs, body, now=now, request_id=request_id
         )
-        headers = {
-            "Authorization": f"Bearer {token}",
-            "X-Request-Id": jti,
-            "Content-Type": "application/json",
-        }
+        headers["Content-Type"] = "application/json"
         async with self._http.request(
             method,
             url,

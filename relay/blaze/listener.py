@@ -18,7 +18,7 @@ from relay.blaze.credentials import FIRST, LONGEST, Credentials
 from relay.blaze.keystore import Keystore
 from relay.blaze.link import Ending, Link, Patience, Socket, TurnedAway, Unreachable, dial
 from relay.blaze.session import Session
-from relay.blaze.token import make_token
+from relay.blaze.token import signed_headers
 from relay.delivery.retry import backoff
 from relay.model.ports import Clock, Inlet
 from relay.telemetry.events import (
@@ -213,13 +213,7 @@ class Listener:
 
     def _signed_headers(self, url: URL) -> dict[str, str]:
         """Sign a fresh token: one for each connect."""
-        jti = self._new_id()
-        token = make_token(
-            self._keystore,
-            method="GET",
-            uri=url.raw_path_qs,
-            body=b"",
-            now=self._clock(),
-            jti=jti,
+        now, request_id = self._clock(), self._new_id()
+        return signed_headers(
+            self._keystore, "GET", url.raw_path_qs, b"", now=now, request_id=request_id
         )
-        return {"Authorization": f"Bearer {token}", "X-Request-Id": jti}

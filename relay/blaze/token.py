@@ -43,3 +43,11 @@ def make_token(
         # Mixin handed out RSA keys of 1024 bits; whoever holds one knows by its age.
         warnings.simplefilter("ignore", InsecureKeyLengthWarning)
         return jwt.encode(claims, keystore.key, algorithm=keystore.algorithm)
+
+
+def signed_headers(
+    keystore: Keystore, method: str, uri: str, body: bytes, *, now: float, request_id: str
+) -> dict[str, str]:
+    """Give the headers that sign one request; `request_id` is a fresh UUID."""
+    token = make_token(keystore, method=method, uri=uri, body=body, now=now, jti=request_id)
+    return {"Authorization": f"Bearer {token}", "X-Request-Id": request_id}

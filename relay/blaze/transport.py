@@ -22,12 +22,12 @@ _REDIRECTS = frozenset(
 def open_session(
     *, ssl: SSLContext | None = None, user_agent: str = "blaze-relay"
 ) -> aiohttp.ClientSession:
-    """Open the HTTP client for one bot's socket and API calls; whoever opens it closes it.
+    """Open the HTTP client for all bots' sockets and API calls; whoever opens it closes it.
 
     Without `ssl` the system's authorities are trusted.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=ssl or system_trust()),
+        connector=aiohttp.TCPConnector(ssl=ssl or system_trust(), limit=0),  # sockets stay open
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": user_agent},
         middlewares=(once,),

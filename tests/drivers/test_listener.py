@@ -526,3 +526,10 @@ async def test_tokens_are_never_reused(upstream: Upstream) -> None:
         await upstream.ears.hear(ConnectEnded, result=OK)
     assert 0 == upstream.simulator.journal.kinds()[Kind.TOKEN_REUSED]
     assert {1} == set(upstream.simulator.journal.tokens.values())
+
+
+async def test_sockets_of_many_bots_wait_for_none() -> None:
+    """All bots share one client, and as many sockets stay open as there are bots."""
+    async with open_session() as http:
+        assert http.connector is not None
+        assert (0, 0) == (http.connector.limit, http.connector.limit_per_host)
