@@ -1,6 +1,6 @@
 """The settings: what there is to set, its kind, its default, and what must hold between them.
 
-To add one: a line here, a row in the README's table and in the chart's schema, which tests ask for;
+To add one: a line here, a place in docs/reference.md and in the chart's schema (as tests ask);
 a variable of its own stands in `environment`, and whether a reload follows it in `changes`.
 """
 

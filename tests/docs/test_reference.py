@@ -10,6 +10,7 @@ import trustme
 from relay.cli import COMMANDS
 from relay.config import load_settings
 from relay.config.environment import VARIABLES
+from relay.config.settings import Bot, Breaker, Endpoint, Retry, Settings, Tls
 from tests.config.example import KEYSTORE, SECRET
 from tests.docs.pages import ROOT, blocks, first_cells, page, section
 from tests.telemetry.series_table import documented_series
@@ -39,6 +40,14 @@ def test_every_variable_is_documented() -> None:
     cells = first_cells(REFERENCE)
     documented = {name for cell in cells for name in re.findall(r"`(RELAY_\w+)`", cell)}
     assert set(VARIABLES) == documented
+
+
+def test_every_setting_is_documented() -> None:
+    """Each key that a settings file may have stands in the chapter on settings."""
+    text = section(REFERENCE, "Settings")
+    sections = (Settings, Bot, Endpoint, Retry, Breaker, Tls)
+    keys = {key for each in sections for key in each.declared()}
+    assert set() == {key for key in keys if not re.search(rf"\b{key}\b", text)}
 
 
 def test_every_command_is_documented() -> None:
