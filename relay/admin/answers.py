@@ -1,18 +1,20 @@
-"""What operators are answered, and how it is written as JSON: made of the records of `relay.model`.
+"""What operators are answered, and how it is written as JSON and described as JSON Schema.
 
 A field of a record is one of its JSON object. Differently written are a `Time`, as RFC 3339 in
 UTC, and an `EndpointKey`, as `bot` and `endpoint`. What is marked `INTERNAL` is left out, and the
 fields of what is marked `INLINE` stand among the others.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cache
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
-
-from pydantic import AliasPath, BaseModel, ConfigDict, Field, create_model
+from inspect import getdoc
+from operator import attrgetter
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from relay.admin.explain import Explanation
 from relay.model.admin import DeadLetter, EndpointRecord, MessageHistory, MessageSummary
@@ -82,57 +84,93 @@ class EndpointActed:
     action: str
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
+# --- As JSON --------------------------------------------------------------------------------------
+
+Schema = dict[str, Any]
+_SCHEMAS = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
 
 
-@cache
-def document(record: type) -> type[BaseModel]:
-    """Make the model of a record's JSON object; its name and its text are the record's."""
-    parts: dict[str, Any] = dict(_parts(record))
-    return create_model(record.__name__, __base__=_Document, __doc__=record.__doc__, **parts)
-
-
-def to_json(record: object, *, indent: int | None = None) -> str:
-    """Write a record."""
-    return _filled(record).model_dump_json(indent=indent)
+def to_json(record: object) -> str:
+    """Write a record, as short as can be."""
+    return json.dumps(to_data(record), separators=(",", ":"), ensure_ascii=False)
 
 
 def to_data(record: object) -> dict[str, Any]:
     """Give a record as `json` reads it."""
-    return _filled(record).model_dump(mode="json")
-
-
-def _filled(record: object) -> BaseModel:
     kind: Any = type(record)
-    return document(kind).model_validate(record)
+    return {name: write(get(record)) for name, _, get, write in _parts(kind)}
 
 
-def _parts(record: type, *path: str) -> Iterator[tuple[str, Any]]:
-    """Give a JSON object's fields: name, type, and where the record has the value."""
+def schema_of(kind: Any, definitions: dict[str, Schema], at: str) -> Schema:
+    """Describe a type; what has a name goes into `definitions`, which is found under `at`."""
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return {"type": "string", "format": "date-time"}
+    if origin in (Union, UnionType):
+        return {"anyOf": [schema_of(each, definitions, at) for each in inner]}
+    if origin is not None:
+        return {"type": "array", "items": schema_of(inner[0], definitions, at)}
+    if kind in _SCHEMAS:
+        return {"type": _SCHEMAS[kind]}
+    name: str = kind.__name__
+    if name not in definitions:
+        described: Schema = {"description": getdoc(kind)}
+        definitions[name] = described
+        if issubclass(kind, StrEnum):
+            described |= {"type": "string", "enum": [*map(str, kind)]}
+        else:
+            parts = {part.name: schema_of(part.kind, definitions, at) for part in _parts(kind)}
+            described |= {"type": "object", "properties": parts, "required": [*parts]}
+    return {"$ref": f"{at}{name}"}
+
+
+class _Part(NamedTuple):
+    """A field of a JSON object: its name and type, where a record has it, and how it is written."""
+
+    name: str
+    kind: Any
+    get: Callable[[object], Any]
+    write: Callable[[Any], Any]
+
+
+@cache
+def _parts(record: type) -> tuple[_Part, ...]:
+    return tuple(
+        _Part(name, kind, attrgetter(at), _writer(kind)) for name, kind, at in _named(record)
+    )
+
+
+def _named(record: type, within: str = "") -> Iterator[tuple[str, Any, str]]:
     kinds = get_type_hints(record, include_extras=True)
-    for field in fields(record):
-        kind, at = kinds[field.name], (*path, field.name)
-        match field.metadata.get("json"):
+    for each in fields(record):
+        kind, at = kinds[each.name], f"{within}{each.name}"
+        match each.metadata.get("json"):
             case "internal":
                 pass
             case "inline":
-                yield from _parts(kind, *at)
+                yield from _named(kind, f"{at}.")
             case _ if kind is EndpointKey:
-                yield "bot", (str, Field(validation_alias=AliasPath(*at, "bot")))
-                yield "endpoint", (str, Field(validation_alias=AliasPath(*at, "name")))
+                yield from (("bot", str, f"{at}.bot"), ("endpoint", str, f"{at}.name"))
             case _:
-                yield field.name, (_json(kind), Field(validation_alias=AliasPath(*at)))
+                yield each.name, kind, at
 
 
-def _json(kind: Any) -> Any:
-    """Give the type that JSON has in place of a record's."""
+def _writer(kind: Any) -> Callable[[Any], Any]:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        return datetime
+        return _rfc3339
     if origin in (Union, UnionType):
-        return Union[tuple(map(_json, inner))]  # noqa: UP007 - made at run time
+        (some,) = (_writer(each) for each in inner if each is not NoneType)
+        return lambda value: None if value is None else some(value)
     if origin is not None:
-        return list[_json(inner[0])]  # type: ignore[misc] # made at run time
-    model: Any = document
-    return model(kind) if is_dataclass(kind) else kind
+        one = _writer(inner[0])
+        return lambda values: [one(value) for value in values]
+    return to_data if is_dataclass(kind) else _as_it_is
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _rfc3339(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC).isoformat()[:-6]}Z"

@@ -19,17 +19,17 @@ from relay.admin.answers import (
 from relay.admin.batches import Act, in_batches
 from relay.admin.explain import Circumstances, explain, unknown
 from relay.admin.requests import (
-    DeadLettersAsk,
-    DiscardAsk,
-    EndpointAsk,
-    MessageAsk,
-    MessagesAsk,
-    NothingAsked,
-    ReloadAsk,
-    ReplayAsk,
-    ReplayNumber,
+    DEAD_LETTERS,
+    DISCARD,
+    ENDPOINT,
+    MESSAGE,
+    MESSAGES,
+    NOTHING,
+    RELOAD,
+    REPLAY,
+    REPLAY_NUMBER,
+    RETRY,
     Request,
-    RetryAsk,
 )
 from relay.delivery.routing import Route
 from relay.model.admin import (
@@ -76,7 +76,7 @@ class Operation:
     method: str
     path: str
     summary: str
-    ask: type[Request]
+    ask: Request
     answer: type
     run: Callable[..., Awaitable[Any]]
     by_receiver: bool = False
@@ -96,7 +96,7 @@ OPERATIONS: list[Operation] = []
 
 
 def _operation(
-    name: str, route: str, ask: type[Request] = NothingAsked, *, by_receiver: bool = False
+    name: str, route: str, ask: Request = NOTHING, *, by_receiver: bool = False
 ) -> Callable[[Run], Run]:
     """Put a method into the table; its text and what it gives describe it."""
     method, path = route.split()
@@ -140,7 +140,7 @@ class AdminApi:
     reread: Reload = _no_reload
     _backs: dict[EndpointKey, float] = field(default_factory=dict)
 
-    @_operation("listMessages", "GET /messages", MessagesAsk)
+    @_operation("listMessages", "GET /messages", MESSAGES)
     async def messages(self, query: MessageQuery) -> MessageList:
         """List messages, newest first."""
         rows = await self.store.messages(query)
@@ -148,7 +148,7 @@ class AdminApi:
         cursor = str(rows[-1].number) if rows and len(rows) == query.limit else None
         return MessageList(rows, cursor)
 
-    @_operation("showMessage", "GET /messages/{message_id}", MessageAsk)
+    @_operation("showMessage", "GET /messages/{message_id}", MESSAGE)
     async def message(self, message_id: str) -> HistoryList:
         """Tell what happened to one message."""
         histories = await self.store.history(message_id)
@@ -156,7 +156,7 @@ class AdminApi:
             raise NotKnown(f"no message {message_id}")
         return HistoryList(histories)
 
-    @_operation("explainMessage", "GET /messages/{message_id}/explanation", MessageAsk)
+    @_operation("explainMessage", "GET /messages/{message_id}/explanation", MESSAGE)
     async def explanation(self, message_id: str) -> ExplanationList:
         """Say in plain words what happened, what is waited for and what comes next."""
         histories = await self.store.history(message_id)
@@ -167,28 +167,28 @@ class AdminApi:
             [explain(each, await self._circumstances(each), now) for each in histories]
         )
 
-    @_operation("listDeadLetters", "GET /dead-letters", DeadLettersAsk)
+    @_operation("listDeadLetters", "GET /dead-letters", DEAD_LETTERS)
     async def dead_letters(self, query: DeadLetterQuery) -> DeadLetterList:
         """List dead letters, oldest first."""
         rows = await self.store.dead_letters(query)
         await self._require_known(query, rows)
         return DeadLetterList(rows, _rest(rows, query))
 
-    @_operation("retryDeadLetters", "POST /dead-letters/retry", RetryAsk)
+    @_operation("retryDeadLetters", "POST /dead-letters/retry", RETRY)
     async def retry(self, query: DeadLetterQuery) -> DeadLettersActed:
         """Make dead letters due again at once; answers with those revived."""
         now = self.clock()
         return await self._acted(lambda part: self.store.retry(part, now), query)
 
-    @_operation("discardDeadLetters", "POST /dead-letters/discard", DiscardAsk)
-    async def discard(self, query: DeadLetterQuery, mark_read: bool) -> DeadLettersActed:  # noqa: FBT001 - as it is asked
+    @_operation("discardDeadLetters", "POST /dead-letters/discard", DISCARD)
+    async def discard(self, query: DeadLetterQuery, *, mark_read: bool) -> DeadLettersActed:
         """Give dead letters up; answers with those given up."""
         now = self.clock()
         return await self._acted(
             lambda part: self.store.discard(part, now, mark_read=mark_read), query
         )
 
-    @_operation("askReplay", "POST /replays", ReplayAsk)
+    @_operation("askReplay", "POST /replays", REPLAY)
     async def replay(
         self, bot: str, endpoint: str, since: float, until: float | None = None
     ) -> RequestedReplay:
@@ -206,7 +206,7 @@ class AdminApi:
         """List replays, newest first."""
         return ReplayList(await self.store.replays())
 
-    @_operation("cancelReplay", "POST /replays/{number}/cancel", ReplayNumber)
+    @_operation("cancelReplay", "POST /replays/{number}/cancel", REPLAY_NUMBER)
     async def cancel_replay(self, number: int) -> ReplayRecord:
         """Send no more of a replay; `cancelled` is false if it had ended before."""
         record = await self.store.cancel_replay(number, self.clock())
@@ -219,24 +219,22 @@ class AdminApi:
         """List endpoints by bot and name."""
         return EndpointList(await self.store.endpoints())
 
-    @_operation("pauseEndpoint", "POST /endpoints/{bot}/{name}/pause", EndpointAsk)
+    @_operation("pauseEndpoint", "POST /endpoints/{bot}/{name}/pause", ENDPOINT)
     async def pause(self, bot: str, name: str) -> EndpointActed:
         """Pause an endpoint until it is resumed; everything is kept."""
         return await _change(self.store.pause, "pause", bot, name)
 
-    @_operation("resumeEndpoint", "POST /endpoints/{bot}/{name}/resume", EndpointAsk)
+    @_operation("resumeEndpoint", "POST /endpoints/{bot}/{name}/resume", ENDPOINT)
     async def resume(self, bot: str, name: str) -> EndpointActed:
         """Let an endpoint go on, paused or gone, and try one in trouble at once."""
         return await _change(self.store.resume, "resume", bot, name)
 
-    @_operation("reloadSettings", "POST /reload", ReloadAsk)
-    async def reload(self, discard_owed: bool) -> Reloaded:  # noqa: FBT001 - as it is asked
+    @_operation("reloadSettings", "POST /reload", RELOAD)
+    async def reload(self, *, discard_owed: bool) -> Reloaded:
         """Read the settings anew and apply those of endpoints, all or none; says what changed."""
         return await self.reread(discard_owed=discard_owed)
 
-    @_operation(
-        "endpointIsBack", "POST /endpoints/{bot}/{name}/back", EndpointAsk, by_receiver=True
-    )
+    @_operation("endpointIsBack", "POST /endpoints/{bot}/{name}/back", ENDPOINT, by_receiver=True)
     async def back(self, bot: str, name: str) -> EndpointActed:
         """Let an endpoint that is gone or in trouble be tried again; lifts no operator's pause."""
         endpoint, now = EndpointKey(bot, name), self.clock()

@@ -1,35 +1,24 @@
-"""What the admin API may be asked, as pydantic models: the grammar of its queries and bodies."""
+"""What operators may ask, declared once for the admin API, its document and the commands."""
 
-import math
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, Self, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
+from relay.admin.parameters import (
+    AGE,
+    ID,
+    NAME,
+    TIME,
+    YES_NO,
+    Mistakes,
+    Parameter,
+    Values,
+    cursor,
+    one_of,
+    whole,
 )
-from pydantic.config import JsonDict
-from pydantic_core import CoreSchema, core_schema
-
-from relay.model.admin import (
-    PLACE,
-    REASONS,
-    SHOWN,
-    DeadLetterQuery,
-    MessageQuery,
-    MessageState,
-    Place,
-    earliest,
-    split_name,
-)
-from relay.model.messages import MessageOutcome
-from relay.model.times import duration_text, parse_duration, parse_time, rfc3339
+from relay.model.admin import PLACE, DeadLetterQuery, MessageQuery, MessageState, Place
+from relay.model.messages import MessageOutcome, Reason
 
 MOST = 1000
 """Rows in one answer, and ids in one request: what a caller and the event loop take in one go."""
@@ -37,221 +26,190 @@ MOST = 1000
 IN_A_URL = 100
 """Ids in a query: some 5 KB, and a line of more than 8 KB is refused."""
 
+_ENDED = (*Reason, "removed")
+_NEXT = "the next_cursor of the page before"
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Text:
-    """How a value is written: read by `read`, whose `ValueError` says what is expected.
+_FILTERS = {
+    "bot": Parameter(NAME, "only this bot's"),
+    "endpoint": Parameter(NAME, "only this endpoint's: NAME or BOT/NAME"),
+    "conversation_id": Parameter(ID, "only those of this conversation"),
+    "since": Parameter(TIME, "then or later"),
+    "until": Parameter(TIME, "before then"),
+    "older_than": Parameter(AGE, "for longer, as in 2d"),
+}
 
-    `schema` is what JSON Schema says beside its being a string.
+MESSAGE_FILTERS = {
+    **_FILTERS,
+    "category": Parameter(NAME, "only those of this category"),
+    "state": Parameter(
+        one_of(*MessageState),
+        "pending: unfinished; failing: of these, an attempt failed and another is to come; or how "
+        "it ended: read, unwanted, dead, discarded",
+    ),
+    "outcome": Parameter(one_of(*MessageOutcome), "only those that ended so"),
+    "cursor": Parameter(cursor("^[0-9]{1,18}$", int), _NEXT),
+}
+"""By what messages are listed; the times are those of their arrival."""
+
+DEAD_LETTER_FILTERS = {
+    **_FILTERS,
+    "reason": Parameter(one_of(*_ENDED), "that of the last attempt, or `removed`"),
+    "cursor": Parameter(cursor(PLACE, Place.read), _NEXT),
+}
+"""By what dead letters are listed; the times are those of their deaths."""
+
+
+def message_query(values: Values, now: float) -> MessageQuery:
+    """Make the query for a list of messages."""
+    picked = {name: values[name] for name in ("category", "pending", "outcome", "limit")}
+    return MessageQuery(**_common(values, now), **picked).narrowed(values["state"])
+
+
+def dead_letter_query(values: Values, now: float) -> DeadLetterQuery:
+    """Make the query for dead letters."""
+    picked = {name: values[name] for name in ("message_ids", "reason", "limit")}
+    return DeadLetterQuery(**_common(values, now), **picked)
+
+
+def _common(values: Values, now: float) -> dict[str, Any]:
+    bot, endpoint = split_name(values["bot"], values["endpoint"])
+    age = values["older_than"]
+    ends = (values["until"], values.get("ended_before"), None if age is None else now - age)
+    return {
+        "bot": bot,
+        "endpoint": endpoint,
+        "conversation_id": values["conversation_id"],
+        "since": values["since"],
+        "until": min((end for end in ends if end is not None), default=None),
+        "after": values["cursor"],
+    }
+
+
+def split_name(bot: str | None, endpoint: str | None) -> tuple[str | None, str | None]:
+    """Take `BOT/NAME` apart; with another bot beside it, it is nobody's."""
+    of, slash, name = (endpoint or "").rpartition("/")
+    return (of, name) if slash and bot in (None, of) else (bot, endpoint)
+
+
+# --- The API's requests ---------------------------------------------------------------------------
+
+
+def _as_given(values: Values, _now: float) -> Values:
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an operation is asked; `name` is that of its schema.
+
+    `arguments` makes those of the operation from what is asked and the time; it may raise
+    `Mistakes`. `schema` is what JSON Schema says beside the parameters.
     """
 
-    read: Callable[[str], Any]
-    write: Callable[[Any], str | None]
-    schema: Mapping[str, Any]
+    name: str
+    about: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    arguments: Callable[[Values, float], Values] = _as_given
+    schema: Mapping[str, Any] = field(default_factory=dict)
 
-    def __get_pydantic_core_schema__(self, *_: Any) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            lambda value: self.read(value if isinstance(value, str) else ""),
-            serialization=core_schema.plain_serializer_function_ser_schema(self.write),
-        )
-
-    def __get_pydantic_json_schema__(self, *_: Any) -> dict[str, Any]:
-        return {"type": "string", **self.schema}
-
-
-def _age(text: str) -> float:
-    return parse_duration(text, longest=math.inf)
+    def words(self, values: Values) -> str:
+        """Say in a line for the log what is asked."""
+        known = self.parameters.items()
+        asked = ((name, each) for name, each in known if values[name] != each.default)
+        return " ".join(f"{name}={each.words(values[name])}" for name, each in asked)
 
 
-def _cursor(read: Callable[[str], Any], pattern: str) -> Text:
-    def check(text: str) -> Any:
-        if re.fullmatch(pattern, text) is None:
-            raise ValueError("expected the next_cursor of an earlier answer")
-        return read(text)
-
-    return Text(check, str, {"pattern": pattern})
+def _listed(values: Values, now: float) -> Values:
+    return {"query": dead_letter_query({**values, "message_ids": values["message_id"]}, now)}
 
 
-def _reason(text: str) -> str:
-    if text not in REASONS:
-        raise ValueError(f"expected one of {', '.join(REASONS)}")
-    return text
+def _acted_on(values: Values, now: float) -> Values:
+    if (values["message_ids"] is None) is not values["all"]:
+        raise Mistakes(("", "either message_ids or all: true is needed, and not both"))
+    mark_read = {name: values[name] for name in values if name == "mark_read"}
+    return {"query": dead_letter_query(values, now), **mark_read}
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _whole(value: object) -> object:
-    """Take 1.0 for 1, as JSON Schema does."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Time = Annotated[float, Text(parse_time, rfc3339, {"format": "date-time"})]
-Age = Annotated[float, Text(_age, duration_text, {"pattern": "^[0-9]{1,9}(ms|s|m|h|d)$"})]
-Number = Annotated[int, _cursor(int, "^[0-9]{1,18}$")]
-LetterPlace = Annotated[Place, _cursor(Place.read, PLACE)]
-LetterReason = Annotated[str, Text(_reason, str, {"enum": [*REASONS]})]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-MessageId = Annotated[str, StringConstraints(to_lower=True, min_length=1, max_length=64)]
-MessageIds = Annotated[tuple[MessageId, ...], Field(min_length=1, max_length=MOST)]
-QueriedIds = Annotated[
-    tuple[MessageId, ...], Field(min_length=1, max_length=IN_A_URL), BeforeValidator(_as_list)
-]
-
-
-Query = TypeVar("Query", MessageQuery, DeadLetterQuery)
-
-
-class Request(BaseModel):
-    """What an operation is asked: its fields are the operation's arguments, in their order."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def arguments(self, now: float) -> tuple[Any, ...]:  # noqa: ARG002 - of ages
-        """Give the operation's arguments."""
-        return tuple(getattr(self, name) for name in type(self).model_fields)
-
-    @property
-    def words(self) -> str:
-        """What was asked, for the log: in short, and a long list of ids by its length."""
-        given = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        ids = given.get("message_ids") or ()
-        if len(ids) > SHOWN:
-            given["message_ids"] = [*ids[:SHOWN], f"and {len(ids) - SHOWN} more"]
-        return " ".join(f"{name}={_plain(value)}" for name, value in given.items())
-
-
-def _plain(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-class NothingAsked(Request):
-    """A request without parameters."""
-
-
-class MessageAsk(Request):
-    """Which message to show."""
-
-    message_id: MessageId
-
-
-class EndpointAsk(Request):
-    """Which endpoint to act on."""
-
-    bot: Name
-    name: Name
-
-
-class ReplayAsk(Request):
-    """What an endpoint is to get again: what came, or was delivered to it, in that time."""
-
-    bot: Name
-    endpoint: Name
-    since: Time
-    until: Time | None = None
-
-
-class ReplayNumber(Request):
-    """Which replay to act on."""
-
-    number: int = Field(ge=1, le=2**53)
-
-
-class ReloadAsk(Request):
-    """What a reload may do."""
-
-    discard_owed: bool = Field(
-        default=False, description="give up what endpoints are owed that are gone"
-    )
-
-
-class _Filter(Request):
-    """What both lists can be narrowed down by; a field that a query has, too, is the same there."""
-
-    bot: Name | None = None
-    endpoint: Name | None = Field(None, description="NAME or BOT/NAME")
-    conversation_id: MessageId | None = None
-    since: Time | None = Field(None, description="then or later")
-    until: Time | None = Field(None, description="before then")
-    older_than: Age | None = Field(None, description="for longer, as in 2d")
-
-    def _query(self, query: type[Query], now: float, **more: Any) -> Query:
-        bot, endpoint = split_name(self.bot, self.endpoint)
-        ends = (self.until, None if self.older_than is None else now - self.older_than)
-        own = {each.name for each in fields(query)} & type(self).model_fields.keys()
-        parts = {name: getattr(self, name) for name in own}
-        return query(**parts | {"bot": bot, "endpoint": endpoint, "until": earliest(*ends)} | more)
-
-
-class MessagesAsk(_Filter):
-    """Which messages to list; the times are those of their arrival."""
-
-    category: Name | None = None
-    state: MessageState | None = Field(
-        None, description="failing: an attempt failed, and another is to come"
-    )
-    pending: bool | None = Field(None, description="true: unfinished ones, false: finished ones")
-    outcome: MessageOutcome | None = None
-    limit: int = Field(50, ge=1, le=MOST)
-    cursor: Number | None = Field(None, description="the next_cursor of the page before")
-
-    def arguments(self, now: float) -> tuple[MessageQuery]:
-        """Give the query."""
-        return (self._query(MessageQuery, now, after=self.cursor).narrowed(self.state),)
-
-
-class _DeadLetterFilter(_Filter):
-    reason: LetterReason | None = Field(None, description="of the last attempt, or `removed`")
-    ended_before: Time | None = Field(None, description="as until")
-    cursor: LetterPlace | None = Field(None, description="the next_cursor of the answer before")
-
-    def arguments(self, now: float) -> tuple[Any, ...]:
-        """Give the query."""
-        query = self._query(DeadLetterQuery, now, after=self.cursor)
-        return (replace(query, until=earliest(query.until, self.ended_before)),)
-
-
-class DeadLettersAsk(_DeadLetterFilter):
-    """Which dead letters to list; the times are those of their deaths."""
-
-    message_ids: QueriedIds | None = Field(None, alias="message_id", description="may be repeated")
-    limit: int = Field(100, ge=1, le=MOST)
-
-
-_BY_ID: JsonDict = {"message_ids": {"type": "array"}, "all": {"const": False}}
-_ALL: JsonDict = {"message_ids": {"type": "null"}, "all": {"const": True}}
-_CHOICES: JsonDict = {
+_ANY_DEAD_LETTERS = DEAD_LETTER_FILTERS | {"ended_before": Parameter(TIME, "as until")}
+_ACT_ON = {
+    **_ANY_DEAD_LETTERS,
+    "message_ids": Parameter(ID, most=MOST),
+    "all": Parameter(YES_NO, default=False),
+    "limit": Parameter(whole(1, MOST), "ask again with next_cursor for the rest", default=MOST),
+}
+_BY_ID = {"message_ids": {"type": "array"}, "all": {"const": False}}
+_ALL = {"message_ids": {"type": "null"}, "all": {"const": True}}
+_EITHER = {
     "oneOf": [
         {"required": ["message_ids"], "properties": _BY_ID},
         {"required": ["all"], "properties": _ALL},
     ]
 }
 
-
-class RetryAsk(_DeadLetterFilter):
-    """Which dead letters to act on: those of `message_ids`, or `all`; the rest narrows it down."""
-
-    model_config = ConfigDict(json_schema_extra=_CHOICES)
-
-    message_ids: MessageIds | None = None
-    every: bool = Field(default=False, alias="all")
-    limit: Annotated[int, BeforeValidator(_whole)] = Field(
-        MOST, ge=1, le=MOST, description="ask again with next_cursor for the rest"
-    )
-
-    @model_validator(mode="after")
-    def _chosen(self) -> Self:
-        if (self.message_ids is None) is not self.every:
-            raise ValueError("either message_ids or all: true is needed, and not both")
-        return self
-
-
-class DiscardAsk(RetryAsk):
-    """Which dead letters to give up."""
-
-    mark_read: bool = Field(default=False, description="they no longer hold READ back")
-
-    def arguments(self, now: float) -> tuple[Any, ...]:
-        """Give the query, and whether READ may go on."""
-        return (*super().arguments(now), self.mark_read)
+NOTHING = Request("NothingAsked", "A request without parameters.")
+MESSAGES = Request(
+    "MessagesAsk",
+    "Which messages to list; the times are those of their arrival.",
+    MESSAGE_FILTERS
+    | {
+        "pending": Parameter(YES_NO, "true: unfinished ones, false: finished ones"),
+        "limit": Parameter(whole(1, MOST), default=50),
+    },
+    lambda values, now: {"query": message_query(values, now)},
+)
+MESSAGE = Request(
+    "MessageAsk", "Which message to show.", {"message_id": Parameter(ID, required=True)}
+)
+DEAD_LETTERS = Request(
+    "DeadLettersAsk",
+    "Which dead letters to list; the times are those of their deaths.",
+    _ANY_DEAD_LETTERS
+    | {
+        "message_id": Parameter(ID, "may be repeated", most=IN_A_URL),
+        "limit": Parameter(whole(1, MOST), default=100),
+    },
+    _listed,
+)
+RETRY = Request(
+    "RetryAsk",
+    "Which dead letters to act on: those of `message_ids`, or `all`; the rest narrows it down.",
+    _ACT_ON,
+    _acted_on,
+    _EITHER,
+)
+DISCARD = Request(
+    "DiscardAsk",
+    "Which dead letters to give up.",
+    _ACT_ON | {"mark_read": Parameter(YES_NO, "they no longer hold READ back", default=False)},
+    _acted_on,
+    _EITHER,
+)
+REPLAY = Request(
+    "ReplayAsk",
+    "What an endpoint is to get again: what came, or was delivered to it, in that time.",
+    {
+        "bot": Parameter(NAME, required=True),
+        "endpoint": Parameter(NAME, required=True),
+        "since": Parameter(TIME, required=True),
+        "until": Parameter(TIME),
+    },
+)
+REPLAY_NUMBER = Request(
+    "ReplayNumber",
+    "Which replay to act on.",
+    {"number": Parameter(whole(1, 2**53), required=True)},
+)
+ENDPOINT = Request(
+    "EndpointAsk",
+    "Which endpoint to act on.",
+    {"bot": Parameter(NAME, required=True), "name": Parameter(NAME, required=True)},
+)
+RELOAD = Request(
+    "ReloadAsk",
+    "What a reload may do.",
+    {
+        "discard_owed": Parameter(
+            YES_NO, "give up what endpoints are owed that are gone", default=False
+        )
+    },
+)

@@ -1,11 +1,12 @@
 """`relay endpoints`: how the webhooks fare, and holding one of them back."""
 
+import json
 import time
 from pathlib import Path
 
 import click
 
-from relay.admin.answers import EndpointActed, EndpointList, to_json
+from relay.admin.answers import EndpointActed, EndpointList, to_data
 from relay.admin.explain import troubles
 from relay.commands.desk import find_endpoint, with_admin_store
 from relay.commands.family import Family
@@ -41,7 +42,7 @@ def list_endpoints(config: Path | None, *, as_json: bool) -> None:
     settings = read_settings(config)
     records = with_admin_store(settings, lambda desk: desk.endpoints())
     if as_json:
-        click.echo(to_json(EndpointList(records), indent=2))
+        click.echo(json.dumps(to_data(EndpointList(records)), indent=2))
     else:
         now = time.time()
         print_table(_COLUMNS, [_row(record, now) for record in records])
@@ -96,6 +97,6 @@ def _tell(endpoint: EndpointKey, done: str, *, as_json: bool) -> None:
     if as_json:
         action = done.removesuffix("d")
         acted = EndpointActed(bot=endpoint.bot, endpoint=endpoint.name, action=action)
-        click.echo(to_json(acted, indent=2))
+        click.echo(json.dumps(to_data(acted), indent=2))
     else:
         click.echo(f"{endpoint} {done}; a running relay takes notice within 5 seconds")

@@ -1,12 +1,13 @@
 """`relay explain`: what becomes of one message, in plain words."""
 
+import json
 import time
 from functools import partial
 from pathlib import Path
 
 import click
 
-from relay.admin.answers import ExplanationList, to_json
+from relay.admin.answers import ExplanationList, to_data
 from relay.admin.explain import Explanation
 from relay.admin.operations import AdminApi, NotKnown
 from relay.commands.desk import with_admin_store
@@ -47,7 +48,7 @@ def command(message_id: str, config: Path | None, *, as_json: bool) -> None:
     except NotKnown as unknown:
         raise Failure(f"ID: {message_id!r}: {unknown}") from None
     if as_json:
-        click.echo(to_json(found, indent=2))
+        click.echo(json.dumps(to_data(found), indent=2))
     else:
         click.echo("\n\n".join(_text(each) for each in found.explanations))
 

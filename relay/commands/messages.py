@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from relay.admin.answers import MessageList, to_json
+from relay.admin.answers import MessageList, to_data
 from relay.commands.contents import require_whole, with_bodies
 from relay.commands.desk import find_endpoint, require_bot, with_admin_store
 from relay.commands.failure import Failure, require_none
@@ -125,7 +125,7 @@ def list_messages(
     found = with_admin_store(settings, work)
     cursor = str(found[-1].number) if len(found) == most else None
     if as_json:
-        click.echo(to_json(MessageList(found, cursor), indent=2))
+        click.echo(json.dumps(to_data(MessageList(found, cursor)), indent=2))
         return
     now = time.time()
     print_table(_COLUMNS, [_row(message, now) for message in found])

@@ -1,11 +1,12 @@
 """`relay replays`: how they go on, and ending one."""
 
+import json
 import time
 from pathlib import Path
 
 import click
 
-from relay.admin.answers import ReplayList, to_json
+from relay.admin.answers import ReplayList, to_data
 from relay.commands.desk import with_admin_store
 from relay.commands.failure import Failure
 from relay.commands.family import Family
@@ -41,7 +42,7 @@ def list_replays(config: Path | None, *, as_json: bool) -> None:
     """List replays, the newest first: how much has been looked through, and what came of it."""
     records = with_admin_store(read_settings(config), lambda desk: desk.replays())
     if as_json:
-        click.echo(to_json(ReplayList(records), indent=2))
+        click.echo(json.dumps(to_data(ReplayList(records)), indent=2))
     else:
         now = time.time()
         print_table(_COLUMNS, [_row(record, now) for record in records])
@@ -59,7 +60,7 @@ def cancel(number: int, config: Path | None, *, as_json: bool) -> None:
     if record is None:
         raise Failure(f"NUMBER: {number}: the journal knows no such replay")
     if as_json:
-        click.echo(to_json(record, indent=2))
+        click.echo(json.dumps(to_data(record), indent=2))
     elif record.cancelled:
         click.echo(f"replay {number} cancelled; a running relay takes notice within 5 seconds")
     else:

@@ -158,20 +158,6 @@ SHOWN = 10
 PLACE = r"^[0-9]{1,12}(\.[0-9]{1,12})?_[0-9]{1,18}$"
 """How a place is written."""
 
-REASONS = (*map(str, Reason), "removed")
-"""Why there are dead letters: the reasons of attempts, and that of an endpoint's removal."""
-
-
-def split_name(bot: str | None, endpoint: str | None) -> tuple[str | None, str | None]:
-    """Take `BOT/NAME` apart; with another bot beside it, it is nobody's."""
-    of, slash, name = (endpoint or "").rpartition("/")
-    return (of, name) if slash and bot in (None, of) else (bot, endpoint)
-
-
-def earliest(*ends: float | None) -> float | None:
-    """Give the end of a stretch of time that each of these may end."""
-    return min((end for end in ends if end is not None), default=None)
-
 
 class Place(NamedTuple):
     """Where a dead letter stands among the others, which are in the order of their deaths."""

@@ -7,8 +7,6 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from pydantic import SecretBytes, SecretStr
-
 MASK = "***"
 
 MAX_TEXT = 16 * 1024
@@ -80,8 +78,6 @@ class Redactor:
             type(None): lambda value: value,
             int: lambda value: value if value.bit_length() <= _INT_BITS else self._shown(value),
             float: lambda value: value if math.isfinite(value) else str(value),
-            SecretStr: lambda _: MASK,
-            SecretBytes: lambda _: MASK,
         }
 
     def learn(self, known: Iterable[str]) -> None:
@@ -149,8 +145,6 @@ def _show(value: object) -> str:
             return str.__str__(value)  # an enum's value, not its name
         case bytes() | bytearray():
             return value.decode(errors="replace")
-        case SecretStr() | SecretBytes():
-            return MASK
         case BaseException():
             return f"{type(value).__name__}: {value}"
         case _:

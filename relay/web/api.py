@@ -2,11 +2,9 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
-from pydantic import ValidationError
 
 from relay.admin.answers import to_json
 from relay.admin.operations import (
@@ -18,13 +16,13 @@ from relay.admin.operations import (
     Operation,
     TooSoon,
 )
-from relay.admin.requests import Request
+from relay.admin.parameters import Mistakes, NotJson, Values, of_body, of_query
 from relay.model.admin import ReloadRefused
 from relay.model.ports import JournalDamaged, JournalUnavailable
 from relay.telemetry.events import AdminRefused, OperatorActed, Telemetry
 from relay.web.auth import ACTOR, RECEIVERS, BackTokens, Keys, Throttle
 from relay.web.openapi import openapi
-from relay.web.problem import Mistake, mistaken, problem
+from relay.web.problem import Mistake, problem
 
 RETRY_AFTER = "5"
 """Seconds; a disk in trouble is not helped by asking sooner."""
@@ -91,31 +89,36 @@ def _document(version: str) -> Handler:
 def _serving(operation: Operation, admin: AdminApi, tell: Telemetry) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         try:
-            ask = await _asked(operation, request)
-        except ValidationError as error:
-            return mistaken(error, operation.ask)
-        response, count = await _run(operation, admin, ask)
+            asked = await _asked(operation, request)
+            arguments = operation.ask.arguments(asked, admin.clock())
+        except NotJson:
+            return problem(HTTPStatus.BAD_REQUEST, "the body is no JSON")
+        except Mistakes as wrong:
+            found = [Mistake(where, what) for where, what in wrong.mistakes]
+            return problem(HTTPStatus.UNPROCESSABLE_ENTITY, mistakes=found)
+        response, count = await _run(operation, admin, arguments)
         if operation.method != hdrs.METH_GET:
+            peer, words = request.remote or "", operation.ask.words(asked)
             result = HTTPStatus(response.status).phrase.lower()
-            peer = request.remote or ""
-            tell(OperatorActed(request[ACTOR], peer, operation.name, ask.words, count, result))
+            tell(OperatorActed(request[ACTOR], peer, operation.name, words, count, result))
         return response
 
     return answer
 
 
-async def _asked(operation: Operation, request: web.Request) -> Request:
+async def _asked(operation: Operation, request: web.Request) -> Values:
+    parameters = operation.ask.parameters
     if operation.in_body:
-        return operation.ask.model_validate_json(await request.read() or b"{}", strict=True)
-    query: dict[str, Any] = {name: request.query.getall(name) for name in request.query}
-    singles = {name: values[0] if len(values) == 1 else values for name, values in query.items()}
-    return operation.ask.model_validate(singles | dict(request.match_info))
+        return of_body(parameters, await request.read())
+    return of_query(parameters, [*request.query.items(), *request.match_info.items()])
 
 
-async def _run(operation: Operation, admin: AdminApi, ask: Request) -> tuple[web.Response, int]:
+async def _run(
+    operation: Operation, admin: AdminApi, arguments: Values
+) -> tuple[web.Response, int]:
     """Give the response, and to how many something was done."""
     try:
-        done = await operation.run(admin, *ask.arguments(admin.clock()))
+        done = await operation.run(admin, **arguments)
     except NotKnown as error:
         return problem(HTTPStatus.NOT_FOUND, str(error)), 0
     except Contradiction as error:
@@ -139,4 +142,4 @@ def _later(status: HTTPStatus, why: str, seconds: str) -> web.Response:
 
 def _refusal(mistake: str) -> Mistake:
     where, found, what = mistake.partition(": ")
-    return Mistake(where=where, what=what) if found else Mistake(where="", what=mistake)
+    return Mistake(where, what) if found else Mistake("", mistake)

@@ -1,13 +1,11 @@
-"""The OpenAPI document of the admin API, made of the same table and models as the API itself."""
+"""The OpenAPI document of the admin API, made of the same table as the API itself."""
 
 from functools import cache
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic.json_schema import JsonSchemaMode, models_json_schema
-
-from relay.admin.answers import document
+from relay.admin.answers import Schema, schema_of
 from relay.admin.operations import OPERATIONS, Operation
+from relay.admin.requests import Request
 from relay.web.problem import PROBLEM_JSON, Problem
 
 _AT = "#/components/schemas/"
@@ -25,53 +23,31 @@ _PROBLEMS = {
 
 _TOO_SOON = {"429": "It was asked a moment ago, or too many wrong tokens came from this address"}
 
-Schema = dict[str, Any]
-
 
 @cache
 def openapi(version: str) -> Schema:
     """Describe the API as OpenAPI 3.1, for the given version of the relay."""
-    schemas, definitions = _schemas()
+    schemas: dict[str, Schema] = {}
     paths: dict[str, Schema] = {}
     for operation in OPERATIONS:
-        paths.setdefault(f"/api/v1{operation.path}", {})[operation.method.lower()] = _described(
-            operation, schemas, definitions
-        )
+        methods = paths.setdefault(f"/api/v1{operation.path}", {})
+        methods[operation.method.lower()] = _described(operation, schemas)
+    schemas[Problem.__name__]["required"] = ["type", "title", "status"]  # the rest may be left out
     return {
         "openapi": "3.1.0",
         "info": {"title": "Blaze Relay admin API", "version": version},
         "security": [{"bearer": []}],
         "paths": paths,
         "components": {
-            "schemas": definitions,
+            "schemas": schemas,
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _schemas() -> tuple[dict[tuple[Any, JsonSchemaMode], Schema], dict[str, Schema]]:
-    asks = {operation.ask for operation in OPERATIONS}
-    answers = {document(operation.answer) for operation in OPERATIONS} | {Problem}
-    wanted: list[tuple[Any, JsonSchemaMode]] = [
-        *((ask, "validation") for ask in sorted(asks, key=_named)),
-        *((answer, "serialization") for answer in sorted(answers, key=_named)),
-    ]
-    references, definitions = models_json_schema(wanted, ref_template=f"{_AT}{{model}}")
-    return references, definitions["$defs"]
-
-
-def _named(model: type) -> str:
-    return model.__name__
-
-
-def _described(
-    operation: Operation,
-    references: dict[tuple[Any, JsonSchemaMode], Schema],
-    definitions: dict[str, Schema],
-) -> Schema:
-    ask = references[operation.ask, "validation"]
-    answer = references[document(operation.answer), "serialization"]
-    refusal = {"content": {PROBLEM_JSON: {"schema": references[Problem, "serialization"]}}}
+def _described(operation: Operation, schemas: dict[str, Schema]) -> Schema:
+    answer = schema_of(operation.answer, schemas, _AT)
+    refusal = {"content": {PROBLEM_JSON: {"schema": schema_of(Problem, schemas, _AT)}}}
     problems = _PROBLEMS | _TOO_SOON if operation.by_receiver else _PROBLEMS
     described: Schema = {
         "operationId": operation.name,
@@ -82,28 +58,31 @@ def _described(
         },
     }
     if operation.in_body:
-        body = {"content": {"application/json": {"schema": ask}}}
-        return {**described, "requestBody": {"required": _needs_body(operation), **body}}
-    model = definitions[ask["$ref"].removeprefix(_AT)]
-    return {**described, "parameters": _parameters(operation, model)}
+        return described | {"requestBody": _body(operation.ask, schemas)}
+    return described | {"parameters": _parameters(operation)}
 
 
-def _needs_body(operation: Operation) -> bool:
-    """Say whether there is something that has to be asked."""
-    try:
-        operation.ask()
-    except ValidationError:
-        return True
-    return False
+def _body(ask: Request, schemas: dict[str, Schema]) -> Schema:
+    needed = [name for name, each in ask.parameters.items() if each.required]
+    schemas[ask.name] = {
+        "description": ask.about,
+        "type": "object",
+        "properties": {name: each.schema for name, each in ask.parameters.items()},
+        "required": needed,
+        "additionalProperties": False,
+        **ask.schema,
+    }
+    content = {"application/json": {"schema": {"$ref": f"{_AT}{ask.name}"}}}
+    return {"required": bool(needed or ask.schema), "content": content}
 
 
-def _parameters(operation: Operation, model: Schema) -> list[Schema]:
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
             "in": "path" if name in operation.in_path else "query",
-            "required": name in model.get("required", ()),
-            "schema": schema,
+            "required": each.required,
+            "schema": each.schema,
         }
-        for name, schema in model.get("properties", {}).items()
+        for name, each in operation.ask.parameters.items()
     ]

@@ -120,7 +120,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot-and-name-are-one-name",
-        "relay/model/admin.py",
+        "relay/admin/requests.py",
         "return (of, name) if slash and bot in (None, of) else (bot, endpoint)",
         "return (bot, endpoint)",
         "what the commands print would find nothing here",

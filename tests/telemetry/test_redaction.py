@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import SecretBytes, SecretStr
 
+from relay.config.secrets import Secret
 from relay.telemetry.redaction import MASK, MAX_DEPTH, MAX_ITEMS, MAX_TEXT, Redactor
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=12)
@@ -28,8 +28,7 @@ SECRET_KEYS = st.sampled_from(
 
 # Each makes a text or value in which the secret it is given must not be seen.
 DISGUISES: list[Callable[[str], Any]] = [
-    SecretStr,
-    lambda s: SecretBytes(s.encode()),
+    Secret,
     lambda s: f"whsec_{s}",
     lambda s: f"whsk_{s}==",
     lambda s: f"rjk_{s}=",
