@@ -27,6 +27,7 @@ _EMPTY = (b"\r", b"\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [^\r\n]*)?\r?\n")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _RETRY_AFTER = re.compile(rb"\nretry-after[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
+_PACKED = re.compile(rb"\ncontent-encoding[ \t]*:[ \t]*(?!identity\b)\w", re.IGNORECASE)
 _KEEP_ALIVE = re.compile(
     rb"\nkeep-alive[ \t]*:[^\r\n]*?timeout[ \t]*=[ \t]*([0-9]{1,6})", re.IGNORECASE
 )
@@ -79,11 +80,11 @@ class AnswerReader:
 
     def answer(self) -> Answer:
         """Tell of an answer whose status line has come."""
+        found = self._search(_RETRY_AFTER)
+        retry_after = None if found is None else found[1].strip().decode("latin-1")
+        packed = self._search(_PACKED) is not None
         return Answer(
-            status=self.status,
-            retry_after=self._retry_after(),
-            body=bytes(self._body[:MAX_BODY]),
-            sent=Sent.YES,
+            self.status, retry_after, bytes(self._body[:MAX_BODY]), packed, None, Sent.YES
         )
 
     @property
@@ -91,10 +92,6 @@ class AnswerReader:
         """After how many idle seconds the receiver closes, if `Keep-Alive: timeout=` says so."""
         found = self._search(_KEEP_ALIVE)
         return None if found is None else int(found[1])
-
-    def _retry_after(self) -> str | None:
-        found = self._search(_RETRY_AFTER)
-        return None if found is None else found[1].strip().decode("latin-1")
 
     def _search(self, field: "re.Pattern[bytes]") -> "re.Match[bytes] | None":
         found = field.search(self._head)

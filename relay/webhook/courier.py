@@ -3,10 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 from uuid import uuid4
 
 from relay.model.messages import Delivery, EndpointKey, PriorOutcome, Verdict
 from relay.model.ports import Clock
+from relay.telemetry.redaction import Redactor
 from relay.webhook.envelope import Envelopes, build_test_event
 from relay.webhook.exchange import Request, Sender, Target
 from relay.webhook.headers import is_own
@@ -15,6 +17,8 @@ from relay.webhook.verdict import judge
 
 _TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+# Of a path, a shorter part is more likely a word; the path as a whole counts in any case.
+_SECRET_PART = 12
 _VISIBLE = re.compile(r"[!-~]+")
 
 
@@ -55,6 +59,15 @@ class Destination:
             standing["authorization"] = authorization
         return standing
 
+    def secrets(self) -> set[str]:
+        """List what only the relay and the receiver know: headers, and what its URL holds."""
+        path, _, query = self.target.path.partition("?")
+        parts = [part for part in path.split("/") if len(part) >= _SECRET_PART]
+        values = [value for value in query.split("&") for value in value.split("=")[1:]]
+        known = {*self.standing_headers().values(), self.target.path, path, query, *parts, *values}
+        words = (word for value in known for word in (value, unquote(value), value.split(" ")[-1]))
+        return {word for word in words if word.strip("/")}
+
     def _authorizations(self) -> list[str]:
         configured = [v for name, v in self.headers.items() if name.lower() == "authorization"]
         if self.bearer_token is not None:
@@ -91,6 +104,7 @@ class Courier:
         self._envelopes = envelopes
         self._app_id = app_id
         self._clock = clock
+        self._mask = Redactor(destination.secrets()).text
         self._headers = destination.standing_headers() | {
             "content-type": "application/json",
             "user-agent": f"blaze-relay/{version}",
@@ -151,4 +165,4 @@ class Courier:
                 connect_timeout=self._destination.connect_timeout,
             )
         )
-        return judge(answer, self._clock())
+        return judge(answer, self._clock(), self._mask)

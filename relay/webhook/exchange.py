@@ -181,12 +181,14 @@ class NotConnectedError(Exception):
 class Answer:
     """What came of a request: a status, or a failure.
 
-    `retry_after` is the header as received, `body` its beginning, `detail` a line for people.
+    `retry_after` is the header as received, `body` its beginning, which nobody unpacks where it is
+    `packed`; `detail` is a line for people and holds nothing that the receiver said.
     """
 
     status: int | None = None
     retry_after: str | None = None
     body: bytes = field(default=b"", repr=False)
+    packed: bool = False
     failure: Failure | None = None
     sent: Sent = Sent.NO
     detail: str = ""

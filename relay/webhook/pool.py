@@ -65,7 +65,7 @@ class ConnectionPool:
         now = self._loop.time()
         while self._idle:
             connection = self._idle.pop()
-            if connection.due <= now or connection.expires <= now:
+            if connection.due <= now:
                 connection.close()
             elif connection.waits_unread():
                 connection.abort()
@@ -116,7 +116,7 @@ class ConnectionPool:
         if not self._keeping or keep <= 0 or connection.expires <= now:
             connection.close()
             return
-        connection.rest(now + keep)
+        connection.rest(min(now + keep, connection.expires))
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():

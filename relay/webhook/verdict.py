@@ -1,11 +1,18 @@
 """What an answer means for its delivery (docs/reference.md, Answers)."""
 
+from collections.abc import Callable
+
 from relay.model.messages import Gone, Reason, Rejected, Success, Transient, Verdict
 from relay.model.times import read_retry_after
 from relay.webhook.exchange import Answer, Failure, Sent
 
 # Enough of the receiver's own words to find its mistake, little enough for one line.
 MAX_DETAIL = 200
+
+# Many times that: what is cut off in the middle of a secret is not what is kept of it.
+_READ = 4096
+
+PACKED = "(its words are packed, and nobody unpacks them)"
 
 _FAILURES = {
     Failure.BLOCKED: Reason.BLOCKED_ADDRESS,
@@ -31,11 +38,18 @@ _TROUBLE_4XX = {
 }
 
 
-def judge(answer: Answer, now: float) -> Verdict:
-    """Judge an answer; `now` in Unix seconds. Total: any status, any failure, any header."""
+Mask = Callable[[str], str]
+"""Takes out of a text what must not be kept."""
+
+
+def judge(answer: Answer, now: float, mask: Mask = str) -> Verdict:
+    """Judge an answer; `now` in Unix seconds. Total: any status, any failure, any header.
+
+    `mask` sees the receiver's words before they are kept.
+    """
     if answer.status is None:
         return _judge_failure(answer)
-    return _judge_status(answer.status, answer, now)
+    return _judge_status(answer.status, answer, now, mask)
 
 
 def _judge_failure(answer: Answer) -> Verdict:
@@ -44,10 +58,10 @@ def _judge_failure(answer: Answer) -> Verdict:
     return Transient(_FAILURES[failure], detail=detail, doubtful=answer.sent is not Sent.NO)
 
 
-def _judge_status(status: int, answer: Answer, now: float) -> Verdict:
+def _judge_status(status: int, answer: Answer, now: float, mask: Mask) -> Verdict:
     if status // 100 == _CLASS_OF_SUCCESS:
         return Success(status)
-    detail = _line(answer.body[: 4 * MAX_DETAIL].decode(errors="replace"))
+    detail = PACKED if answer.packed else _line(mask(answer.body[:_READ].decode(errors="replace")))
     if status == _GONE:
         return Gone(status, detail)
     if reason := _trouble(status):

@@ -329,3 +329,27 @@ async def test_a_cancelled_attempt_ends_at_once(sender: AnySender) -> None:
         with pytest.raises(asyncio.CancelledError):
             await attempt
         await server.all_ended(1)
+
+
+@pytest.mark.parametrize(
+    "echoed",
+    [
+        "Bearer of-the-receiver-1",
+        "of-the-receiver-1",
+        "key-of-x-1",
+        "/hooks/T00S3CRETPATH?token=t0k3n-in-query",
+        "T00S3CRETPATH",
+        "t0k3n-in-query",
+    ],
+)
+async def test_what_a_receiver_reflects_is_kept_without_secrets(echoed: str) -> None:
+    """Its words may be read by whoever has the journal or the admin token, who knows no secret."""
+    destination = replace(
+        DESTINATION,
+        target=Target.parse("https://crm.example.com/hooks/T00S3CRETPATH?token=t0k3n-in-query"),
+        headers={"x-api-key": "key-of-x-1"},
+        bearer_token="of-the-receiver-1",
+    )
+    sender = FakeSender(Answer(422, body=f"no {echoed} here".encode(), sent=Sent.YES))
+    verdict = await courier_of(sender, destination).attempt(DELIVERY)
+    assert "no *** here" == verdict.detail.replace("Bearer ***", "***").replace("?***", "")

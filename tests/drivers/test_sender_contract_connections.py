@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from relay.webhook.exchange import Failure, Sent
+from relay.webhook.exchange import Answer, Failure, Sent
 from tests.drivers.scripted_server import (
     Peer,
     ScriptedServer,
@@ -162,11 +162,15 @@ async def test_metadata_services_are_always_blocked(sender: AnySender) -> None:
 
 
 async def test_a_blocked_address_does_not_stand_for_the_others(make_sender: MakeSender) -> None:
-    """A name with one good address is delivered to."""
-    names = {"receiver.test": ("169.254.169.254", "127.0.0.1")}
-    sender = make_sender(names=names)
-    async with ScriptedServer(answering(answer())) as server:
+    """A name with one good address is delivered to, and its other ones are left alone."""
+    names = {"receiver.test": ("127.0.0.2", "127.0.0.1")}
+    sender = make_sender(names=names, blocked=("127.0.0.2/32",))
+    async with (
+        ScriptedServer(answering(answer())) as server,
+        ScriptedServer(answering(answer()), host="127.0.0.2", port=server.port) as blocked,
+    ):
         got = await sender.send(post(server.port, host="receiver.test"))
+        assert 0 == blocked.connections
     assert (200, None, Sent.YES) == outcome(got)
 
 
@@ -211,6 +215,25 @@ async def test_a_request_cancelled_in_line_is_never_sent(make_sender: MakeSender
         assert 200 == (await third).status
         assert Failure.TIMEOUT is (await first).failure
     assert [BODY, b"third"] == [received.body for received in server.requests]
+
+
+async def test_a_request_cancelled_at_its_turn_passes_it_on(make_sender: MakeSender) -> None:
+    """Whoever gives up at the very moment takes no connection along."""
+    sender = make_sender(connections=1)
+    async with ScriptedServer(answering(answer())) as server:
+        second: asyncio.Task[Answer]
+
+        async def first() -> None:
+            await sender.send(post(server.port))
+            second.cancel()  # it has its turn, and does not know it yet
+
+        one = asyncio.create_task(first())
+        await server.received(0)
+        second = asyncio.create_task(sender.send(post(server.port, body=b"second")))
+        third = asyncio.create_task(sender.send(post(server.port, body=b"third")))
+        await one
+        assert 200 == (await third).status
+        assert [BODY, b"third"] == [received.body for received in server.requests]
 
 
 async def test_answers_go_to_their_requests(make_sender: MakeSender) -> None:

@@ -67,6 +67,22 @@ async def test_connections_over_tls_are_used_again(sender: AnySender, authority:
         assert 1 == server.connections
 
 
+async def test_large_bodies_go_out_whole_over_tls(sender: AnySender, authority: Authority) -> None:
+    """Many records make one body, and many make one answer."""
+    body = bytes(range(256)) * 4096
+
+    async def echoing(peer: Peer) -> None:
+        while received := await peer.request():
+            await peer.send(answer(body=received.body[: 48 * 1024]))
+
+    async with ScriptedServer(echoing, tls=authority.server()) as server:
+        request = post(server.port, scheme="https", tls=TlsSettings(authority.file), body=body)
+        got = [await sender.send(request) for _ in range(2)]
+        assert [body, body] == [received.body for received in server.requests]
+        assert 1 == server.connections
+    assert [body[: 48 * 1024]] * 2 == [each.body for each in got]
+
+
 async def test_a_name_is_verified(make_sender: MakeSender, authority: Authority) -> None:
     """The certificate is to be that of the URL's host, whatever the address."""
     sender = make_sender(names={"receiver.test": ("127.0.0.1",)})

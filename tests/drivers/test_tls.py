@@ -44,6 +44,12 @@ def test_certificates_and_names_are_verified() -> None:
         assert context.minimum_version >= Version.TLSv1_2
 
 
+def test_old_authorities_are_trusted_on_every_python(default: ssl.SSLContext) -> None:
+    """A matter of form that 3.13 insists on is none of 3.12, curl and Go."""
+    default.verify_flags |= ssl.VERIFY_X509_STRICT
+    assert not trusting().verify_flags & ssl.VERIFY_X509_STRICT
+
+
 def test_no_cipher_is_weak() -> None:
     """What Python offers by default has neither anonymous nor export, RC4, 3DES or MD5 suites."""
     names = {cipher["name"] for cipher in trusting().get_ciphers()}

@@ -12,6 +12,7 @@ from tests.mutants import (
     of_sealing,
     of_the_dispatcher,
     of_the_journal,
+    of_the_sender,
 )
 
 MUTANTS = (
@@ -26,4 +27,5 @@ MUTANTS = (
     *of_sealing.MUTANTS,
     *of_reloading.MUTANTS,
     *of_replays.MUTANTS,
+    *of_the_sender.MUTANTS,
 )

@@ -167,3 +167,16 @@ def test_details_are_one_short_printable_line(body: bytes) -> None:
 def test_a_failure_without_words_is_named() -> None:
     """There is always something to show."""
     assert "timeout" == judge(Answer(failure=Failure.TIMEOUT), NOW).detail
+
+
+def test_packed_words_are_told_as_such() -> None:
+    """Nobody unpacks them, and nobody shows what they look like."""
+    packed = Answer(500, body=b"\x1f\x8b\x08", packed=True, sent=Sent.YES)
+    assert "(its words are packed, and nobody unpacks them)" == judge(packed, 0.0).detail
+
+
+def test_words_are_masked_before_they_are_cut() -> None:
+    """Half a secret looks like none."""
+    answer = Answer(500, body=b"x" * 190 + b"s3cret-of-the-receiver", sent=Sent.YES)
+    verdict = judge(answer, 0.0, lambda text: text.replace("s3cret-of-the-receiver", "***"))
+    assert "x" * 190 + "***" == verdict.detail
