@@ -6,8 +6,8 @@ import click
 
 from relay.commands.failure import Failure
 from relay.commands.kinds import COUNT, RATE
-from relay.demo import MESSAGES, run_demo
-from relay.demo import RATE as USUAL_RATE
+from relay.demo.run import MESSAGES, run_demo
+from relay.demo.run import RATE as USUAL_RATE
 from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.model.ports import JournalUnavailable
 from relay.process import ENDED_AT_ONCE, run_loop

@@ -11,8 +11,7 @@ from relay.commands.failure import Failure, WrongUsage
 from relay.commands.kinds import COUNT, FILE, Kind
 from relay.commands.serving import until_terminated, write_new
 from relay.config.addresses import LISTEN, Listen, parse_listen
-from relay.demo.preview import preview
-from relay.demo.receiver import Receiver, Visit, one_in
+from relay.demo.receiver import Receiver, Visit, one_in, preview
 from relay.process import run_loop
 from relay.webhook.signature import SECRET_BYTES, SYMMETRIC, Signer, new_secret
 

@@ -5,7 +5,3 @@ Mixin's side hears READ: separate tasks that talk over real sockets on loopback,
 disk that is gone afterwards. Three witnesses say what became of each message: the relay's facts,
 the receiver and the simulator. The score trusts the two ends, not the relay.
 """
-
-from relay.demo.run import MESSAGES, PATIENCE, RATE, run_demo
-
-__all__ = ["MESSAGES", "PATIENCE", "RATE", "run_demo"]

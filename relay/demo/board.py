@@ -1,4 +1,4 @@
-"""What has become of each message, by the words of three witnesses.
+"""What has become of each message by the words of three witnesses, and what it came to in all.
 
 The simulator says what was pushed and what is READ, the receiver what it was sent and has taken,
 the relay's facts what it makes of them. Only messages under way are kept: memory is bounded.
@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from relay.demo.preview import one_line, preview
-from relay.demo.receiver import Visit
-from relay.simulator import Ack
+from relay.demo.receiver import Visit, one_line, preview
+from relay.simulator import Ack, Violation
 from relay.simulator.journal import Entry
 from relay.telemetry.events import AttemptEnded, AttemptStarted, Fact, MessageReceived
 
@@ -168,3 +167,64 @@ def _failure(fact: AttemptEnded) -> str:
     if fact.due_at is None:
         return what
     return f"{what}, again in {fact.due_at - attempt.started_at - attempt.duration:.1f} s"
+
+
+# --- The score -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The counts at one moment; `duration` in seconds, from the first push to the last step.
+
+    `missing` holds what was pushed and is not both delivered and READ; `written` says whether the
+    relay has written down everything when it stopped.
+    """
+
+    asked: int
+    pushed: int
+    delivered: int
+    read: int
+    attempts: int
+    retries: int
+    refused: int
+    duplicates: int
+    verified: int
+    forged: int
+    duration: float
+    missing: tuple[Passage, ...]
+    violations: tuple[Violation, ...]
+    written: bool = True
+
+    @property
+    def rate(self) -> float:
+        """Messages a second that became READ."""
+        return self.read / self.duration if self.duration else 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every message that was asked for is delivered and READ."""
+        return self.pushed == self.asked and not self.missing
+
+    @property
+    def flaws(self) -> tuple[str, ...]:
+        """Say what is wrong, a line for each; nothing if all that was pushed went through."""
+        counted = (
+            (len(self.missing), "not delivered and marked READ"),
+            (self.forged, "requests without a good signature"),
+            (len(self.violations), "violations seen by the simulator"),
+        )
+        found = tuple(f"{count} {what}" for count, what in counted if count)
+        return found if self.written else (*found, "the relay did not write everything down")
+
+
+def exit_code(score: Score, *, interrupted_by: int | None) -> int:
+    """Say how the process ends: 0 only if everything that was asked for went through.
+
+    A flaw makes it 1. A run that a signal ended early, but without a flaw, ends as shells expect
+    of that signal: 130 after Ctrl-C.
+    """
+    if score.flaws:
+        return 1
+    if score.complete:
+        return 0
+    return 1 if interrupted_by is None else 128 + interrupted_by

@@ -3,9 +3,9 @@
 What an operator's own webhook has to do is all here: read the body, verify, deduplicate, answer.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Any, Final, Self
 
 from aiohttp import web
@@ -19,6 +19,9 @@ RETRY_AFTER: Final = 1
 _EVERY: Final = 20
 _MOST_REFUSALS: Final = 10
 """Each costs the run about `RETRY_AFTER`, however long it is."""
+
+MOST_CHARACTERS: Final = 48
+"""Of a content in a line; more would leave no room for the rest."""
 
 _SHUTDOWN: Final = 1.0
 """Seconds that requests under way get at the end; they need none."""
@@ -100,12 +103,7 @@ class Receiver:
         self._port = self._runner.addresses[0][1]
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self._runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.Response:
@@ -137,3 +135,38 @@ class Receiver:
         self.taken.add(message_id)
         self._on_visit(replace(visit, taken=True))
         return web.Response(status=204)
+
+
+# --- What it prints ------------------------------------------------------------------------------
+
+
+def preview(content: Any) -> str:
+    """Say in a few words what a webhook's `content` says."""
+    return one_line(_in_words(content))
+
+
+def one_line(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Cut a text to one line; what could move a cursor or turn a line around becomes a space."""
+    words = "".join(c if c.isprintable() else " " for c in text[: 4 * most]).split()
+    line = " ".join(words)
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _in_words(content: Any) -> str:
+    match content:
+        case None:
+            return "-"
+        case {"sticker_id": str() as sticker}:
+            return f"sticker {sticker[:8]}"
+        case {"amount": str() as amount, "asset_id": str() as asset}:
+            return f"transfer of {amount}, asset {asset[:8]}"
+        case {"mime_type": str() as kind, "size": int() as size}:
+            return f"{content.get('name') or kind}, {size} bytes"
+        case Mapping():
+            return ", ".join(f"{key} {_plain(value)}" for key, value in content.items())
+        case _:
+            return _plain(content)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -13,9 +13,9 @@ run there too, or in another process::
         await simulator.drop(1001)                  # end the sockets
         await simulator.stop()                      # cut off; start() listens on the same port
 
-`simulator.journal` holds every connect, frame, ack, request and violation; with
-`simulator.allow_read = receiver.has_taken` a READ before its 2xx is a violation. `Traffic` pushes a
-mixed stream, and `serve` is the command's whole life. What else could go wrong is added by
+`simulator.journal` holds every connect, ack, request and violation; with
+`simulator.journal.allow_read = receiver.has_taken` a READ before its 2xx is a violation. `Traffic`
+pushes a mixed stream, and `serve` is the command's whole life. What else could go wrong is added by
 subclasses of `State`, `Connection`, `Pump` and `Api`, as the relay's own tests do.
 """
 

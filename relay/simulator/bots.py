@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from relay.simulator.sealing import public_of_seed
+from relay.simulator.people import public_of_seed
 
 IAT_TOLERANCE: Final = 300.0
 """Seconds that a token may seem to come from the future."""
@@ -122,15 +122,11 @@ class Refusal(StrEnum):
     FROM_THE_FUTURE = "from_the_future"
     REVOKED = "revoked"
 
-    @property
-    def is_mistake(self) -> bool:
-        """Whether a client with a good keystore and a good clock never brings this about."""
-        return self in _MISTAKES
 
-
-_MISTAKES: Final = frozenset(
+MISTAKES: Final = frozenset(
     {Refusal.MISSING, Refusal.MALFORMED, Refusal.WRONG_KEY, Refusal.INCOMPLETE, Refusal.WRONG_SIG}
 )
+"""What a client with a good keystore and a good clock never brings about."""
 
 
 @dataclass(frozen=True, slots=True)

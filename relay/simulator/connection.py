@@ -1,7 +1,6 @@
 """One Blaze socket, from its handshake to its end: frames in and out, requests and answers."""
 
 import asyncio
-import socket
 import struct
 import time
 import traceback
@@ -34,7 +33,6 @@ PING_EVERY: Final = 20.0
 """Seconds between two pings of the server."""
 
 _POLICY_VIOLATION: Final = 1008
-_NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 Envelope = dict[str, Any]
 Answer = dict[str, Any] | ApiError | None
@@ -170,16 +168,10 @@ class Connection:
 
     # --- Frames out
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits to be pushed."""
-        return self.pump.idle
-
     async def send(self, frame: bytes | str) -> None:
-        """Send a frame; it is noted first, since its answer may be here before this returns."""
+        """Send a frame."""
         if self.is_closing:
             raise ConnectionResetError("the socket is closing")
-        self.state.journal.frame(self.record.number, frame, incoming=False)
         async with self._lock:
             await self.write(frame)
 
@@ -252,12 +244,10 @@ class Connection:
 
     async def hear(self, frame: bytes | str) -> None:
         """Take a frame of the client."""
-        journal = self.state.journal
-        journal.frame(self.record.number, frame, incoming=True)
         try:
             request = unpack(frame)
         except Unreadable as error:
-            journal.violation(Kind.BAD_FRAME, str(error))
+            self.state.journal.violation(Kind.BAD_FRAME, str(error))
             await self.heard_nonsense()
         else:
             await self._serve_request(request)
@@ -350,9 +340,3 @@ def transport_of(request: web.Request) -> asyncio.Transport:
     if request.transport is None:
         raise ConnectionResetError("the client is gone")
     return request.transport
-
-
-def reset_connection(transport: asyncio.Transport) -> None:
-    """End a connection by a RST: nothing lingers, what is unsent is lost."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-    transport.abort()

@@ -11,10 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from relay.simulator.frames import Unreadable, unpack
-
-FRAMES_KEPT: Final = 20_000
-"""Frames and requests that stay in memory; counters and acks go on beyond."""
+REQUESTS_KEPT: Final = 20_000
+"""Requests that stay in memory; counters and acks go on beyond."""
 
 PATIENCE: Final = 30.0
 """Seconds that a wait for a fact lasts at most, unless told otherwise."""
@@ -72,29 +70,6 @@ class Connect:
     close_code: int | None = None
     pushes: int = 0
 
-    @property
-    def jti(self) -> str | None:
-        """The id of the token that it came with."""
-        return self.claims.get("jti")
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One data frame; `incoming` says that the client sent it."""
-
-    at: float
-    connection: int
-    incoming: bool
-    raw: bytes | str
-
-    @property
-    def decoded(self) -> dict[str, Any] | None:
-        """The envelope, None if the bytes are none."""
-        try:
-            return unpack(self.raw)
-        except Unreadable:
-            return None
-
 
 @dataclass(frozen=True, slots=True)
 class Ack:
@@ -128,18 +103,22 @@ answered, the others when they come.
 
 
 class Journal:
-    """Keeps all evidence in order, tells it to an observer, and wakes who waits for it."""
+    """Keeps all evidence in order, tells it to an observer, and wakes who waits for it.
+
+    `allow_read` tells whether a message may be READ by now: whoever receives sets it to what it
+    has taken, and a no makes a violation.
+    """
 
     def __init__(self, patience: float = PATIENCE) -> None:
         self.connects: list[Connect] = []
-        self.requests: deque[Request] = deque(maxlen=FRAMES_KEPT)
-        self.frames: deque[Frame] = deque(maxlen=FRAMES_KEPT)
+        self.requests: deque[Request] = deque(maxlen=REQUESTS_KEPT)
         self.acks: list[Ack] = []
         self.sent: list[dict[str, Any]] = []
         self.violations: list[Violation] = []
         self.tokens: Counter[str] = Counter()
         self.pushed: Counter[str] = Counter()
         self.observer: Callable[[Entry], None] | None = None
+        self.allow_read: Callable[[str], bool] | None = None
         self.patience = patience
         self._waiters: set[asyncio.Future[None]] = set()
 
@@ -156,11 +135,6 @@ class Journal:
         violation = Violation(kind, detail, time.monotonic())
         self.violations.append(violation)
         self.tell(violation)
-
-    def frame(self, connection: int, raw: bytes | str, *, incoming: bool) -> None:
-        """Write down a frame."""
-        self.frames.append(Frame(time.monotonic(), connection, incoming, raw))
-        self.changed()
 
     def ack(self, message_id: str, status: str, transport: Transport, *, applied: bool) -> None:
         """Write down an ack."""
@@ -182,10 +156,6 @@ class Journal:
     def accepted(self) -> list[Connect]:
         """The connects that became sockets."""
         return [connect for connect in self.connects if connect.accepted_at is not None]
-
-    def kinds(self) -> Counter[str]:
-        """Count the violations."""
-        return Counter(str(violation.kind) for violation in self.violations)
 
     async def until(self, holds: Callable[[], bool], what: str) -> None:
         """Wait until something holds; raises TimeoutError, which says `what` did not."""

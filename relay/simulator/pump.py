@@ -50,11 +50,6 @@ class Pump:
     def release(self, message_ids: Iterable[str]) -> None:
         """Learn that messages were acknowledged; what is pending is looked up at each push."""
 
-    @property
-    def idle(self) -> bool:
-        """Whether all is pushed that may be."""
-        return not self.wake.is_set()
-
     async def list_pending(self, request_id: str, params: Mapping[str, Any]) -> ApiError | None:  # noqa: ARG002 - Mixin looks at none of them
         """Begin with the backlog, or again; answers with the error that is to be sent instead."""
         pending = self.mailbox.pending(self.state.clock.now())

@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
 from typing import Any, Final, Self
 from uuid import uuid4
 
@@ -13,9 +12,8 @@ from relay.simulator.bots import Bot, make_keystore
 from relay.simulator.connection import Connection
 from relay.simulator.frames import Message
 from relay.simulator.journal import PATIENCE, Journal
-from relay.simulator.people import ALICE, Person, contact_conversation
+from relay.simulator.people import ALICE, Person, contact_conversation, seal
 from relay.simulator.samples import as_payload, sample
-from relay.simulator.sealing import seal
 from relay.simulator.state import Clock, Socket, State
 
 _SHUTDOWN: Final = 1.0
@@ -30,6 +28,7 @@ class Simulator:
     TimeoutError that says what didn't happen. Where a `bot` may be given, None means the first.
     """
 
+    journal_class: type[Journal] = Journal
     state_class: type[State] = State
     connection_class: type[Connection] = Connection
     api_class: type[Api] = Api
@@ -44,7 +43,7 @@ class Simulator:
         patience: float = PATIENCE,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.journal = Journal(patience)
+        self.journal = self.journal_class(patience)
         self.state = self.state_class(self.journal)
         self.host = host
         self.port = port
@@ -59,12 +58,7 @@ class Simulator:
         await self.start()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self.stop()
 
     # --- Where and who
@@ -151,15 +145,6 @@ class Simulator:
     def clock(self) -> Clock:
         """The server's clock."""
         return self.state.clock
-
-    @property
-    def allow_read(self) -> Callable[[str], bool] | None:
-        """Who tells whether a message may be READ by now; a no makes a violation."""
-        return self.state.allow_read
-
-    @allow_read.setter
-    def allow_read(self, allow: Callable[[str], bool] | None) -> None:
-        self.state.allow_read = allow
 
     def push(
         self,

@@ -4,12 +4,12 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
 
-from relay.simulator.bots import Bot, Check, Refusal, Signed, check_token
+from relay.simulator.bots import MISTAKES, Bot, Check, Refusal, Signed, check_token
 from relay.simulator.frames import ApiError, Message, echo_of_send
 from relay.simulator.journal import Journal, Kind, Transport
 
@@ -64,10 +64,6 @@ class Socket(Protocol):
 
     bot: Bot
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits to be pushed."""
-
     async def drop(self, code: int | None) -> None:
         """End it with a close code, or without a close frame if there is none."""
 
@@ -78,19 +74,17 @@ class Socket(Protocol):
 class Mailbox:
     """Holds every message for one session, and pushes live ones to those who listen.
 
-    Acknowledged messages stay known, since acks are repeated; `acknowledged` lists them in order.
+    `acknowledged` lists what was acknowledged, in order.
     """
 
     def __init__(self) -> None:
         self._pending: dict[str, Message] = {}
-        self._known: dict[str, Message] = {}
         self._listeners: list[Listener] = []
         self.acknowledged: list[str] = []
 
     def add(self, message: Message) -> None:
         """Keep a message until it is acknowledged, and offer it to the listeners."""
         self._pending[message.message_id] = message
-        self._known[message.message_id] = message
         self.offer(message)
 
     def offer(self, item: Item) -> None:
@@ -108,10 +102,6 @@ class Mailbox:
     def is_pending(self, message_id: str) -> bool:
         """Tell whether the message waits for its ack."""
         return message_id in self._pending
-
-    def find(self, message_id: str) -> Message | None:
-        """Look a message up, acknowledged or not."""
-        return self._known.get(message_id)
 
     def acknowledge(self, message_ids: Iterable[str]) -> None:
         """Apply acks; unknown and repeated ones change nothing."""
@@ -135,11 +125,7 @@ class Mailbox:
 
 
 class State:
-    """Knows the bots, their messages and their sockets, checks who comes in, and takes acks.
-
-    `allow_read` tells whether a message may be acknowledged by now; whoever receives sets it to
-    what it has taken.
-    """
+    """Knows the bots, their messages and their sockets, checks who comes in, and takes acks."""
 
     mailbox_class: type[Mailbox] = Mailbox
 
@@ -150,7 +136,6 @@ class State:
         self.mailboxes: dict[str, Mailbox] = {}
         self.sockets: list[Socket] = []
         self.sent: dict[str, dict[str, Any]] = {}
-        self.allow_read: Callable[[str], bool] | None = None
         self._ids = map(_envelope_id, itertools.repeat(secrets.token_hex(8)), itertools.count())
 
     def admit(self, bot: Bot) -> None:
@@ -171,7 +156,7 @@ class State:
     def authenticate(self, token: str, signed: Signed) -> Check:
         """Check a token, and write down what a careful client doesn't do."""
         check, request = self.check(token, signed), f"{signed.method} {signed.uri}"
-        if check.refusal and check.refusal.is_mistake:
+        if check.refusal in MISTAKES:
             self.journal.violation(Kind.UNSIGNED, f"{request}: {check.refusal}")
         jti = check.claims.get("jti")
         if jti and check.refusal is not Refusal.INCOMPLETE:
@@ -230,7 +215,7 @@ class State:
         if not self.was_pushed(message_id):
             what = "an echo" if message_id in self.sent else "never pushed"
             self.journal.violation(Kind.STRANGE_ACK, f"{message_id}: {what}")
-        if self.allow_read is not None and not self.allow_read(message_id):
+        if self.journal.allow_read is not None and not self.journal.allow_read(message_id):
             self.journal.violation(Kind.READ_TOO_EARLY, message_id)
 
     # --- Messages of the bots' own

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from relay.simulator.bots import Bot
 from relay.simulator.journal import Entry
-from relay.simulator.people import CAST, Person, stable_id
+from relay.simulator.people import CAST, stable_id
 from relay.simulator.simulator import Simulator
 
 _MIX: Final = {
@@ -55,12 +55,12 @@ class Traffic:
         self._count += 1
         (category,) = self._random.choices(self._categories, self._weights)
         sender = self._random.choice(CAST)
+        text = f"Message {self._count} from {sender.name}" if category.endswith("_TEXT") else None
+        place: dict[str, Any] = (
+            {"conversation_id": _GROUP} if self._random.random() < _SHARE_OF_GROUP else {}
+        )
         message_id = self._simulator.push(
-            self._content(category, sender),
-            category=category,
-            sender=sender,
-            bot=self._bot,
-            **self._place(),
+            text, category=category, sender=sender, bot=self._bot, **place
         )
         return message_id, category
 
@@ -81,15 +81,6 @@ class Traffic:
                 on_push(*self.push())
                 done += 1
             await asyncio.sleep(0 if rate is None else _pause(started, done, rate, loop.time()))
-
-    def _content(self, category: str, sender: Person) -> str | None:
-        if not category.endswith("_TEXT"):
-            return None
-        return f"Message {self._count} from {sender.name}"
-
-    def _place(self) -> dict[str, Any]:
-        in_group = self._random.random() < _SHARE_OF_GROUP
-        return {"conversation_id": _GROUP} if in_group else {}
 
 
 def _pause(started: float, done: int, rate: float, now: float) -> float:

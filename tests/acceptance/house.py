@@ -74,7 +74,7 @@ class House:
         self._numbers = itertools.count()
         self._port, self._other_port = hold_port(), hold_port()
         self._place = Place(starter, http, self.until, self.changed)
-        simulator.allow_read = self.may_be_read
+        simulator.journal.allow_read = self.may_be_read
         self.add_bot(BOT, simulator.bot)
 
     # --- Waiting

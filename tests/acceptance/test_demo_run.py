@@ -9,9 +9,9 @@ from io import StringIO
 import pytest
 import structlog
 
-from relay.demo import run_demo
 from relay.demo.receiver import Visit
-from relay.demo.summary import MOST_LISTED
+from relay.demo.run import run_demo
+from relay.demo.views import MOST_LISTED
 from relay.telemetry.logs import Route
 
 PATIENCE = 0.5

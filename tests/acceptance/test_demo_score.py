@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from relay.demo.board import Passage
-from relay.demo.preview import MOST_CHARACTERS, preview
-from relay.demo.score import Score, exit_code
-from relay.demo.summary import complaints, verdict
+from relay.demo.board import Passage, Score, exit_code
+from relay.demo.receiver import MOST_CHARACTERS, preview
+from relay.demo.views import complaints, verdict
 from tests.support.simulator import Kind, Violation
 
 GOOD = Score(

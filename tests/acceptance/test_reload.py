@@ -81,7 +81,7 @@ async def test_another_url_under_load(house: House) -> None:
     new = await house.receiver("other")
     new.name = "crm"
     moved = house.bots[BOT]["endpoints"].pop()
-    house.simulator.allow_read = lambda each: old.has_taken(each) or new.has_taken(each)
+    house.simulator.journal.allow_read = lambda each: old.has_taken(each) or new.has_taken(each)
     hand = Hand(house)
     relay = await house.relay()
     ids = []
@@ -438,7 +438,7 @@ async def test_fifty_reloads_under_traffic(house: House) -> None:
     hand = Hand(house)
     by_name = {each["name"]: each for each in hand.endpoints}
     hand.endpoints[:] = [by_name["crm"]]
-    house.simulator.allow_read = crm.has_taken
+    house.simulator.journal.allow_read = crm.has_taken
     relay = await house.relay()
     ids: list[str] = []
     changed = refused = 0

@@ -140,7 +140,7 @@ async def test_a_read_that_comes_too_early_is_written_down() -> None:
     """Where the test says that the receiver has not taken a message, its READ is a violation."""
     async with simulated() as (simulator, client), client.listening() as socket:
         taken = set[str]()
-        simulator.allow_read = taken.__contains__
+        simulator.journal.allow_read = taken.__contains__
         ids = [simulator.push("one"), simulator.push("two")]
         await socket.take_ids(2)
         taken.add(ids[0])

@@ -4,10 +4,10 @@ from typing import Any
 
 import aiohttp
 
-from relay.simulator.api import checksum
 from relay.simulator.people import contact_conversation
 from tests.drivers.simulator_client import new_id, simulated, token_for
 from tests.support.simulator import ALICE, BOB, AppError
+from tests.support.simulator.operations import checksum
 
 
 def message(**changes: Any) -> dict[str, Any]:

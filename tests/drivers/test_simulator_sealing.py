@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from relay.simulator.api import checksum
-from relay.simulator.sealing import private_of_seed, public_of_seed, seal
+from relay.simulator.people import private_of_seed, public_of_seed, seal
 from tests.drivers.simulator_client import Client, simulated
 from tests.support.simulator import Family, make_keystore
+from tests.support.simulator.operations import checksum
 
 OTHER_SESSION = "11111111-1111-4111-8111-111111111111"
 BOT_SESSION = "22222222-2222-4222-8222-222222222222"

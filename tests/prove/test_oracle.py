@@ -168,7 +168,7 @@ async def test_a_read_before_the_2xx() -> None:
     """The simulator notes each READ of a message that its receivers have not taken yet."""
     async with simulated() as (simulator, client), client.listening() as socket:
         taken = {simulator.push("taken")}
-        simulator.allow_read = taken.__contains__
+        simulator.journal.allow_read = taken.__contains__
         too_early = simulator.push("not yet")
         await socket.take_ids(2)
         await client.mark_read(*taken)

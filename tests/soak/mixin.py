@@ -107,7 +107,7 @@ def bounded(simulator: Simulator, ledger: Ledger) -> Forgetful:
     journal.pushed = Pushed(ledger)
     journal.frames = deque(maxlen=_FRAMES)
     journal.requests = deque(maxlen=_FRAMES)
-    simulator.allow_read = lambda message_id: _may_be_read(ledger, message_id)
+    simulator.journal.allow_read = lambda message_id: _may_be_read(ledger, message_id)
     mailbox = Forgetful(ledger)
     simulator.state.mailboxes[simulator.bot.session_id] = mailbox
     return mailbox

@@ -11,7 +11,11 @@ simulator.clock.advance(360)
 import asyncio
 import json
 import random
+import socket
+import struct
+import time
 import zlib
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,7 +29,7 @@ from relay.simulator import Simulator as GoodSimulator
 from relay.simulator.api import Api
 from relay.simulator.bots import Check, Refusal, Signed
 from relay.simulator.connection import Answer as SocketAnswer
-from relay.simulator.connection import Connection, Envelope, reset_connection, transport_of
+from relay.simulator.connection import Connection, Envelope, transport_of
 from relay.simulator.frames import (
     LARGEST_FRAME,
     LIVE,
@@ -33,10 +37,13 @@ from relay.simulator.frames import (
     RECEIPT,
     ApiError,
     Message,
+    Unreadable,
     pack,
     receipt,
     timestamp,
+    unpack,
 )
+from relay.simulator.journal import PATIENCE
 from relay.simulator.pump import Echo as EchoOf
 from relay.simulator.pump import Pump
 from relay.simulator.state import Item, Mailbox, Socket, State
@@ -60,9 +67,11 @@ from tests.support.simulator.faults import (
     Sessions,
     Unechoed,
 )
+from tests.support.simulator.operations import ALL_OPERATIONS
 
 _FINAL_BINARY, _FINAL_TEXT = 0x82, 0x81
 _SHORT, _MEDIUM = 125, 0xFFFF
+_NO_LINGER = struct.pack("ii", 1, 0)
 _UNSUPPORTED_DATA = 1003
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -100,11 +109,63 @@ class OddMessage(Message):
         return {name: value for name, value in changed.items() if value is not ABSENT}
 
 
+FRAMES_KEPT: Final = 20_000
+"""Frames that stay in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One data frame; `incoming` says that the client sent it."""
+
+    at: float
+    connection: int
+    incoming: bool
+    raw: bytes | str
+
+    @property
+    def decoded(self) -> dict[str, Any] | None:
+        """The envelope, None if the bytes are none."""
+        try:
+            return unpack(self.raw)
+        except Unreadable:
+            return None
+
+
+class FullJournal(Journal):
+    """Keeps frames, too, in order, each before its answer."""
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        super().__init__(patience)
+        self.frames: deque[Frame] = deque(maxlen=FRAMES_KEPT)
+
+    def frame(self, connection: int, raw: bytes | str, *, incoming: bool) -> None:
+        """Write down a frame."""
+        self.frames.append(Frame(time.monotonic(), connection, incoming, raw))
+        self.changed()
+
+    def kinds(self) -> Counter[str]:
+        """Count the violations."""
+        return Counter(str(violation.kind) for violation in self.violations)
+
+
 class FaultyMailbox(Mailbox):
-    """Splits what is live among the sockets, if that is asked for."""
+    """Splits what is live among the sockets, if that is asked for, and knows what was read."""
 
     split = False
     _turn = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, Message] = {}
+
+    def add(self, message: Message) -> None:
+        """Keep a message for good."""
+        self._known[message.message_id] = message
+        super().add(message)
+
+    def find(self, message_id: str) -> Message | None:
+        """Look a message up, acknowledged or not."""
+        return self._known.get(message_id)
 
     def offer(self, item: Item) -> None:
         """Push something to each listener, or to one in turn if pushes are split."""
@@ -118,6 +179,7 @@ class FaultyMailbox(Mailbox):
 class FaultyState(State):
     """Also knows what goes wrong, which sessions are revoked, and what raw frames held."""
 
+    journal: FullJournal
     mailbox_class = FaultyMailbox
 
     def __init__(self, journal: Journal) -> None:
@@ -364,7 +426,14 @@ class FaultyConnection(Connection):
     async def send(self, frame: bytes | str) -> None:
         """Send a frame; a half-open socket sends nothing."""
         if not self.faults.half_open:
+            if not self.is_closing:
+                self.state.journal.frame(self.record.number, frame, incoming=False)
             await super().send(frame)
+
+    async def hear(self, frame: bytes | str) -> None:
+        """Take a frame of the client."""
+        self.state.journal.frame(self.record.number, frame, incoming=True)
+        await super().hear(frame)
 
     async def write(self, frame: bytes | str) -> None:
         """Write a frame, byte by byte if the line drips."""
@@ -428,9 +497,13 @@ class FaultyConnection(Connection):
 
 
 class FaultyApi(Api):
-    """Mixin's HTTP API behind a bad proxy."""
+    """More of Mixin's HTTP API, behind a bad proxy."""
 
     state: FaultyState
+
+    def __init__(self, state: State) -> None:
+        super().__init__(state)
+        self.operations = dict(ALL_OPERATIONS)
 
     async def respond(self, request: web.Request, body: bytes, check: Check) -> web.Response:
         """Do what is asked and answer, or only one of the two."""
@@ -483,7 +556,9 @@ class FaultyApi(Api):
 class Simulator(GoodSimulator):
     """A simulator whose faults tests switch on, and that waits for whatever a test wants to see."""
 
+    journal: FullJournal
     state: FaultyState
+    journal_class = FullJournal
     state_class = FaultyState
     connection_class = FaultyConnection
     api_class = FaultyApi
@@ -517,6 +592,7 @@ class Simulator(GoodSimulator):
         LookupError for a message that the server never had.
         """
         mailbox = self.state.mailbox(bot or self.bot)
+        assert isinstance(mailbox, FaultyMailbox)
         message = mailbox.find(message_id)
         if message is None:
             raise LookupError(message_id)
@@ -582,7 +658,12 @@ class Simulator(GoodSimulator):
 
     async def flushed(self) -> None:
         """Wait until the sockets that are up have been sent all that there is to push."""
-        await self.until(lambda: all(one.idle for one in self.sockets()), "everything pushed")
+
+        def pushed() -> bool:
+            pumps = (one.pump for one in self.sockets() if isinstance(one, FaultyConnection))
+            return not any(pump.wake.is_set() for pump in pumps)
+
+        await self.until(pushed, "everything pushed")
 
 
 def plain(answer: Answer, state: State) -> web.Response:
@@ -593,6 +674,12 @@ def plain(answer: Answer, state: State) -> web.Response:
         content_type=answer.content_type,
         headers={"X-Server-Time": state.clock.header(), **answer.headers},
     )
+
+
+def reset_connection(transport: asyncio.Transport) -> None:
+    """End a connection by a RST: nothing lingers, what is unsent is lost."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
 
 
 async def hang() -> NoReturn:

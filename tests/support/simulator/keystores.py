@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from relay.simulator import make_keystore as of_the_dashboard
 from relay.simulator.bots import SEED_SIZE
-from relay.simulator.sealing import public_of_seed
+from relay.simulator.people import public_of_seed
 
 _RSA_BITS = 2048
 _RSA_EXPONENT = 65537

@@ -6,8 +6,7 @@ from uuid import uuid4
 
 from relay.simulator.bots import Bot
 from relay.simulator.frames import NOBODY, YEAR_ONE, raw_url
-from relay.simulator.people import ALICE
-from relay.simulator.sealing import seal
+from relay.simulator.people import ALICE, seal
 from tests.support.simulator.faulty import ABSENT
 
 _HUGE: Final = 1024 * 1024

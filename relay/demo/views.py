@@ -1,8 +1,10 @@
-"""The live view: the last messages in a table, a bar and the counts, drawn in place."""
+"""How a person follows the demo: live on a terminal, in plain lines everywhere else."""
 
 import sys
 from collections import deque
-from typing import Final, Self
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, Self, TextIO
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -11,9 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from relay.demo.board import Passage, State
-from relay.demo.score import Score
-from relay.demo.summary import complaints, counts, verdict
+from relay.demo.board import Passage, Score, State
+
+MOST_LISTED: Final = 20
+"""Of what is missing; a receiver that takes nothing leaves a thousand."""
 
 _AROUND_ROWS: Final = 6
 """Lines of the picture that are no message: headings, rules, bar, counts, the cursor's own."""
@@ -33,6 +36,68 @@ _STYLES: Final = {
     State.DELIVERED: "blue",
     State.READ: "green",
 }
+
+
+# --- Plain lines ---------------------------------------------------------------------------------
+
+
+class PlainView:
+    """Writes lines; those of messages at each refresh."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._lines: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        pass
+
+    def hear(self, passage: Passage) -> None:
+        """Write a line about a message that is READ or has failed, at the next refresh."""
+        match passage.state:
+            case State.READ:
+                self._lines.append(_read(passage))
+            case State.FAILED:
+                self._lines.append(_failed(passage))
+            case _:
+                pass
+
+    def say(self, line: str) -> None:
+        """Write a line at the next refresh."""
+        self._lines.append(line)
+
+    def refresh(self, _: Score) -> None:
+        """Write what has gathered. Raises BrokenPipeError when nobody reads any more."""
+        lines, self._lines = self._lines, []
+        if lines:
+            print(*lines, sep="\n", file=self._out, flush=True)
+
+    def sum_up(self, score: Score, *, metrics: str) -> None:
+        """Write the counts, what is missing, and the verdict."""
+        self.say("")
+        self._lines += [f"{name:<20} {value}" for name, value in counts(score)]
+        self._lines.append(f"{'metrics were at':<20} {metrics}")
+        self._lines += complaints(score)
+        self.say(verdict(score))
+        self.refresh(score)
+
+
+def _read(passage: Passage) -> str:
+    tried = "1 attempt" if passage.attempts == 1 else f"{passage.attempts} attempts"
+    return f"READ   {_what(passage)} {tried}, {passage.took:.2f} s: {passage.preview}"
+
+
+def _failed(passage: Passage) -> str:
+    return f"failed {_what(passage)} attempt {passage.attempts}: {passage.failure}"
+
+
+def _what(passage: Passage) -> str:
+    return f"{passage.message_id} {passage.conversation:<7} {passage.category:<23}"
+
+
+# --- On a terminal -------------------------------------------------------------------------------
 
 
 class LiveView:
@@ -150,3 +215,58 @@ def _counts(score: Score) -> Text:
     )
     text = "  ".join(f"{what} {count}" for what, count in counted)
     return Text(text, "dim", no_wrap=True, overflow="ellipsis")
+
+
+View = PlainView | LiveView
+"""Hears of steps, and shows them when it is refreshed: the relay waits for what hears."""
+
+
+def choose_view(out: TextIO) -> View:
+    """Give the view that fits what standard output is; colours asked for change nothing."""
+    console = Console(file=out, highlight=False, markup=False, emoji=False)
+    if out.isatty() and console.is_interactive:
+        return LiveView(console)
+    return PlainView(out)
+
+
+# --- The words at the end ------------------------------------------------------------------------
+
+
+def counts(score: Score) -> Iterator[tuple[str, str]]:
+    """Give what was counted, by name."""
+    yield "messages pushed", _of(score.pushed, score.asked)
+    yield "delivered", str(score.delivered)
+    yield "marked READ", str(score.read)
+    yield "attempts", str(score.attempts)
+    yield "refused with 503", str(score.refused)
+    yield "retries", str(score.retries)
+    yield "duplicates", str(score.duplicates)
+    yield "signatures verified", str(score.verified)
+    yield "signatures bad", str(score.forged)
+    yield "violations", str(len(score.violations))
+    yield "duration", f"{score.duration:.1f} s"
+    yield "messages/s", f"{score.rate:.1f}"
+
+
+def complaints(score: Score) -> Iterator[str]:
+    """List what is missing, by id, and what was done wrong."""
+    for passage in islice(score.missing, MOST_LISTED):
+        yield f"missing   {passage.message_id} {passage.category}: {passage.lacks}"
+    for violation in islice(score.violations, MOST_LISTED):
+        yield f"violation {violation.kind}: {violation.detail}"
+    unlisted = sum(max(0, len(all_) - MOST_LISTED) for all_ in (score.missing, score.violations))
+    if unlisted:
+        yield f"and {unlisted} more"
+
+
+def verdict(score: Score) -> str:
+    """Say in one line what the demo came to."""
+    if score.flaws:
+        return f"FAILED: {'; '.join(score.flaws)}"
+    if score.complete:
+        return "OK: every message was delivered and marked READ"
+    return "ended early: every message so far was delivered and marked READ"
+
+
+def _of(pushed: int, asked: int) -> str:
+    return str(pushed) if pushed == asked else f"{pushed} of {asked}"
