@@ -1,7 +1,6 @@
 """The composition root: puts the relay together, runs it, and lets it come to rest."""
 
 import asyncio
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -13,7 +12,7 @@ from relay.bot import FLUSH_TIMEOUT, Bot
 from relay.build import USER_AGENT, BotBuilder, Context
 from relay.config import Settings
 from relay.config.changes import endpoints_of
-from relay.config.policies import back_tokens, endpoint_infos, routes_of, secrets_of
+from relay.config.policies import back_tokens, endpoint_infos, routes_of
 from relay.delivery.outcomes import Outcomes
 from relay.journal.engines.sqlite.quarantine import last_set_aside
 from relay.journal.open import OpenJournal, damage_told, open_journal
@@ -23,20 +22,15 @@ from relay.model.clock import SteadyClock
 from relay.model.ports import Clock
 from relay.process import (
     LoopWatch,
-    ServiceManager,
     free_bytes,
-    freeze_memory,
     keep_memory_small,
-    told_by_signals,
 )
 from relay.reload import STOPPING, Reloader
 from relay.supervisor import Supervisor
 from relay.telemetry.events import RelayStarted, RelayStopped, RelayStopping, Telemetry
 from relay.telemetry.health import Health, loop_turns, tasks_live
-from relay.telemetry.logs import LogFormat, configure_logging
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.receipts import ReceiptTrouble
-from relay.telemetry.redaction import Redactor
 from relay.telemetry.voice import Voice, broadcast
 from relay.web.api import admin_app
 from relay.web.server import Address, Server
@@ -218,26 +212,3 @@ class Service:
     def _in_force(self) -> Settings:
         """The settings that hold now."""
         return self._settings if self._reloader is None else self._reloader.settings
-
-
-async def run(settings: Settings, read: Callable[[], Settings]) -> int:
-    """Run the relay until SIGTERM or SIGINT; answers with the exit code. SIGHUP reads anew."""
-    log_format = None if settings.log_format is None else LogFormat(settings.log_format)
-    redactor = Redactor(secrets_of(settings))
-    log = configure_logging(settings.log_level, log_format, redactor=redactor)
-    bots, endpoints = [bot.name for bot in settings.bots], endpoints_of(settings.bots)
-    metrics = Metrics(version=__version__, bots=bots, endpoints=endpoints)
-
-    def prepare(new: Settings) -> None:
-        redactor.learn(secrets_of(new))
-        for warning in new.warnings:
-            log.warning("settings.doubtful", detail=warning)
-
-    prepare(settings)
-    manager = ServiceManager.of(os.environ)
-    follow = [] if manager is None else [manager]
-    voice = Voice(metrics, log)
-    service = Service(settings, voice, metrics, read=read, prepare=prepare, follow=follow)
-    freeze_memory()
-    with told_by_signals(service):
-        return 0 if await service.run() else 1

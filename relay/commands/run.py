@@ -6,14 +6,21 @@ from pathlib import Path
 
 import click
 
+from relay import __version__
 from relay.commands.failure import Failure
 from relay.commands.options import config_option
 from relay.commands.settings import read_settings
 from relay.config import Settings, load_settings
+from relay.config.changes import endpoints_of
+from relay.config.policies import secrets_of
 from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.model.ports import JournalUnavailable
-from relay.process import run_loop
-from relay.service import run
+from relay.process import ServiceManager, freeze_memory, run_loop, told_by_signals
+from relay.service import Service
+from relay.telemetry.logs import LogFormat, configure_logging
+from relay.telemetry.metrics import Metrics
+from relay.telemetry.redaction import Redactor
+from relay.telemetry.voice import Voice
 from relay.web.server import ListenFailed
 
 
@@ -37,3 +44,26 @@ def serve(settings: Settings, read: Callable[[], Settings]) -> int:
         raise Failure(f"journal: {unavailable}") from None
     except ListenFailed as failed:
         raise Failure(f"listen: {failed}") from None
+
+
+async def run(settings: Settings, read: Callable[[], Settings]) -> int:
+    """Run the relay until SIGTERM or SIGINT; answers with the exit code. SIGHUP reads anew."""
+    log_format = None if settings.log_format is None else LogFormat(settings.log_format)
+    redactor = Redactor(secrets_of(settings))
+    log = configure_logging(settings.log_level, log_format, redactor=redactor)
+    bots, endpoints = [bot.name for bot in settings.bots], endpoints_of(settings.bots)
+    metrics = Metrics(version=__version__, bots=bots, endpoints=endpoints)
+
+    def prepare(new: Settings) -> None:
+        redactor.learn(secrets_of(new))
+        for warning in new.warnings:
+            log.warning("settings.doubtful", detail=warning)
+
+    prepare(settings)
+    manager = ServiceManager.of(os.environ)
+    follow = [] if manager is None else [manager]
+    voice = Voice(metrics, log)
+    service = Service(settings, voice, metrics, read=read, prepare=prepare, follow=follow)
+    freeze_memory()
+    with told_by_signals(service):
+        return 0 if await service.run() else 1
