@@ -113,10 +113,11 @@ class ConnectionPool:
         now = self._loop.time()
         # A second for the way, in which the receiver could close it under a request.
         keep = self._policy.keep_idle if idle_timeout is None else idle_timeout - 1.0
-        if not self._keeping or keep <= 0 or connection.expires <= now:
+        until = min(now + keep, connection.expires)
+        if not self._keeping or until <= now:
             connection.close()
             return
-        connection.rest(min(now + keep, connection.expires))
+        connection.rest(until)
         while self._waiting:
             waiting = self._waiting.popleft()
             if not waiting.done():

@@ -32,11 +32,9 @@ class TlsLayer:
 
     def encrypt(self, data: bytes) -> bytes:
         """Give what is to be sent for these bytes. Raises `ssl.SSLError`."""
-        written = self._tls.write(data)
-        if written < len(data):
-            rest = memoryview(data)
-            while written < len(rest):
-                written += self._tls.write(rest[written:])
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._tls.write(rest) :]
         return self._out.read()
 
     def decrypt(self, data: bytes = b"") -> tuple[bytes, bool]:

@@ -219,7 +219,7 @@ async def test_a_request_cancelled_in_line_is_never_sent(make_sender: MakeSender
 
 async def test_a_request_cancelled_at_its_turn_passes_it_on(make_sender: MakeSender) -> None:
     """Whoever gives up at the very moment takes no connection along."""
-    sender = make_sender(connections=1)
+    sender = make_sender(connections=1, keep_idle=3600.0)
     async with ScriptedServer(answering(answer())) as server:
         second: asyncio.Task[Answer]
 

@@ -144,7 +144,7 @@ async def test_nothing_behind_a_status_line_takes_it_back(
     make_sender: MakeSender, said: bytes
 ) -> None:
     """It is what it says, and a connection that can't be trusted further is not used again."""
-    sender = make_sender(body_patience=SHORT, keep_idle=PATIENT)
+    sender = make_sender(body_patience=SHORT, keep_idle=3600.0)
     async with ScriptedServer(saying(said), ELSEWHERE) as server:
         got = await sender.send(post(server.port))
         assert (int(said[9:12]), None, Sent.YES) == outcome(got)

@@ -2,9 +2,9 @@
 
 from tests.mutants.mutant import Mutant
 
-_ANSWER, _CONNECTION, _POOL, _SENDER, _DIAL, _LOOKUPS, _TLS = (
+_ANSWER, _CONNECTION, _POOL, _SENDER, _DIAL, _LOOKUPS = (
     f"relay/webhook/{name}.py"
-    for name in ("answer", "connection", "pool", "sender", "dial", "lookups", "tls_layer")
+    for name in ("answer", "connection", "pool", "sender", "dial", "lookups")
 )
 _EVIDENCE = ("tests/drivers/test_sender_contract_evidence.py",)
 _CONTRACT = (
@@ -148,14 +148,6 @@ MUTANTS = (
         "threads = self._others",
         "a dead name would hold up a receiver that is well",
         ("tests/drivers/test_lookups.py",),
-    ),
-    Mutant(
-        "tls-hands-on-what-was-cut",
-        _TLS,
-        "written += self._tls.write(rest[written:])",
-        "written = len(rest)",
-        "large messages would never arrive whole",
-        _CONTRACT,
     ),
     Mutant(
         "header-breaks-the-frame",
