@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from relay.bot import BotChanges
 from relay.build import BotBuilder, Context
@@ -42,14 +43,14 @@ class Reloader:
         self._context = context
         self._group = group
         self._turn = asyncio.Lock()
+        self._asked: set[asyncio.Task[Reloaded | ReloadRefused]] = set()
+        self._exchanging: asyncio.Task[Any] | None = None
         self._signalled = False
         self._closing = False
-        self._seeing_off: asyncio.Task[int] | None = None
 
     async def ask(self, *, discard_owed: bool) -> Reloaded:
         """Reload, after those that were asked for before. Raises `ReloadRefused`."""
-        reload = self._group.create_task(self._in_turn(discard=discard_owed), name="reload")
-        answer = await asyncio.shield(reload)
+        answer = await asyncio.shield(self._begin(discard=discard_owed))
         if isinstance(answer, ReloadRefused):
             raise answer
         return answer
@@ -58,32 +59,40 @@ class Reloader:
         """Reload, and let the log say what came of it; two that wait are one."""
         if not self._signalled:
             self._signalled = True
-            self._group.create_task(self._in_turn(signalled=True), name="reload")
+            self._begin(signalled=True)
 
     async def close(self) -> None:
-        """Refuse what waits, wait for an exchange, and leave to the stop what is being seen off."""
+        """Break off what has been asked for, but let an exchange end; what leaves is the stop's."""
         self._closing = True
-        if self._seeing_off is not None:
-            self._seeing_off.cancel()
-        async with self._turn:
-            pass
+        for task in self._asked:
+            if task is not self._exchanging:
+                task.cancel()
+        if self._exchanging is not None:
+            await asyncio.wait([self._exchanging])
 
-    async def _in_turn(
+    def _begin(
         self, *, discard: bool = False, signalled: bool = False
-    ) -> Reloaded | ReloadRefused:
-        async with self._turn:
-            if signalled:
-                self._signalled = False
-            try:
+    ) -> asyncio.Task[Reloaded | ReloadRefused]:
+        reload = self._in_turn(discard=discard, signalled=signalled)
+        task = self._group.create_task(reload, name="reload")
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+        return task
+
+    async def _in_turn(self, *, discard: bool, signalled: bool) -> Reloaded | ReloadRefused:
+        try:
+            async with self._turn:
+                self._signalled = self._signalled and not signalled
                 return await self._reload(discard=discard)
-            except ReloadRefused as refused:
-                if not self._closing:
-                    self._context.telemetry(ReloadFailed(refused.mistakes))
-                return refused
+        except ReloadRefused as refused:
+            self._context.telemetry(ReloadFailed(refused.mistakes))
+            return refused
+        except asyncio.CancelledError:
+            if not self._closing:
+                raise
+            return ReloadRefused(f"{STOPPING}: what is still owed will be dead letters")
 
     async def _reload(self, *, discard: bool) -> Reloaded:
-        if self._closing:
-            raise ReloadRefused(STOPPING)
         new = await self._read_anew()
         changes = compare(self.settings, new)
         if changes.fixed:
@@ -93,9 +102,17 @@ class Reloader:
             self._context.telemetry(fact)
             return _reloaded(fact, 0)
         self._prepare(new)  # before anything is said in which a new secret could be
-        leaving = await self._exchange(new, changes, discard=discard)
+        self._exchanging = asyncio.current_task()
+        try:
+            leaving = await self._exchange(new, changes, discard=discard)
+        finally:
+            self._exchanging = None
         self._context.telemetry(fact)
-        return _reloaded(fact, await self._see_off(leaving, discard=discard))
+        if self._closing:
+            raise asyncio.CancelledError
+        drain_timeout = self.settings.drain_timeout
+        discarded = await self._supervisor.see_off(leaving, drain_timeout, discard=discard)
+        return _reloaded(fact, discarded)
 
     async def _read_anew(self) -> Settings:
         try:
@@ -157,18 +174,6 @@ class Reloader:
             infos = endpoint_infos(new)
             for replay in await context.journal.register_endpoints(infos, context.clock()):
                 context.telemetry(ReplayBegun(replay))
-
-    async def _see_off(self, leaving: Departure, *, discard: bool) -> int:
-        """Wait for what leaves; answers how much was discarded."""
-        async with asyncio.TaskGroup() as group:
-            seeing = self._supervisor.see_off(leaving, self.settings.drain_timeout, discard=discard)
-            self._seeing_off = group.create_task(seeing, name="seeing off")
-            if self._closing:
-                self._seeing_off.cancel()
-        done, self._seeing_off = self._seeing_off, None
-        if done.cancelled():
-            raise ReloadRefused(f"{STOPPING}: what is still owed will be dead letters")
-        return done.result()
 
 
 def _reasons(why: StillOwed | JournalUnavailable) -> list[str]:
