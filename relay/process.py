@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn, Protocol, Self, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 from relay.telemetry.events import Fact, LoopLagged, RelayStarted, RelayStopping, Telemetry
 
@@ -25,6 +25,9 @@ TRIM_EVERY = 60.0
 
 ENDED_AT_ONCE = 130
 """The exit code after a second signal, as shells have it for SIGINT."""
+
+AGAIN_AFTER = 1.0
+"""Seconds; sooner it is the first signal again, which terminals and service managers pass on."""
 
 T = TypeVar("T")
 
@@ -114,35 +117,24 @@ def free_bytes(journal: Path) -> float:
         return math.nan
 
 
-class Stoppable(Protocol):
-    """What signals are for: the service."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether a stop has been asked for."""
-
-    def stop(self, why: str) -> None:
-        """Ask for a clean stop."""
-
-    def reload_soon(self) -> None:
-        """Ask for a reload, without waiting for it."""
-
-
 @contextmanager
-def told_by_signals(service: Stoppable) -> Iterator[None]:
-    """Let SIGHUP reload, the first SIGTERM or SIGINT stop and the second one end it at once."""
-    loop = asyncio.get_running_loop()
+def told_by_signals(stop: Callable[[str], None], reload: Callable[[], None]) -> Iterator[None]:
+    """Let SIGHUP reload, and SIGTERM or SIGINT stop; the second of these ends it at once."""
+    loop, first_at = asyncio.get_running_loop(), math.inf
     signals = (signal.SIGTERM, signal.SIGINT)
 
     def received(number: signal.Signals) -> None:
-        if service.stopping:  # at once, even if a disk or a receiver hangs
+        nonlocal first_at
+        if loop.time() >= first_at + AGAIN_AFTER:  # at once, even if a disk or a receiver hangs
             sys.stderr.flush()
             os._exit(ENDED_AT_ONCE)
-        service.stop(number.name)
+        if first_at == math.inf:
+            first_at = loop.time()
+            stop(number.name)
 
     for number in signals:
         loop.add_signal_handler(number, received, number)
-    loop.add_signal_handler(signal.SIGHUP, service.reload_soon)
+    loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         yield
     finally:

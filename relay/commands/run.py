@@ -65,5 +65,5 @@ async def run(settings: Settings, read: Callable[[], Settings]) -> int:
     voice = Voice(metrics, log)
     service = Service(settings, voice, metrics, read=read, prepare=prepare, follow=follow)
     freeze_memory()
-    with told_by_signals(service):
+    with told_by_signals(service.stop, service.reload_soon):
         return 0 if await service.run() else 1
