@@ -14,7 +14,7 @@ IN_FLIGHT = 64
 _STEP = 1.1
 """From one rate to the next, where the highest is looked for."""
 
-_COARSE = 1.25
+_COARSE = 1.4
 _LATEST = 0.05
 """Seconds from push to webhook that the 99th percentile of a rate that holds stays below."""
 
@@ -46,7 +46,7 @@ def ladder(low: int, high: int, step: float) -> list[int]:
 
 
 WHOLE = Plan(ladder=ladder(250, 12_000, _STEP))
-QUICK = Plan(rounds=1, backlog=5_000, seconds=3.0, ladder=ladder(250, 12_000, _COARSE))
+QUICK = Plan(rounds=1, backlog=4_000, seconds=2.0, ladder=ladder(250, 12_000, _COARSE))
 
 
 @dataclass(frozen=True, slots=True)
