@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from relay.delivery.breaker import BreakerPolicy
-from relay.delivery.dispatcher import Dispatcher
+from relay.delivery.dispatcher import AttemptPolicy, Dispatcher
 from relay.delivery.intake import Intake
 from relay.delivery.routing import Routing
-from relay.delivery.terms import Terms
 from relay.model.messages import EndpointKey
 from relay.receipts.outbox import Outbox
 
@@ -55,8 +54,8 @@ class WebhookChange:
     `elsewhere`: its receiver is another one.
     """
 
-    terms: Terms
-    policy: BreakerPolicy
+    attempts: AttemptPolicy
+    breaker: BreakerPolicy
     elsewhere: bool = False
     connections: Connections | None = None
 
@@ -112,7 +111,6 @@ class Bot:
         try:
             async with asyncio.TaskGroup() as self._group:
                 start = self._group.create_task
-                self._taking = start(self.intake.group.run(), name=f"intake of {self.name}")
                 self._sending = start(self.outbox.run(), name=f"outbox of {self.name}")
                 for webhook in self.webhooks.values():
                     self._begin(webhook)
@@ -126,7 +124,7 @@ class Bot:
     def loops(self) -> list[asyncio.Task[None]]:
         """Every loop that lives as long as the bot does."""
         in_service = (loop for each, loop in self._loops.items() if not each.dispatcher.stopping)
-        return [self._taking, self._sending, self._reading, *in_service]
+        return [self._sending, self._reading, *in_service]
 
     def dispatcher(self, endpoint: EndpointKey) -> Dispatcher | None:
         """Find who delivers to an endpoint, if it is in service."""
@@ -164,7 +162,7 @@ class Bot:
         self._loops[webhook] = self._group.create_task(webhook.dispatcher.run(), name=name)
 
     def _change(self, webhook: Webhook, change: WebhookChange) -> None:
-        webhook.dispatcher.change(change.terms, change.policy, elsewhere=change.elsewhere)
+        webhook.dispatcher.change(change.attempts, change.breaker, elsewhere=change.elsewhere)
         if change.connections is not None:
             old, webhook.connections = webhook.connections, change.connections
             old.close_when_idle()
@@ -198,8 +196,8 @@ class Bot:
         loop = asyncio.get_running_loop()
         deadline = None if patience is None else loop.time() + patience
         written = await _ended(self._loops.values(), deadline)
-        self.intake.group.close()
-        return Rest(cut, await _ended([self._taking], deadline) and written)
+        self._draining = self._group.create_task(self.intake.drained(), name="intake drained")
+        return Rest(cut, await _ended([self._draining], deadline) and written)
 
     async def leave(self) -> None:
         """Send the receipts that Mixin takes in time, and hang up: `run` returns."""
@@ -208,7 +206,7 @@ class Bot:
         await _ended([self._sending], loop.time() + FLUSH_TIMEOUT)
         self._listener.close()
         await _ended([self._reading], loop.time() + FLUSH_TIMEOUT)
-        for task in (self._taking, self._sending, self._reading, *self._loops.values()):
+        for task in (self._draining, self._sending, self._reading, *self._loops.values()):
             task.cancel()
 
     async def _let_end(self, webhooks: Collection[Webhook], seconds: float) -> int:

@@ -18,10 +18,9 @@ from relay.config import Endpoint
 from relay.config.changes import Changes, endpoints_of
 from relay.config.policies import breaker_policy, retry_policy, routing
 from relay.delivery.breaker import CircuitBreaker
-from relay.delivery.dispatcher import Dispatcher
+from relay.delivery.dispatcher import AttemptPolicy, Dispatcher
 from relay.delivery.intake import Intake
-from relay.delivery.outcomes import Outcomes
-from relay.delivery.terms import Neighbours, Terms
+from relay.journal.writer import Writer
 from relay.model.journal import EndpointNote
 from relay.model.messages import BreakerState, EndpointKey, Message
 from relay.model.ports import Clock, Journal
@@ -48,7 +47,7 @@ class Context:
     """
 
     journal: Journal
-    outcomes: Outcomes
+    writer: Writer
     http: aiohttp.ClientSession
     guard: AddressGuard
     telemetry: Telemetry
@@ -70,6 +69,7 @@ class BotBuilder:
         self._outbox = Outbox(
             settings.name,
             context.journal,
+            context.writer,
             MixinAcknowledger(self._api, self._credentials),
             telemetry=context.telemetry,
             clock=context.clock,
@@ -83,13 +83,10 @@ class BotBuilder:
         intake = Intake(
             self._settings.name,
             routing(self._settings),
-            context.journal,
-            offer=lambda delivery, *, leads: webhooks[delivery.endpoint].dispatcher.offer(
-                delivery, leads=leads
-            ),
-            receipt_owed=self._outbox.receipt_owed,
+            context.writer,
+            webhooks,
+            owe_receipt=self._outbox.owe,
             telemetry=context.telemetry,
-            clock=context.clock,
         )
         listener = Listener(
             self._settings.name,
@@ -127,22 +124,23 @@ class BotBuilder:
     def _webhook(self, key: EndpointKey, endpoint: Endpoint, note: EndpointNote) -> Webhook:
         context = self._context
         sender = self._sender(endpoint)
-        terms = self._terms(endpoint, sender)
-        neighbours = Neighbours(
-            context.journal,
-            context.outcomes,
-            terms.courier,
-            self._outbox.receipt_owed,
-            context.telemetry,
-            context.clock,
-        )
         breaker = CircuitBreaker(
             breaker_policy(endpoint),
             paused=note.state is BreakerState.PAUSED,
             gone=note.state is BreakerState.GONE,
             gone_since=note.gone_since,
         )
-        dispatcher = Dispatcher(key, neighbours, gate=breaker, retry=terms.retry, noted=note)
+        dispatcher = Dispatcher(
+            key,
+            self._attempts(endpoint, sender),
+            breaker=breaker,
+            journal=context.journal,
+            writer=context.writer,
+            owe_receipt=self._outbox.owe,
+            telemetry=context.telemetry,
+            clock=context.clock,
+            noted=note,
+        )
         return Webhook(dispatcher, sender)
 
     def _change(
@@ -150,16 +148,16 @@ class BotBuilder:
     ) -> WebhookChange:
         new = None if _NEW_CONNECTIONS.isdisjoint(names) else self._sender(endpoint)
         sender = new or cast("Sender", webhook.connections)  # `_webhook` has made them
-        terms = self._terms(endpoint, sender)
-        return WebhookChange(terms, breaker_policy(endpoint), "url" in names, new)
+        attempts = self._attempts(endpoint, sender)
+        return WebhookChange(attempts, breaker_policy(endpoint), "url" in names, new)
 
     def _sender(self, endpoint: Endpoint) -> HttpSender:
         return HttpSender(endpoint.target, self._context.guard, PoolPolicy(endpoint.concurrency))
 
-    def _terms(self, endpoint: Endpoint, sender: Sender) -> Terms:
+    def _attempts(self, endpoint: Endpoint, sender: Sender) -> AttemptPolicy:
         wall = self._context.wall
         courier = courier_to(self._settings, endpoint, sender, self._envelopes, wall)
-        return Terms(courier, retry_policy(endpoint))
+        return AttemptPolicy(courier, retry_policy(endpoint))
 
 
 def envelopes_of(bot: BotSettings) -> Envelopes:

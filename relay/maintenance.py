@@ -131,7 +131,7 @@ class Maintenance:
         if notice.kind in (OperatorEventKind.DISCARDED, OperatorEventKind.WAIVED) and notice.count:
             self._telemetry(MessagesDiscarded(bot, notice.count))
         if notice.kind is OperatorEventKind.WAIVED and bot in self._bots:
-            self._bots[bot].outbox.receipt_owed()
+            self._bots[bot].outbox.look_again()
 
     async def _prune(self) -> None:
         before = self._clock() - self._retention

@@ -147,7 +147,7 @@ class Reloader:
         self._builders = {bot.name: (self._builders | builders)[bot.name] for bot in new.bots}
         for key in changes.changed:
             if key.bot in built:
-                await self._supervisor.bots[key.bot].webhooks[key].dispatcher.write_down()
+                self._supervisor.bots[key.bot].webhooks[key].dispatcher.write_down()
         return leaving
 
     def _plan(

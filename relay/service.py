@@ -13,9 +13,9 @@ from relay.build import USER_AGENT, BotBuilder, Context
 from relay.config import Settings
 from relay.config.changes import endpoints_of
 from relay.config.policies import back_tokens, endpoint_infos, routes_of
-from relay.delivery.outcomes import Outcomes
 from relay.journal.engines.sqlite.quarantine import last_set_aside
 from relay.journal.open import OpenJournal, damage_told, open_journal
+from relay.journal.writer import Writer
 from relay.maintenance import Maintenance, last_notice, tell_of_endpoints
 from relay.model.admin import Reloaded, ReloadRefused
 from relay.model.clock import SteadyClock
@@ -120,9 +120,9 @@ class Service:
             clean = await journal.start(endpoints_of(settings.bots), clock())
             begun = await journal.register_endpoints(endpoint_infos(settings), clock())
             noticed = await last_notice(journal)  # before the state that it led to is read
-            outcomes = Outcomes(journal, tell, clock)
+            writer = Writer(journal, tell, clock)
             guard = AddressGuard(settings.blocked_networks)
-            context = Context(journal, outcomes, http, guard, tell, clock, self._wall)
+            context = Context(journal, writer, http, guard, tell, clock, self._wall)
             builders = {bot.name: BotBuilder(bot, context) for bot in settings.bots}
             bots = [await builder.build() for builder in builders.values()]
             tell(RelayStarted(__version__, tuple(builders), clean, server.address.text))
@@ -160,7 +160,7 @@ class Service:
             )
             watch = LoopWatch(self._tell)
             endless = [start(watch.run()), start(keep_memory_small())]
-            writing = start(context.outcomes.run(), name="outcomes")
+            writing = start(context.writer.run(), name="writer")
             maintaining = start(maintenance.run(), name="maintenance")
             for bot in bots:
                 await supervisor.start(bot)
@@ -174,7 +174,7 @@ class Service:
             rest = await supervisor.rest(reloader.settings.drain_timeout)
             await supervisor.leave()
             maintenance.close()
-            context.outcomes.close()
+            context.writer.close()
             await asyncio.wait([writing, maintaining], timeout=FLUSH_TIMEOUT * rest.written)
             self._tell(RelayStopped(rest.cut, rest.written))
             for task in (*endless, writing, maintaining):

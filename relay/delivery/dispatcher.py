@@ -1,18 +1,35 @@
 """One endpoint's deliveries: take what is due, attempt it once, judge, record what came of it.
 
-This is the file to read first: `_work` is the relay in four lines.
+The file to read first. `pump` is the relay in one loop: it starts every attempt that may start
+now, and is called whenever something has changed. An attempt ends at its verdict; what came of it
+goes to the writer, and once that is committed the next of its lane may go.
 """
 
 import asyncio
 import math
+import random
 import traceback
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from relay.delivery.breaker import BreakerPolicy, CircuitBreaker, Permit
-from relay.delivery.endpoint_status import Standing
-from relay.delivery.lanes import Lanes
+from relay.delivery.endpoint_status import EndpointStatus
+from relay.delivery.lanes import Lanes, Load
 from relay.delivery.retry import RetryPolicy
-from relay.delivery.terms import Neighbours, Terms, Turn
-from relay.model.journal import EndpointNote, OperatorEvent, OperatorEventKind, Settled
+from relay.model.journal import (
+    Answer,
+    Dropped,
+    EndpointNote,
+    Entry,
+    NotedEndpoint,
+    OperatorEvent,
+    OperatorEventKind,
+    OwedReceipt,
+    Settled,
+    WholeLane,
+    WholeLanes,
+)
 from relay.model.messages import (
     Attempt,
     BreakerState,
@@ -23,6 +40,7 @@ from relay.model.messages import (
     EndpointKey,
     Gone,
     Message,
+    MessageOutcome,
     Outcome,
     Postponed,
     Reason,
@@ -30,238 +48,185 @@ from relay.model.messages import (
     Transient,
     Verdict,
 )
-from relay.model.ports import JournalUnavailable
+from relay.model.ports import Clock, Courier, Journal, JournalUnavailable, Writer
 from relay.telemetry.events import (
     AttemptCrashed,
     AttemptDeferred,
-    AttemptEnded,
-    AttemptStarted,
-    DeliverySettled,
+    AttemptsEnded,
+    DeliveriesSettled,
+    EndpointServed,
     JournalFailed,
     JournalRecovered,
     MessageDamaged,
-    MessageFinished,
+    MessagesFinished,
+    Telemetry,
 )
 
 _LONGEST_SLEEP = 30.0
-"""A sleeper looks at the clock so often, since the wall clock may be set while it sleeps."""
+"""The timer looks at the clock so often, since the wall clock may be set while it runs."""
 
 _JOURNAL_RETRY = 1.0
 
+_REFUSED_RETRY = 60.0
+"""Seconds until a delivery goes again whose outcome can't be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPolicy:
+    """What an attempt is made and judged by, from its start to its end."""
+
+    courier: Courier
+    retry: RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The right to attempt a delivery now, and by which policy."""
+
+    delivery: Delivery
+    permit: Permit
+    policy: AttemptPolicy
+
 
 class Dispatcher:
-    """Delivers to one endpoint."""
+    """Delivers to one endpoint; a `relay.model.ports.Party` of the writer.
+
+    `owe_receipt` is told each READ receipt that is owed by what was delivered.
+    """
 
     def __init__(
         self,
         endpoint: EndpointKey,
-        neighbours: Neighbours,
+        policy: AttemptPolicy,
         *,
-        gate: CircuitBreaker,
-        retry: RetryPolicy,
+        breaker: CircuitBreaker,
+        journal: Journal,
+        writer: Writer,
+        owe_receipt: Callable[[OwedReceipt], None],
+        telemetry: Telemetry,
+        clock: Clock,
+        jitter: Callable[[], float] = random.random,
         lanes: Lanes | None = None,
         noted: EndpointNote | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self.gate = gate
+        self.breaker = breaker
         self.lanes = lanes if lanes is not None else Lanes()  # an empty window is falsy
-        self._terms = Terms(neighbours.courier, retry)
-        self._with = neighbours
-        self._workers: asyncio.TaskGroup | None = None
-        self._hired = 0
-        self._turn = asyncio.Lock()
-        self._changed = asyncio.Event()
-        self._stopping = False
-        self._attempting: set[asyncio.Task[None]] = set()
-        self._cut: set[asyncio.Task[None]] = set()
+        self._policy = policy
+        self._journal = journal
+        self._writer = writer
+        self._owe_receipt = owe_receipt
+        self._telemetry = telemetry
+        self._clock = clock
+        self._jitter = jitter
+        self._status = EndpointStatus(
+            endpoint, breaker, telemetry=telemetry, clock=clock, noted=noted
+        )
+        self._over: asyncio.Future[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loading: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._unwritten = 0
+        self._stopping = self._cutting = False
+        self._waits_for_room = False
         self._poked = False
         self._no_load_before = 0.0
-        self._standing = Standing(
-            endpoint,
-            gate,
-            journal=neighbours.journal,
-            telemetry=neighbours.telemetry,
-            clock=neighbours.clock,
-            noted=noted,
-        )
 
     async def run(self) -> None:
-        """Deliver until stopped; returns once nothing is in flight."""
-        self._standing.tell()
-        async with asyncio.TaskGroup() as self._workers:
-            self._hire()
-
-    def offer(self, delivery: Delivery, *, leads: bool) -> None:
-        """Take a delivery that has just been journaled."""
-        self.lanes.offer(delivery, leads=leads)
-        self._changed.set()
-
-    def look_again(self) -> None:
-        """Take what has been added to the journal."""
-        self.lanes.look_again()
-        self._changed.set()
-
-    def notice(self, notice: OperatorEvent) -> None:
-        """Follow what an operator did."""
-        match notice.kind:
-            case OperatorEventKind.PAUSED:
-                self.gate.pause()
-            case OperatorEventKind.RESUMED:
-                self.gate.resume()
-                self._poke()
-            case OperatorEventKind.BACK:
-                self.gate.back()
-                self._poke()
-            case OperatorEventKind.REVIVED | OperatorEventKind.REPLAY_CANCELLED:
-                self.lanes.reread()
-            case (
-                OperatorEventKind.DISCARDED
-                | OperatorEventKind.WAIVED
-                | OperatorEventKind.REPLAY_ASKED
-            ):
-                return
-        self._moved()
-
-    def change(self, terms: Terms, policy: BreakerPolicy, *, elsewhere: bool) -> None:
-        """Go by other settings from the next attempt on; those in flight end by theirs.
-
-        `elsewhere`: the receiver is another one; what waits for a retry is due there at once.
-        """
-        self._terms = terms
-        if elsewhere:
-            self.gate.renew(policy)
-            self._standing.forget()
-            self._poke()
-        else:
-            self.gate.adopt(policy)
-        self._hire()
-        self._moved()
-
-    async def write_down(self) -> None:
-        """Write into the journal how the endpoint fares, if that has changed."""
-        await self._standing.write_down()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether no new attempt is started."""
-        return self._stopping
-
-    def _poke(self) -> None:
-        """Let what waits for its retry be due at once."""
-        self._poked = True
-        self.lanes.reread()
-
-    def stop(self) -> None:
-        """Start no new attempt; those in flight go on."""
-        self._stopping = True
-        self._changed.set()
-
-    def cut(self) -> int:
-        """Cut off the attempts in flight, charging nobody; answers how many."""
-        self.stop()
-        self._cut |= self._attempting
-        for task in self._attempting:
-            task.cancel()
-        return len(self._attempting)
+        """Deliver until stopped; returns once nothing is in flight, and all is committed."""
+        self._over = asyncio.get_running_loop().create_future()
+        self._telemetry(EndpointServed(self.endpoint, lambda: self.breaker.in_flight))
+        self._status.tell()
+        try:
+            self.pump()
+            self._end_if_idle()
+            await self._over
+        finally:
+            self._stopping = True
+            if self._timer is not None:
+                self._timer.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # --- The way of one delivery ----------------------------------------------------------------
 
-    def _hire(self) -> None:
-        """Have a worker for each request that may be in flight."""
-        if self._workers is None or self._stopping:
+    def pump(self) -> None:
+        """Start every attempt that may start now, load what is due, and set the timer."""
+        if self._over is None or self._stopping:
             return
-        for _ in range(self._hired, self.gate.policy.concurrency):
-            self._workers.create_task(self._work())
-            self._hired += 1
+        now = self._clock()
+        while self.breaker.admits(now) and self._has_room() and (delivery := self._take()):
+            ticket = Ticket(delivery, self.breaker.enter(now), self._policy)
+            self._start(self._attempt(ticket))
+        self._status.tell()
+        if self._load_at() <= now:
+            self._loading = self._start(self._load(self.lanes.begin_load(), now))
+        self._set_timer(self._next_at(now) - now)
 
-    async def _work(self) -> None:
-        while (turn := await self._next_due()) is not None:
-            attempt = await self._attempt(turn)
-            await self._record(turn, attempt)
+    def _has_room(self) -> bool:
+        """Say whether the writer keeps up; what is delivered and not committed may come twice."""
+        if self._writer.full and not self._waits_for_room:
+            self._waits_for_room = True
+            self._writer.when_room(self._room)
+        return not self._waits_for_room
 
-    async def _next_due(self) -> Turn | None:
-        async with self._turn:  # one worker waits for what comes, the others for their turn
-            while not self._stopping:
-                self._changed.clear()
-                now = self._with.clock()
-                if self._load_at() <= now:
-                    await self._load(now)
-                elif self.gate.admits(now) and (delivery := self._take()):
-                    return Turn(delivery, self._enter(now), self._terms)
-                else:
-                    await self._sleep(now)
-        return None
+    def _room(self) -> None:
+        self._waits_for_room = False
+        self.pump()
 
     def _take(self) -> Delivery | None:
         # Replays leave room, so that what is new never waits for a slow one.
-        most_replays = max(1, self.gate.limit // 2)
-        return self.lanes.take(oldest=self.gate.probes, most_replays=most_replays)
+        most_replays = max(1, self.breaker.limit // 2)
+        return self.lanes.take(oldest=self.breaker.probes, most_replays=most_replays)
 
-    def _enter(self, now: float) -> Permit:
-        permit = self.gate.enter(now)
-        self._standing.tell()
-        return permit
-
-    async def _attempt(self, turn: Turn) -> Attempt | Deferred:
-        delivery, clock = turn.delivery, self._with.clock
-        number, message_id = delivery.attempts + 1, delivery.message.message_id
-        self._with.telemetry(AttemptStarted(self.endpoint, message_id, number))
-        started, loop = clock(), asyncio.get_running_loop()
+    async def _attempt(self, ticket: Ticket) -> None:
+        loop, started = asyncio.get_running_loop(), self._clock()
         timer = loop.time()
-        verdict = await self._courier_verdict(turn)
-        self.gate.leave(turn.permit, verdict, clock())
+        verdict = await self._verdict(ticket)
+        duration = loop.time() - timer
+        self.breaker.leave(ticket.permit, verdict, self._clock())
+        delivery = ticket.delivery
         if verdict is None:
-            self._with.telemetry(AttemptDeferred(self.endpoint, message_id))
-            return Deferred(delivery)
-        if self.gate.knows(turn.permit) and not delivery.message.damage:  # no fault of the endpoint
-            self._standing.learn(verdict)
-        self._moved()
-        return Attempt(number, started, loop.time() - timer, verdict)
+            self._telemetry(AttemptDeferred(self.endpoint, delivery.message.message_id))
+            self._put(Deferred(delivery))
+            return
+        if self.breaker.knows(ticket.permit) and not delivery.message.damage:
+            self._status.learn(verdict)  # what is damaged is no fault of the endpoint
+        attempt = Attempt(delivery.attempts + 1, started, duration, verdict)
+        outcome = ticket.policy.retry.conclude(delivery, attempt, jitter=self._jitter())
+        self._put(self._in_time_for_probe(outcome))
+        self.write_down()
+        self.pump()
 
-    async def _courier_verdict(self, turn: Turn) -> Verdict | None:
+    async def _verdict(self, ticket: Ticket) -> Verdict | None:
         """Ask the courier; None if a stop cut it short. A bug in one message stays inside it."""
-        delivery = turn.delivery
+        delivery = ticket.delivery
         if delivery.message.damage:
             return self._damaged(delivery.message)
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine always runs in a task
-        self._attempting.add(task)
         try:
-            return await turn.terms.courier.attempt(delivery)
+            return await ticket.policy.courier.attempt(delivery)
         except asyncio.CancelledError:
-            if task not in self._cut or task.cancelling() > 1:
+            task = asyncio.current_task()
+            if task is None or not self._cutting or task.cancelling() > 1:
                 raise
             task.uncancel()
             return None
         except Exception as error:  # noqa: BLE001 - contained, counted, retried
             message_id = delivery.message.message_id
-            self._with.telemetry(AttemptCrashed(self.endpoint, message_id, traceback.format_exc()))
+            self._telemetry(AttemptCrashed(self.endpoint, message_id, traceback.format_exc()))
             return Rejected(Reason.OTHER, detail=type(error).__name__, doubtful=True)
-        finally:
-            self._attempting.discard(task)
 
     def _damaged(self, message: Message) -> Rejected:
         """Ask nobody: whatever was posted would not be the message."""
-        self._with.telemetry(MessageDamaged(self.endpoint, message.message_id, message.damage))
+        self._telemetry(MessageDamaged(self.endpoint, message.message_id, message.damage))
         return Rejected(Reason.OTHER, detail=message.damage)
 
-    async def _record(self, turn: Turn, attempt: Attempt | Deferred) -> None:
-        match attempt:
-            case Deferred():
-                await self._with.outcomes.defer(attempt)
-            case Attempt():
-                outcome = self._in_time_for_probe(
-                    turn.terms.retry.conclude(turn.delivery, attempt, jitter=self._with.jitter())
-                )
-                self._tell_attempt(outcome)
-                settled = await self._with.outcomes.record(outcome)
-                self._follow(outcome, settled)
-                await self._standing.write_down()
-
     def _in_time_for_probe(self, outcome: Outcome) -> Outcome:
-        """Let a probe's delivery be the next probe too: the gate's wait replaces its own."""
-        probe_at = self.gate.admits_at
-        if self.gate.state is not BreakerState.OPEN or probe_at is None:
+        """Let a probe's delivery be the next probe too: the breaker's wait replaces its own."""
+        probe_at = self.breaker.admits_at
+        if self.breaker.state is not BreakerState.OPEN or probe_at is None:
             return outcome
         match outcome:
             case Postponed(attempt=Attempt(verdict=Transient() | Gone())):
@@ -269,22 +234,195 @@ class Dispatcher:
             case _:
                 return outcome
 
-    def _is_probe(self, outcome: Postponed) -> bool:
-        return self.gate.state is BreakerState.OPEN and outcome.due_at == self.gate.admits_at
+    # --- What is written ------------------------------------------------------------------------
 
-    def _follow(self, outcome: Outcome, settled: Settled) -> None:
-        delivery = outcome.delivery
-        match outcome:
-            case Postponed(attempt=attempt) if self._is_probe(outcome):
-                self.lanes.returned(delivery.after(attempt))
-            case Postponed(due_at=due_at):
-                self.lanes.postponed(delivery, due_at)
-            case Delivered() | DeadLettered():
-                self.lanes.ended(delivery, continues=settled.lane_continues)
-                self._tell_settled(outcome, settled)
-                if settled.receipt_owed:
-                    self._with.receipt_owed()
-        self._changed.set()
+    def write_down(self) -> None:
+        """Write into the journal how the endpoint fares, if that has changed."""
+        if (note := self._status.news()) is not None:
+            self._put(NotedEndpoint(self.endpoint, note))
+
+    def _put(self, entry: Entry) -> None:
+        self._unwritten += 1
+        self._writer.put(self, entry)
+
+    def committed(self, pairs: Sequence[tuple[Entry, Answer]]) -> None:
+        """Let lanes go on, and tell what has come of it."""
+        self._unwritten -= len(pairs)
+        attempted: list[Outcome] = []
+        ended: list[tuple[Delivered | DeadLettered, Settled]] = []
+        done: list[WholeLane] = []
+        for entry, answer in pairs:
+            match entry:
+                case Delivered() | DeadLettered():
+                    attempted.append(entry)
+                    assert isinstance(answer, Settled)  # noqa: S101 - an outcome's answer
+                    ended.append((entry, answer))
+                    if self.lanes.ended(entry.delivery):
+                        done.append(WholeLane(self.endpoint, entry.delivery.lane, upto=0))
+                case Postponed():
+                    attempted.append(entry)
+                    self._follow_postponed(entry)
+                case Dropped():
+                    self.lanes.noted()
+                case _:
+                    pass
+        if done:
+            self._put(WholeLanes(done))
+        self._tell(attempted, ended)
+        self.pump()
+        self._end_if_idle()
+
+    def refused(self, entry: Entry, error: Exception) -> None:
+        """Do without an entry that can't be written: a delivery goes again, charged nothing."""
+        self._unwritten -= 1
+        if isinstance(entry, Delivered | Postponed | DeadLettered):
+            message_id = entry.delivery.message.message_id
+            trace = "".join(traceback.format_exception(error))
+            self._telemetry(AttemptCrashed(self.endpoint, message_id, trace))
+            self._put(Deferred(entry.delivery))
+            loop = asyncio.get_running_loop()
+            loop.call_later(_REFUSED_RETRY, self._again, replace(entry.delivery, doubtful=True))
+        elif isinstance(entry, Dropped):
+            self.lanes.noted()
+        self._end_if_idle()
+
+    def _again(self, delivery: Delivery) -> None:
+        self.lanes.returned(delivery)
+        self._pump_safely()
+
+    def _follow_postponed(self, outcome: Postponed) -> None:
+        is_probe = self.breaker.state is BreakerState.OPEN
+        if is_probe and outcome.due_at == self.breaker.admits_at:
+            self.lanes.returned(outcome.delivery.after(outcome.attempt))
+        else:
+            self.lanes.postponed(outcome.delivery, outcome.due_at)
+
+    def _tell(
+        self, attempted: list[Outcome], ended: list[tuple[Delivered | DeadLettered, Settled]]
+    ) -> None:
+        if attempted:
+            self._telemetry(AttemptsEnded(self.endpoint, attempted))
+        if not ended:
+            return
+        self._telemetry(DeliveriesSettled(self.endpoint, [outcome for outcome, _ in ended]))
+        finished: dict[MessageOutcome, list[str]] = {}
+        for outcome, settled in ended:
+            message_id = outcome.delivery.message.message_id
+            if settled.finished is not None:
+                finished.setdefault(settled.finished, []).append(message_id)
+            if settled.receipt_owed:
+                self._owe_receipt(OwedReceipt(settled.seq, message_id))
+        for how, ids in finished.items():
+            self._telemetry(MessagesFinished(self.endpoint.bot, how, len(ids), ids))
+
+    # --- What comes in --------------------------------------------------------------------------
+
+    def reserve(self, lane: str, message: Message) -> bool:
+        """Keep a place in memory for a message that is about to be journaled, if it fits."""
+        return self.lanes.reserve(lane, len(message.frame), self._clock())
+
+    def release(self, lane: str, message: Message) -> None:
+        """Give the place back: the journal has the message already, or does not take it."""
+        self.lanes.release(lane, len(message.frame))
+
+    def offer(self, delivery: Delivery, *, reserved: bool, leads: bool) -> None:
+        """Take a delivery that has just been journaled; `pump` follows."""
+        self.lanes.offer(delivery, reserved=reserved, leads=leads)
+
+    def replay_fed(self) -> None:
+        """Take what the journal has more of a replay."""
+        self.lanes.replay_fed()
+        self.pump()
+
+    def notice(self, notice: OperatorEvent) -> None:
+        """Follow what an operator did."""
+        match notice.kind:
+            case OperatorEventKind.PAUSED:
+                self.breaker.pause()
+            case OperatorEventKind.RESUMED:
+                self.breaker.resume()
+                self._poke()
+            case OperatorEventKind.BACK:
+                self.breaker.back()
+                self._poke()
+            case OperatorEventKind.REVIVED | OperatorEventKind.REPLAY_CANCELLED:
+                self.lanes.reread()
+                self._put(Dropped(self.endpoint))
+            case (
+                OperatorEventKind.DISCARDED
+                | OperatorEventKind.WAIVED
+                | OperatorEventKind.REPLAY_ASKED
+            ):
+                return
+        self._status.tell()
+        self.pump()
+
+    def change(
+        self, policy: AttemptPolicy, breaker_policy: BreakerPolicy, *, elsewhere: bool
+    ) -> None:
+        """Go by other settings from the next attempt on; those in flight end by theirs.
+
+        `elsewhere`: the receiver is another one; what waits for a retry is due there at once.
+        """
+        self._policy = policy
+        if elsewhere:
+            self.breaker.renew(breaker_policy)
+            self._status.forget()
+            self._poke()
+        else:
+            self.breaker.adopt(breaker_policy)
+        self._status.tell()
+        self.pump()
+
+    def _poke(self) -> None:
+        """Let what waits for its retry be due at once."""
+        self._poked = True
+        self.lanes.look_again()
+
+    # --- Stopping -------------------------------------------------------------------------------
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no new attempt is started."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """Start no new attempt; those in flight go on."""
+        self._stopping = True
+        self._end_if_idle()
+
+    def cut(self) -> int:
+        """Cut off the attempts in flight, charging nobody; answers how many."""
+        self._cutting = True
+        self.stop()
+        attempts = self._tasks - {self._loading}
+        for task in attempts:
+            task.cancel()
+        return len(attempts)
+
+    def _end_if_idle(self) -> None:
+        over = self._over
+        if over is None or over.done() or not self._stopping:
+            return
+        if not self._tasks and not self._unwritten:
+            over.set_result(None)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+        self._end_if_idle()
+
+    def _fail(self, error: BaseException) -> None:
+        """End the loop: a bug that is not one message's must not be passed over."""
+        if self._over is not None and not self._over.done():
+            self._over.set_exception(error)
 
     # --- Waiting and loading --------------------------------------------------------------------
 
@@ -293,64 +431,55 @@ class Dispatcher:
         load_at = self.lanes.load_at
         return math.inf if load_at is None else max(load_at, self._no_load_before)
 
-    async def _load(self, now: float) -> None:
-        load, poked = self.lanes.begin_load(), self._poked
-        self._poked = False
+    async def _load(self, load: Load, now: float) -> None:
+        poked, self._poked = self._poked, False
         by = math.inf if poked else now  # resumed: what waits for its retry is due at once
         try:
-            due = await self._with.journal.due(
+            due = await self._journal.due(
                 self.endpoint, by, skip=load.skip, limit=load.limit, max_bytes=load.max_bytes
             )
         except JournalUnavailable as error:
             self._poked = self._poked or poked
             self.lanes.fail_load()
             self._no_load_before = now + _JOURNAL_RETRY
-            self._with.telemetry(JournalFailed(str(error), _JOURNAL_RETRY))
+            self._telemetry(JournalFailed(str(error), _JOURNAL_RETRY))
         except BaseException:
             self.lanes.fail_load()
             raise
         else:
-            self.lanes.finish_load(due)
+            whole = self.lanes.finish_load(due)
+            if whole:
+                self._put(WholeLanes([WholeLane(self.endpoint, *each) for each in whole]))
             if self._no_load_before:
                 self._no_load_before = 0.0
-                self._with.telemetry(JournalRecovered())
+                self._telemetry(JournalRecovered())
+        self.pump()
 
-    async def _sleep(self, now: float) -> None:
-        admits_at = self.gate.admits_at if self.lanes.ready else None
+    def _next_at(self, now: float) -> float:
+        """Say when something may start that may not start now; inf if only an event tells."""
+        admits_at = self.breaker.admits_at if self.lanes.ready else None
         times = (self._load_at(), math.inf if admits_at is None else admits_at)
-        wake_at = min((time for time in times if time > now), default=math.inf)
-        await self._wait_for_change(min(wake_at - now, _LONGEST_SLEEP))
+        return min((time for time in times if time > now), default=math.inf)
 
-    async def _wait_for_change(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
+    def _set_timer(self, seconds: float) -> None:
+        """Pump again after so many seconds, or somewhat earlier."""
+        if seconds == math.inf:
             return
+        loop = asyncio.get_running_loop()
+        at = loop.time() + min(seconds, _LONGEST_SLEEP)
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer, self._timer_at = loop.call_at(at, self._timer_fired), at
 
-    # --- Telling --------------------------------------------------------------------------------
+    def _timer_fired(self) -> None:
+        self._timer = None
+        self._pump_safely()
 
-    def _moved(self) -> None:
-        self._standing.tell()
-        self._changed.set()
-
-    def _tell_attempt(self, outcome: Outcome) -> None:
-        due_at = outcome.due_at if isinstance(outcome, Postponed) else None
-        message_id = outcome.delivery.message.message_id
-        self._with.telemetry(AttemptEnded(self.endpoint, message_id, outcome.attempt, due_at))
-
-    def _tell_settled(self, outcome: Delivered | DeadLettered, settled: Settled) -> None:
-        message, attempt = outcome.delivery.message, outcome.attempt
-        self._with.telemetry(
-            DeliverySettled(
-                self.endpoint,
-                message.message_id,
-                delivered=isinstance(outcome, Delivered),
-                attempts=attempt.number,
-                delay=attempt.started_at + attempt.duration - message.received_at,
-                reason=attempt.verdict.reason,
-                replay=outcome.delivery.replay is not None,
-            )
-        )
-        if settled.finished is not None:
-            self._with.telemetry(MessageFinished(message.bot, message.message_id, settled.finished))
+    def _pump_safely(self) -> None:
+        """Pump from a timer, where nobody else would hear of a bug."""
+        try:
+            self.pump()
+        except Exception as error:  # noqa: BLE001 - told by `run`
+            self._fail(error)

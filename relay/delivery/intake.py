@@ -1,21 +1,29 @@
-"""From the socket into the journal: deduplicated, in group commits, and on to the lanes."""
+"""From the socket to the writer: routed, deduplicated by the journal, and on to the lanes."""
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from relay.delivery.groups import GroupCommit
 from relay.delivery.routing import Routing
-from relay.model.journal import Duplicate, Fresh, Recorded, UnreadableFrame
-from relay.model.messages import Delivery, Message
-from relay.model.ports import Clock, Journal, JournalDamaged, JournalUnavailable
+from relay.model.journal import (
+    Answer,
+    Arrival,
+    Duplicate,
+    Entry,
+    Fresh,
+    KeptFrame,
+    OwedReceipt,
+    UnreadableFrame,
+)
+from relay.model.messages import Delivery, EndpointKey, Message, MessageOutcome
+from relay.model.ports import Writer
 from relay.telemetry.events import (
     FrameUnreadable,
     MessageDuplicated,
-    MessageFinished,
-    MessageReceived,
+    MessagesFinished,
+    MessagesReceived,
     Telemetry,
 )
 
@@ -29,44 +37,67 @@ Not all memory that a burst has used is given back, so that they show in the rel
 _SAMPLE = 4096
 
 
-class Offer(Protocol):
-    """Hands a journaled delivery to its endpoint's dispatcher."""
+class OweReceipt(Protocol):
+    """Takes note of a READ receipt that is owed; the outbox's."""
 
-    def __call__(self, delivery: Delivery, *, leads: bool) -> None:
-        """Take the delivery; `leads` if nothing unfinished precedes it in its lane."""
+    def __call__(self, receipt: OwedReceipt, /) -> None:
+        """Send it soon."""
+
+
+class Window(Protocol):
+    """An endpoint's place for deliveries, as its dispatcher has it."""
+
+    def reserve(self, lane: str, message: Message) -> bool:
+        """Keep a place in memory for a message that is about to be journaled, if it fits."""
+
+    def release(self, lane: str, message: Message) -> None:
+        """Give the place back: the journal has the message already, or does not take it."""
+
+    def offer(self, delivery: Delivery, *, reserved: bool, leads: bool) -> None:
+        """Take a delivery that has just been journaled; `pump` follows."""
+
+    def pump(self) -> None:
+        """Let go what may go."""
+
+
+class Served(Protocol):
+    """An endpoint in service."""
+
+    @property
+    def dispatcher(self) -> Window:
+        """Who delivers to it."""
 
 
 class Intake:
-    """Takes one bot's messages in; the `Inlet` of its listener."""
+    """Takes one bot's messages in: the `Inlet` of its listener, and a `Source` of the writer.
+
+    `endpoints` are those in service, by the settings that hold now.
+    """
 
     def __init__(
         self,
         bot: str,
         routing: Routing,
-        journal: Journal,
+        writer: Writer,
+        endpoints: Mapping[EndpointKey, Served],
         *,
-        offer: Offer,
-        receipt_owed: Callable[[], None],
+        owe_receipt: OweReceipt,
         telemetry: Telemetry,
-        clock: Clock,
         max_waiting: int = MAX_WAITING,
         max_waiting_bytes: int = MAX_WAITING_BYTES,
     ) -> None:
         self._bot = bot
         self._routing = routing
-        self._journal = journal
-        self._offer = offer
-        self._receipt_owed = receipt_owed
+        self._writer = writer
+        self._endpoints = endpoints
+        self._owe_receipt = owe_receipt
         self._telemetry = telemetry
-        self._clock = clock
         self._max_waiting = max_waiting
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting = 0
         self._waiting_bytes = 0
         self._forgetting = False
         self._committed = asyncio.Event()
-        self._turn = asyncio.Lock()
-        self.group: GroupCommit[Message | UnreadableFrame] = GroupCommit(self._commit, telemetry)
 
     @property
     def full(self) -> bool:
@@ -75,96 +106,131 @@ class Intake:
 
     def take(self, message: Message) -> None:
         """Take a message for the next group commit."""
-        self._put(message, len(message.frame))
+        if self._forgetting:
+            return
+        self._waiting += 1
+        self._waiting_bytes += len(message.frame)
+        self._writer.take(self, message)
 
     def keep(self, frame: UnreadableFrame) -> None:
         """Take a frame that is no event, for inspection."""
-        self._put(frame, len(frame.sample))
+        if self._forgetting:
+            return
+        self._waiting += 1
+        self._waiting_bytes += len(frame.sample)
+        self._writer.put(self, KeptFrame(self._bot, frame))
+
+    async def room(self) -> None:
+        """Wait until there is room again."""
+        while self.full:
+            await self._one_group()
+
+    async def drained(self) -> None:
+        """Wait until everything that was taken is in the journal."""
+        while self._waiting:
+            await self._one_group()
+
+    async def _one_group(self) -> None:
+        self._committed.clear()
+        await self._committed.wait()
+
+    # --- Routing --------------------------------------------------------------------------------
 
     @property
     def routing(self) -> Routing:
         """By what messages are routed now."""
         return self._routing
 
-    async def room(self) -> None:
-        """Wait until there is room again."""
-        while self.full:
-            self._committed.clear()
-            await self._committed.wait()
+    def held(self) -> AbstractAsyncContextManager[None]:
+        """Let the group end that is being committed, and none begin; taking goes on.
 
-    @asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Let the group end that is being committed, and none begin; taking goes on."""
-        async with self._turn:
-            yield
+        Raises `JournalUnavailable` if that group is one that the journal does not take.
+        """
+        return self._writer.held()
 
     def forget(self) -> None:
         """Forget what is not journaled yet, and take nothing more: Mixin pushes it again."""
         self._forgetting = True
+        self._waiting = self._waiting_bytes = 0
+        self._committed.set()
 
     def reroute(self, routing: Routing) -> None:
         """Route by this from the next group on; only while `held`."""
         self._routing = routing
 
-    def _put(self, item: Message | UnreadableFrame, size: int) -> None:
-        self._waiting += 1
-        self._waiting_bytes += size
-        self.group.put(item)
+    def arrival(self, message: Message) -> Arrival | None:
+        """Route a message, and keep places for it in memory, as its group is made up."""
+        if self._forgetting:
+            return None
+        return self._routing.arrival(
+            message, lambda key, lane: self._endpoints[key].dispatcher.reserve(lane, message)
+        )
 
-    async def _commit(self, group: list[Message | UnreadableFrame]) -> None:
-        async with self._turn:
-            if not self._forgetting:
-                await self._journal_all(group)
+    # --- Commits --------------------------------------------------------------------------------
 
-    async def _journal_all(self, group: list[Message | UnreadableFrame]) -> None:
-        messages = [item for item in group if isinstance(item, Message)]
-        frames = [item for item in group if isinstance(item, UnreadableFrame)]
-        for frame in frames:  # first: kept twice if the rest fails, they are only counted again
-            await self._journal.keep_unreadable(self._bot, frame, self._clock())
-        await self._record(messages)
-        self._waiting -= len(group)
-        self._waiting_bytes -= sum(len(item.frame) for item in messages)
-        self._waiting_bytes -= sum(len(item.sample) for item in frames)
+    def committed(self, pairs: Sequence[tuple[Entry, Answer]]) -> None:
+        """Hand what is new to its endpoints, and tell of it."""
+        received: list[Message] = []
+        unwanted: dict[MessageOutcome, list[str]] = {}
+        for entry, answer in pairs:
+            self._let_go(entry)
+            if not isinstance(entry, Arrival):
+                continue
+            message = entry.message
+            match answer:
+                case Fresh():
+                    received.append(message)
+                    self._offer(entry, answer)
+                    if answer.finished is not None:
+                        unwanted.setdefault(answer.finished, []).append(message.message_id)
+                case Duplicate():
+                    self._release(entry)
+                    self._telemetry(MessageDuplicated(self._bot, message.message_id))
+                case _:
+                    raise AssertionError(answer)
+            if answer.receipt_owed:
+                self._owe_receipt(OwedReceipt(answer.seq, message.message_id))
+        if received:
+            self._telemetry(MessagesReceived(self._bot, received))
+        for outcome, ids in unwanted.items():
+            self._telemetry(MessagesFinished(self._bot, outcome, len(ids), ids))
+        for endpoint in self._endpoints.values():
+            endpoint.dispatcher.pump()
         self._committed.set()
 
-    async def _record(self, messages: list[Message]) -> None:
-        """Journal messages, one by one if the group fails: a bug in one stays inside it."""
-        if not messages:
-            return
-        arrivals = [self._routing.arrival(message) for message in messages]
-        try:
-            answers: Sequence[Recorded] = await self._journal.record(arrivals)
-        except (JournalUnavailable, JournalDamaged):
-            raise
-        except Exception as error:  # noqa: BLE001 - set aside, counted, seen again
-            if len(messages) == 1:
-                await self._set_aside(messages[0], error)
-                return
-            for message in messages:
-                await self._record([message])
-        else:
-            for message, answer in zip(messages, answers, strict=True):
-                self._follow(message, answer)
-
-    def _follow(self, message: Message, answer: Recorded) -> None:
-        match answer:
-            case Fresh():
-                self._telemetry(
-                    MessageReceived(self._bot, message.message_id, message.category, message.source)
-                )
-                for delivery in answer.deliveries:
-                    self._offer(delivery, leads=delivery.id in answer.leading)
-                if answer.finished is not None:
-                    self._telemetry(MessageFinished(self._bot, message.message_id, answer.finished))
-            case Duplicate():
-                self._telemetry(MessageDuplicated(self._bot, message.message_id))
-        if answer.receipt_owed:
-            self._receipt_owed()
-
-    async def _set_aside(self, message: Message, error: Exception) -> None:
+    def refused(self, entry: Entry, error: Exception) -> None:
         """Keep a message that the journal can't take as a frame to inspect: it stays unread."""
-        digest = hashlib.sha256(message.frame).hexdigest()
-        why = f"not journaled: {type(error).__name__}"
-        self._telemetry(FrameUnreadable(self._bot, digest, why, len(message.frame)))
-        frame = UnreadableFrame(digest, why, message.frame[:_SAMPLE])
-        await self._journal.keep_unreadable(self._bot, frame, self._clock())
+        self._let_go(entry)
+        if isinstance(entry, Arrival):
+            self._release(entry)
+            frame = entry.message.frame
+            digest, why = (
+                hashlib.sha256(frame).hexdigest(),
+                f"not journaled: {type(error).__name__}",
+            )
+            self._telemetry(FrameUnreadable(self._bot, digest, why, len(frame)))
+            self.keep(UnreadableFrame(digest, why, frame[:_SAMPLE]))
+        self._committed.set()
+
+    def _let_go(self, entry: Entry) -> None:
+        if self._forgetting:
+            return
+        self._waiting -= 1
+        match entry:
+            case Arrival():
+                self._waiting_bytes -= len(entry.message.frame)
+            case KeptFrame():
+                self._waiting_bytes -= len(entry.frame.sample)
+            case _:
+                pass
+
+    def _offer(self, arrival: Arrival, fresh: Fresh) -> None:
+        for owed, delivery in zip(arrival.owed, fresh.deliveries, strict=True):
+            self._endpoints[owed.endpoint].dispatcher.offer(
+                delivery, reserved=owed.in_window, leads=delivery.id in fresh.leading
+            )
+
+    def _release(self, arrival: Arrival) -> None:
+        for owed in arrival.owed:
+            if owed.in_window:
+                self._endpoints[owed.endpoint].dispatcher.release(owed.lane, arrival.message)

@@ -3,8 +3,14 @@
 A lane holds deliveries that must go one after the other: the next waits until the one before has
 ended. The window is bounded in count and in bytes. Deliveries come into it as they arrive while
 there is room, and from the journal when there was none, after a restart, or when a retry falls due;
-a lane that waits for its retry leaves the window. Without I/O: the dispatcher carries a `Load` to
-the journal, and what happens meanwhile is minded here.
+a lane that waits for its retry leaves the window.
+
+Every unfinished delivery is in memory, or the journal's table of lanes has a row of its lane, or a
+row is about to be committed. So the table is written only where memory does not suffice: an arrival
+gets a place in memory *before* it is journaled (`reserve`), and needs no row then.
+
+Without I/O: the dispatcher carries a `Load` to the journal, and what happens meanwhile is minded
+here.
 """
 
 from collections import deque
@@ -18,18 +24,26 @@ from relay.model.messages import Delivery
 
 MAX_DELIVERIES = 1000
 MAX_BYTES = 16 * 1024 * 1024
+"""The window's bounds. For a moment it may hold twice that: a load, and what arrived meanwhile."""
+
 LANE_DEPTH = 32
 """So many deliveries of one lane are in memory at most: one hot lane must not keep others out."""
-"""The window's bounds. For a moment it may hold twice that: a load, and what arrived meanwhile."""
 
 
 @dataclass(slots=True)
 class _Lane:
-    """`whole` says that every unfinished delivery of the lane is in the queue."""
+    """`whole`: every unfinished delivery of the lane is in the queue, or comes to a reserved place.
+
+    `sure`: it is known what the journal has of the lane; one that is made for an arrival is not,
+    until its commit has told whether something precedes it there.
+    """
 
     queue: deque[Delivery]
     whole: bool
+    sure: bool = True
     busy: bool = False
+    reserved: int = 0
+    reserved_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +60,14 @@ class _Meanwhile:
     """What happened while the journal was being read, so that its answer is not believed blindly.
 
     A lane that `left` may have been read before its end was written: its deliveries are not taken
-    again. A lane that `grew` may have been read before that: it is not whole. An answer is `stale`
-    as a whole when an operator changed the journal.
+    again. A lane that `grew`, up to that id, may have been read before: it is not whole. So may a
+    replay's that was `fed`. An answer is `stale` as a whole when an operator changed the journal.
     """
 
     left: set[str] = field(default_factory=set)
-    grew: set[str] = field(default_factory=set)
+    grew: dict[str, int] = field(default_factory=dict)
     stale: bool = False
+    fed: bool = False
 
 
 class Lanes:
@@ -68,11 +83,12 @@ class Lanes:
         self._count = 0
         self._bytes = 0
         self._behind = True  # the journal may hold deliveries from before this start
+        self._unwritten = 0  # so often the journal has yet to note which lanes were let go
         self._next_due_at: float | None = None
         self._meanwhile: _Meanwhile | None = None
 
     def __len__(self) -> int:
-        """Count the deliveries in memory."""
+        """Count the deliveries in memory, and the places that are kept."""
         return self._count
 
     @property
@@ -80,25 +96,61 @@ class Lanes:
         """Whether a delivery could go now."""
         return bool(self._ready or self._replays)
 
-    def offer(self, delivery: Delivery, *, leads: bool) -> None:
-        """Take a new delivery in, if it fits; `leads` if nothing unfinished precedes it.
+    # --- What arrives ---------------------------------------------------------------------------
 
-        Whatever is not taken in stays in the journal and is loaded in its turn.
+    def reserve(self, name: str, size: int, now: float) -> bool:
+        """Keep a place for a delivery that is about to be journaled, if it fits.
+
+        Else it is the journal's to remember, until it is loaded in its turn. `offer` or `release`
+        follows with the commit.
+        """
+        lane = self._lanes.get(name)
+        fits = self._fits(size) and not self._journal_goes_first(now)
+        if lane is not None:
+            lane.whole = lane.whole and fits and len(lane.queue) + lane.reserved < LANE_DEPTH
+            if not lane.whole:
+                return False
+        elif fits:
+            lane = self._lanes[name] = _Lane(deque(), whole=True, sure=False)
+        else:
+            return False
+        lane.reserved += 1
+        lane.reserved_bytes += size
+        self._count += 1
+        self._bytes += size
+        return True
+
+    def offer(self, delivery: Delivery, *, reserved: bool, leads: bool) -> None:
+        """Take a delivery that is in the journal now to its place, if one was `reserved` for it.
+
+        `leads`: the journal has nothing else to load of its lane.
         """
         lane = self._lanes.get(delivery.lane)
-        fits = self._fits(delivery) and not self._journal_goes_first(delivery)
-        if lane is not None:
-            if delivery.id <= lane.queue[-1].id:
-                return  # a load saw it in the journal before we were told
-            lane.whole = lane.whole and fits and len(lane.queue) < LANE_DEPTH
-            if lane.whole:
-                self._append(lane, delivery)
-        elif leads and fits:
-            self._add(delivery.lane, [delivery], whole=True)
-        elif leads:
-            self._behind = True
-        elif self._meanwhile:
-            self._meanwhile.grew.add(delivery.lane)
+        if not reserved:
+            self._left_to_journal(delivery, lane)
+        elif lane is None or not lane.reserved:
+            return  # the lane was let go meanwhile, and its places with it
+        elif lane.sure or leads:
+            lane.sure = True
+            self._free_place(lane, len(delivery.message.frame))
+            self._append(lane, delivery)
+            if len(lane.queue) == 1 and not lane.busy:
+                self._line(lane).append(delivery.lane)
+        else:
+            self._behind = self._behind or not lane.whole
+            self._drop(delivery.lane)
+
+    def release(self, name: str, size: int) -> None:
+        """Give back a place: the delivery that it was reserved for is not in the journal."""
+        lane = self._lanes.get(name)
+        if lane is None or not lane.reserved:
+            return
+        self._free_place(lane, size)
+        if not (lane.queue or lane.reserved):
+            self._behind = self._behind or not lane.whole
+            self._drop(name)
+
+    # --- What goes ------------------------------------------------------------------------------
 
     def take(self, *, oldest: bool = False, most_replays: int = 1) -> Delivery | None:
         """Give out the next delivery of the lane that has been ready longest, or the oldest one.
@@ -118,16 +170,26 @@ class Lanes:
         self._replaying += lane.queue[0].replay is not None
         return lane.queue[0]
 
-    def ended(self, delivery: Delivery, *, continues: bool) -> None:
-        """Let the lane go on; `continues` if the journal knows of more in it."""
+    def waits_behind(self, delivery: Delivery) -> bool:
+        """Say whether others of its lane wait for a delivery that is under way to end."""
+        lane = self._lanes[delivery.lane]
+        return len(lane.queue) > 1 or not lane.whole
+
+    def ended(self, delivery: Delivery) -> bool:
+        """Let the lane go on.
+
+        Answers whether the journal may remember something to load of a lane that has ended here:
+        it forgets that, unless it really has something.
+        """
         lane = self._leave(delivery)
         self._forget(lane.queue.popleft())
         if lane.queue:
             self._line(lane).append(delivery.lane)
-            return
-        self._drop(delivery.lane)
-        # What was offered since the outcome was written is unknown to the journal's answer.
-        self._behind = self._behind or continues or not lane.whole
+        elif not lane.reserved:
+            self._drop(delivery.lane)
+            self._behind = self._behind or not lane.whole
+            return not lane.whole
+        return False
 
     def postponed(self, delivery: Delivery, due_at: float) -> None:
         """Let the lane leave the window until its retry falls due."""
@@ -146,11 +208,17 @@ class Lanes:
         lane.queue[0] = delivery
         self._line(lane).appendleft(delivery.lane)
 
+    # --- What an operator changed ---------------------------------------------------------------
+
     def reread(self) -> None:
-        """Drop all that is not in flight: the journal has changed behind the window's back."""
+        """Drop all that is not in flight: the journal has changed behind the window's back.
+
+        Nothing is loaded until the journal has noted that (`noted`).
+        """
         for key, lane in list(self._lanes.items()):
             if lane.busy:
                 lane.whole = False
+                self._free_places(lane)
                 while len(lane.queue) > 1:
                     self._forget(lane.queue.pop())
             else:
@@ -158,12 +226,26 @@ class Lanes:
         self._ready.clear()
         self._replays.clear()
         self._behind = True
+        self._unwritten += 1
         if self._meanwhile:
             self._meanwhile.stale = True
 
+    def noted(self) -> None:
+        """Note that the journal knows which lanes were let go."""
+        self._unwritten -= 1
+
     def look_again(self) -> None:
-        """Note that the journal has more than it had; what is in memory is still right."""
+        """Note that the journal has more that is due; what is in memory is still right."""
         self._behind = True
+
+    def replay_fed(self) -> None:
+        """Note that the journal has more of a replay, in lanes that may be in memory."""
+        self._behind = True
+        for lane in self._lanes.values():
+            if lane.queue and lane.queue[0].replay is not None:
+                lane.whole = False
+        if self._meanwhile:
+            self._meanwhile.fed = True
 
     # --- Loading from the journal ---------------------------------------------------------------
 
@@ -171,7 +253,7 @@ class Lanes:
     def load_at(self) -> float | None:
         """The time from which a load brings something; None while none is needed or fits."""
         half_full = self._count > self._max_deliveries // 2 or self._bytes > self._max_bytes // 2
-        if self._meanwhile or half_full:
+        if self._meanwhile or half_full or self._unwritten:
             return None
         return 0.0 if self._behind else self._next_due_at
 
@@ -181,26 +263,38 @@ class Lanes:
         self._behind = False
         self._next_due_at = None
         return Load(
-            skip=frozenset(self._lanes),
+            skip=frozenset(key for key, lane in self._lanes.items() if lane.sure),
             limit=self._max_deliveries - self._count,
             max_bytes=self._max_bytes - self._bytes,
         )
 
-    def finish_load(self, due: Due) -> None:
-        """Take in what the journal answered."""
+    def finish_load(self, due: Due) -> list[tuple[str, int]]:
+        """Take in what the journal answered.
+
+        Answers with the lanes that are here whole now, each with its last delivery's id: the
+        journal need not remember that they have something to load.
+        """
         meanwhile, self._meanwhile = self._meanwhile or _Meanwhile(), None
+        whole: list[tuple[str, int]] = []
         if meanwhile.stale:
             self._behind = True
-            return
+            return whole
         for key, deliveries in groupby(due.deliveries, key=attrgetter("lane")):
-            if key in meanwhile.left:
+            lane = self._lanes.get(key)
+            if key in meanwhile.left or (lane is not None and not lane.sure):
                 self._behind = True
-            elif key not in self._lanes:
-                whole = key in due.whole and key not in meanwhile.grew
-                self._add(key, deliveries, whole=whole)
+            elif lane is None:
+                lane = self._add(key, deliveries)
+                last = lane.queue[-1].id
+                lane.whole = key in due.whole and meanwhile.grew.get(key, 0) <= last
+                if meanwhile.fed and lane.queue[0].replay is not None:
+                    lane.whole = False
+                if lane.whole:
+                    whole.append((key, last))
         self._behind = self._behind or due.more
         if due.next_due_at is not None:
             self._wake_at(due.next_due_at)
+        return whole
 
     def fail_load(self) -> None:
         """Note that the journal could not be read: what was wanted is still wanted."""
@@ -209,22 +303,32 @@ class Lanes:
 
     # --- The window's books ---------------------------------------------------------------------
 
-    def _journal_goes_first(self, delivery: Delivery) -> bool:
+    def _journal_goes_first(self, now: float) -> bool:
         """Say whether the journal has what is due: under a steady load it would wait for ever."""
-        due_at = self._next_due_at
-        return self._behind or (due_at is not None and due_at <= delivery.message.received_at)
+        return self._behind or (self._next_due_at is not None and self._next_due_at <= now)
 
-    def _fits(self, delivery: Delivery) -> bool:
+    def _fits(self, size: int) -> bool:
         if self._count == 0:
             return True
-        size = self._bytes + len(delivery.message.frame)
-        return self._count < self._max_deliveries and size <= self._max_bytes
+        return self._count < self._max_deliveries and self._bytes + size <= self._max_bytes
 
-    def _add(self, key: str, deliveries: Iterable[Delivery], *, whole: bool) -> None:
-        lane = self._lanes[key] = _Lane(deque(), whole)
+    def _left_to_journal(self, delivery: Delivery, lane: _Lane | None) -> None:
+        """Mind that the journal has a delivery that is not here."""
+        if lane is None:
+            self._behind = True
+        elif lane.queue and delivery.id <= lane.queue[-1].id:
+            return  # a load saw it in the journal before we were told
+        else:
+            lane.whole = False
+        if self._meanwhile:
+            self._meanwhile.grew[delivery.lane] = delivery.id
+
+    def _add(self, key: str, deliveries: Iterable[Delivery]) -> _Lane:
+        lane = self._lanes[key] = _Lane(deque(), whole=False)
         for delivery in deliveries:
             self._append(lane, delivery)
         self._line(lane).append(key)
+        return lane
 
     def _line(self, lane: _Lane) -> deque[str]:
         return self._ready if lane.queue[0].replay is None else self._replays
@@ -245,8 +349,21 @@ class Lanes:
         self._count -= 1
         self._bytes -= len(delivery.message.frame)
 
+    def _free_place(self, lane: _Lane, size: int) -> None:
+        lane.reserved -= 1
+        lane.reserved_bytes -= size
+        self._count -= 1
+        self._bytes -= size
+
+    def _free_places(self, lane: _Lane) -> None:
+        self._count -= lane.reserved
+        self._bytes -= lane.reserved_bytes
+        lane.reserved = lane.reserved_bytes = 0
+
     def _drop(self, key: str) -> None:
-        for delivery in self._lanes.pop(key).queue:
+        lane = self._lanes.pop(key)
+        self._free_places(lane)
+        for delivery in lane.queue:
             self._forget(delivery)
         if self._meanwhile:
             self._meanwhile.left.add(key)

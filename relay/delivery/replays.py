@@ -77,7 +77,7 @@ class Replays:
             room -= fed.queued
             dispatcher = self._find(endpoint)  # a reload may have taken it out
             if fed.queued and dispatcher is not None:
-                dispatcher.look_again()
+                dispatcher.replay_fed()
             if fed.ended is not None:
                 self._telemetry(ReplayEnded(fed.ended))
 

@@ -1,9 +1,6 @@
-"""When a delivery is tried again, and when it is given up. Pure: tenacity decides."""
+"""When a delivery is tried again, and when it is given up."""
 
 from dataclasses import dataclass
-
-from tenacity import RetryCallState, Retrying, stop_after_attempt, stop_after_delay
-from tenacity.wait import wait_exponential
 
 from relay.model.messages import (
     Attempt,
@@ -18,20 +15,21 @@ from relay.model.messages import (
     Transient,
 )
 
-_IDLE = Retrying()
-
-
-def backoff(attempt: int, *, first: float, longest: float, jitter: float) -> float:
-    """Wait for so many seconds after the given attempt (from 1): exponential with full jitter.
-
-    `jitter` is a random number from 0 to 1. Full jitter spreads what failed together.
-    """
-    return wait_exponential(multiplier=first, max=longest)(_state(attempt)) * jitter
+_MOST_DOUBLINGS = 63
+"""Beyond them every wait is the longest; floats end much later."""
 
 
 def ceiling(attempt: int, *, first: float, longest: float) -> float:
-    """Wait at most so many seconds after the given attempt: the backoff without its jitter."""
-    return backoff(attempt, first=first, longest=longest, jitter=1.0)
+    """Wait at most so many seconds after the given attempt (from 1): doubled with each."""
+    return min(longest, first * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS))
+
+
+def backoff(attempt: int, *, first: float, longest: float, jitter: float) -> float:
+    """Wait for so many seconds after the given attempt: exponential with full jitter.
+
+    `jitter` is a random number from 0 to 1. Full jitter spreads what failed together.
+    """
+    return ceiling(attempt, first=first, longest=longest) * jitter
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +56,12 @@ class RetryPolicy:
     def _too_old(self, delivery: Delivery, attempt: Attempt) -> bool:
         ended_at = attempt.started_at + attempt.duration
         since = ended_at - (delivery.first_attempt_at or attempt.started_at)
-        return stop_after_delay(self.give_up_after)(_state(attempt.number, since))
+        return since >= self.give_up_after
 
     def _rejected_enough(self, delivery: Delivery) -> bool:
         if delivery.message.damage:  # another attempt would find it as it is
             return True
-        return stop_after_attempt(self.rejected_attempts)(_state(delivery.rejections + 1))
+        return delivery.rejections + 1 >= self.rejected_attempts
 
     def _due_at(self, delivery: Delivery, attempt: Attempt, jitter: float) -> float:
         wait = backoff(delivery.failures + 1, first=self.first, longest=self.max, jitter=jitter)
@@ -73,12 +71,3 @@ class RetryPolicy:
             case _:
                 pass
         return attempt.started_at + attempt.duration + wait
-
-
-def _state(attempt: int, since_start: float = 0.0) -> RetryCallState:
-    """Describe an attempt to tenacity, whose strategies look at a state of their own."""
-    state = RetryCallState(_IDLE, fn=None, args=(), kwargs={})
-    state.attempt_number = attempt
-    state.start_time = 0.0
-    state.outcome_timestamp = since_start
-    return state

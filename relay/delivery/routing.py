@@ -1,6 +1,6 @@
 """Which endpoints a message is owed to, and in which lane it waits there. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -50,16 +50,22 @@ class Routing:
     by_conversation: bool = True
     unwanted_read: bool = True
 
-    def arrival(self, message: Message) -> Arrival:
-        """Say what is owed of a message.
+    def arrival(
+        self,
+        message: Message,
+        reserve: Callable[[EndpointKey, str], bool] = lambda _key, _lane: False,
+    ) -> Arrival:
+        """Say what is owed of a message; `reserve` keeps a place in an endpoint's lane, if it can.
 
         With ordering by conversation a lane is one conversation, else every message has its own.
         """
         lane = self._lane(message)
         owed = tuple(
-            Owed(route.endpoint, lane, route.required)
-            for route in self.routes
-            if route.wants(message)
+            [
+                Owed(route.endpoint, lane, route.required, reserve(route.endpoint, lane))
+                for route in self.routes
+                if route.wants(message)
+            ]
         )
         return Arrival(message, owed, self.unwanted_read)
 

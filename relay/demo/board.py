@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from relay.demo.receiver import Visit, one_line, preview
+from relay.model.messages import Outcome, Postponed
 from relay.simulator import Ack, Violation
 from relay.simulator.journal import Entry
-from relay.telemetry.events import AttemptEnded, AttemptStarted, Fact, MessageReceived
+from relay.telemetry.events import AttemptsEnded, Fact, MessagesReceived
 
 
 class State(StrEnum):
@@ -131,24 +132,26 @@ class Board:
     def follow(self, fact: Fact) -> None:
         """Follow the relay; a `relay.telemetry.events.Telemetry`."""
         match fact:
-            case AttemptStarted(number=number):
-                self.attempts += 1
-                self.retries += number > 1
-            case MessageReceived(message_id=message_id):
-                if passage := self.under_way.get(message_id):
-                    self._step(passage, State.RECEIVED)
-            case AttemptEnded():
-                self._attempt_ended(fact)
+            case MessagesReceived():
+                for message in fact.messages:
+                    if passage := self.under_way.get(message.message_id):
+                        self._step(passage, State.RECEIVED)
+            case AttemptsEnded():
+                for outcome in fact.outcomes:
+                    self._attempt_ended(outcome)
             case _:
                 pass
 
-    def _attempt_ended(self, fact: AttemptEnded) -> None:
-        passage = self.under_way.get(fact.message_id)
+    def _attempt_ended(self, outcome: Outcome) -> None:
+        number = outcome.attempt.number
+        self.attempts += 1
+        self.retries += number > 1
+        passage = self.under_way.get(outcome.delivery.message.message_id)
         if passage is None:
             return
-        passage.attempts = fact.attempt.number
-        if fact.attempt.verdict.reason is not None:
-            passage.failure = _failure(fact)
+        passage.attempts = number
+        if outcome.attempt.verdict.reason is not None:
+            passage.failure = _failure(outcome)
             self._step(passage, State.FAILED)
 
     def _step(self, passage: Passage, state: State) -> None:
@@ -161,12 +164,12 @@ class Board:
         self._on_change(passage)
 
 
-def _failure(fact: AttemptEnded) -> str:
-    attempt, verdict = fact.attempt, fact.attempt.verdict
+def _failure(outcome: Outcome) -> str:
+    attempt, verdict = outcome.attempt, outcome.attempt.verdict
     what = str(verdict.status or verdict.reason)
-    if fact.due_at is None:
+    if not isinstance(outcome, Postponed):
         return what
-    return f"{what}, again in {fact.due_at - attempt.started_at - attempt.duration:.1f} s"
+    return f"{what}, again in {outcome.due_at - attempt.started_at - attempt.duration:.1f} s"
 
 
 # --- The score -----------------------------------------------------------------------------------

@@ -46,7 +46,9 @@ class Arrival:
 class Fresh:
     """The message is new and now in the journal.
 
-    `leading` holds the ids of those deliveries that nothing unfinished precedes in their lane.
+    `leading` holds the ids of those deliveries in whose lane the journal had nothing to load: no
+    row of `lanes`, nor an earlier delivery of the batch. The lanes in memory rely on it where they
+    know nothing of a lane.
     """
 
     deliveries: tuple[Delivery, ...]
@@ -146,7 +148,7 @@ class EndpointNote:
 
 @dataclass(frozen=True, slots=True)
 class WholeLane:
-    """A lane all of whose unfinished deliveries are in memory: the last one's id is `upto`.
+    """A lane all of whose unfinished deliveries are in memory: the last one's id is `upto`, or 0.
 
     The journal forgets that it has something to load, unless it knows of deliveries above `upto`.
     """
@@ -163,6 +165,42 @@ class ReceiptAnswers:
     bot: str
     confirmed: Sequence[int] = ()
     refused: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WholeLanes:
+    """Lanes that one load has brought into memory whole, or that have ended there."""
+
+    lanes: Sequence[WholeLane]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An endpoint whose lanes in memory were let go."""
+
+    endpoint: EndpointKey
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFrame:
+    """A bot's frame that is no event, to keep for inspection."""
+
+    bot: str
+    frame: UnreadableFrame
+
+
+@dataclass(frozen=True, slots=True)
+class NotedEndpoint:
+    """How an endpoint fares, to write down."""
+
+    endpoint: EndpointKey
+    note: EndpointNote
+
+
+Entry = (
+    Arrival | Outcome | Deferred | ReceiptAnswers | WholeLanes | Dropped | KeptFrame | NotedEndpoint
+)
+"""What one party puts into a group that is committed."""
 
 
 @dataclass(slots=True)
@@ -191,6 +229,10 @@ class Committed:
     arrivals: Sequence[Recorded] = ()
     outcomes: Sequence[Settled] = ()
     receipts: Sequence[Sequence[Finished]] = ()
+
+
+Answer = Recorded | Settled | Sequence[Finished] | None
+"""What the journal says to an entry: to an `Arrival`, an outcome, and `ReceiptAnswers`."""
 
 
 class OperatorEventKind(StrEnum):

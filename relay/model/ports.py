@@ -4,16 +4,19 @@ Whatever these raise is mapped where it comes in: the relay itself sees only the
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Protocol
 
 from relay.model.journal import (
+    Answer,
     Arrival,
     Batch,
     Committed,
     Discarded,
     Due,
     EndpointNote,
+    Entry,
     Finished,
     OperatorEvent,
     OwedReceipt,
@@ -188,6 +191,46 @@ class Journal(Protocol):
 
     async def shrink(self) -> int:
         """Give back some of the disk space that pruning has freed; answers how many bytes."""
+
+
+class Party(Protocol):
+    """Who puts entries into the writer, and hears of each group with some of them."""
+
+    def committed(self, pairs: Sequence[tuple[Entry, Answer]]) -> None:
+        """Follow entries that are committed now, with the journal's answers, in their order."""
+
+    def refused(self, entry: Entry, error: Exception) -> None:
+        """Do without an entry that can't be written, by a bug: it alone is not committed."""
+
+
+class Source(Party, Protocol):
+    """A party whose messages arrive."""
+
+    def arrival(self, message: Message) -> Arrival | None:
+        """Say what a message is owed to, as its group is made up; None if it is not to be kept."""
+
+
+class Writer(Protocol):
+    """Where everything goes that a running relay has to write. Putting never waits."""
+
+    @property
+    def full(self) -> bool:
+        """Whether more than a group has ended: until there is room nothing else may begin."""
+
+    def put(self, party: Party, entry: Entry, *, patience: float = 0.0) -> None:
+        """Add what has ended to the next group; it may wait for company for so many seconds."""
+
+    def take(self, source: Source, message: Message) -> None:
+        """Add a message that has arrived to the next group."""
+
+    def when_room(self, call: Callable[[], None]) -> None:
+        """Call back once the writer is `full` no more."""
+
+    def held(self) -> AbstractAsyncContextManager[None]:
+        """Let the group end that is being committed, and none begin; putting goes on.
+
+        Raises `JournalUnavailable` if that group is one that the journal does not take.
+        """
 
 
 class Inlet(Protocol):

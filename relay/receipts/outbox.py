@@ -1,13 +1,20 @@
-"""READ receipts: what the journal owes to Mixin, sent in batches until Mixin has it."""
+"""READ receipts: what is owed to Mixin, sent in batches until Mixin has it.
+
+What is owed is told by commits and kept in memory; the journal is read only after a start, for what
+memory had no room for, and when an operator has owed some.
+"""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from typing import cast
 
 from relay.delivery.retry import backoff
-from relay.model.journal import OwedReceipt
-from relay.model.messages import ReceiptsFailed, ReceiptsRejected, ReceiptsTaken
-from relay.model.ports import Acknowledger, Clock, Journal, JournalUnavailable
+from relay.model.journal import Answer as JournalAnswer
+from relay.model.journal import Entry, Finished, OwedReceipt, ReceiptAnswers
+from relay.model.messages import MessageOutcome, ReceiptsFailed, ReceiptsRejected, ReceiptsTaken
+from relay.model.ports import Acknowledger, Clock, Journal, JournalUnavailable, Writer
 from relay.receipts.isolation import (
     AT_ONCE,
     HELD_AT_ONCE,
@@ -18,7 +25,7 @@ from relay.receipts.isolation import (
     Lesson,
 )
 from relay.telemetry.events import (
-    MessageFinished,
+    MessagesFinished,
     ReceiptRefused,
     ReceiptsConfirmed,
     ReceiptsRetried,
@@ -37,11 +44,14 @@ RETURN_EVERY = 60.0
 
 PAGE = MAX_BATCH * AT_ONCE
 
+MAX_IN_MEMORY = 10_000
+"""So many new receipts are remembered, a few MB; more of them are read from the journal."""
+
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 60.0
 
 
 class Outbox:
-    """Sends one bot's receipts, for ever.
+    """Sends one bot's receipts, for ever; a `relay.model.ports.Party` of the writer.
 
     What is new and what is held back go side by side, so that neither waits for the other.
     """
@@ -50,6 +60,7 @@ class Outbox:
         self,
         bot: str,
         journal: Journal,
+        writer: Writer,
         acknowledger: Acknowledger,
         *,
         telemetry: Telemetry,
@@ -58,12 +69,15 @@ class Outbox:
     ) -> None:
         self._bot = bot
         self._journal = journal
+        self._writer = writer
         self._acknowledger = acknowledger
         self._telemetry = telemetry
         self._clock = clock
         self._jitter = jitter
         self._sieve = Isolation(jitter)
-        self._waiting = 1  # the journal may owe receipts from before this start
+        self._new: dict[int, OwedReceipt] = {}
+        self._behind = True  # the journal may owe receipts from before this start
+        self._recording: dict[int, asyncio.Future[Sequence[Finished]]] = {}
         self._owed = asyncio.Event()
         self._owed.set()
         self._batch_full = asyncio.Event()
@@ -71,12 +85,20 @@ class Outbox:
         self._closing = asyncio.Event()
         self._troubles = 0
 
-    def receipt_owed(self) -> None:
-        """Note that the journal owes one more receipt."""
-        self._waiting += 1
+    def owe(self, receipt: OwedReceipt) -> None:
+        """Send a receipt that is owed now; the journal has it."""
+        if len(self._new) < MAX_IN_MEMORY:
+            self._new[receipt.seq] = receipt
+        else:
+            self._behind = True
         self._owed.set()
-        if self._waiting >= MAX_BATCH:
+        if len(self._new) >= MAX_BATCH:
             self._batch_full.set()
+
+    def look_again(self) -> None:
+        """Send what the journal owes and nobody has told of."""
+        self._behind = True
+        self._owed.set()
 
     def close(self) -> None:
         """Let `run` return after one last round."""
@@ -99,7 +121,9 @@ class Outbox:
         while True:
             await self._something_new()
             last = self._closing.is_set()
-            self._start_count()
+            if not last:
+                self._owed.clear()
+                self._batch_full.clear()
             reached = await self._within_reach(self._all_new())
             if last:
                 return
@@ -116,25 +140,37 @@ class Outbox:
             await _wait(self._owed, RETURN_EVERY if self._sieve.forgets else None)
             await _wait(self._batch_full, LINGER)
 
-    def _start_count(self) -> None:
-        self._waiting = 0
-        if not self._closing.is_set():
-            self._owed.clear()
-            self._batch_full.clear()
-
     async def _all_new(self) -> None:
         """Go once through everything owed that is not held back, or find that nothing goes."""
         if self._sieve.outage:
             await self._probe()
-        after, more = 0, not self._sieve.outage
-        while more:
-            page = await self._page(after)
-            await self._send_page(page)
-            # A short page was the last: what has come since waits for others to share its batch.
-            more = len(page) == PAGE and not self._sieve.outage
-            after = page[-1].seq if page else after
+        # What comes from now on waits for others to share its batch.
+        left = len(self._new)
+        while left > 0 and not self._sieve.outage:
+            page = [self._new.pop(seq) for seq in list(islice(self._new, min(left, PAGE)))]
+            left -= len(page)
+            for receipt in await self._send_page(page):
+                self._new.setdefault(receipt.seq, receipt)
+        if self._behind and not self._sieve.outage:
+            await self._all_in_journal()
 
-    async def _send_page(self, page: Sequence[OwedReceipt]) -> None:
+    async def _all_in_journal(self) -> None:
+        """Go once through what the journal owes and memory does not have."""
+        self._behind = False
+        try:
+            page, after = await self._page(0), 0
+            while page and not self._sieve.outage:
+                unsent = await self._send_page([r for r in page if r.seq not in self._new])
+                self._behind = self._behind or bool(unsent)
+                after = page[-1].seq
+                page = await self._page(after) if len(page) == PAGE else ()
+            self._behind = self._behind or bool(page)
+        except JournalUnavailable:
+            self._behind = True
+            raise
+
+    async def _send_page(self, page: Sequence[OwedReceipt]) -> Sequence[OwedReceipt]:
+        """Send receipts unless they are held back; answers with those for which it was no time."""
         new = self._sieve.new(page)
         while new and not self._sieve.outage:
             next_at = self._clock() + PACE
@@ -143,8 +179,9 @@ class Outbox:
             new = new[sum(map(len, batches)) :]
             if not well and not self._sieve.outage:
                 if self._closing.is_set() and not batches:
-                    return  # what is held back is in the way, and owed at the next start
+                    break  # what is held back is in the way, and owed at the next start
                 await self._until(self._closing, next_at)
+        return new
 
     async def _page(self, after: int) -> Sequence[OwedReceipt]:
         """Read what is owed, up to the first page with something that is not held back."""
@@ -200,12 +237,14 @@ class Outbox:
         except JournalUnavailable:
             for batch in batches:
                 self._sieve.drop(batch)
-            self._owed.set()
+            self.look_again()
             raise
         lesson = self._sieve.learn(answers, self._clock(), new=new)
         self._learned.set()
         if not new and self._sieve.outage:
             self._owed.set()  # it takes probes to see the end of it
+        failed = [r for batch, v in answers if isinstance(v, ReceiptsFailed) for r in batch]
+        self._behind = self._behind or bool(self._sieve.new(failed))  # more than can be held back
         self._tell(answers, lesson)
         return all(isinstance(verdict, ReceiptsTaken) for _, verdict in answers)
 
@@ -223,20 +262,43 @@ class Outbox:
         ]
         if not confirmed and not refused:
             return
-        finished = await self._journal.settle_receipts(
-            self._bot,
-            confirmed=[receipt.seq for receipt in confirmed],
-            refused=[receipt.seq for receipt, _ in refused],
-            now=self._clock(),
+        finished = await self._record(
+            [receipt.seq for receipt in confirmed], [receipt.seq for receipt, _ in refused]
         )
         self._troubles = 0
         for receipt, detail in refused:
             self._telemetry(ReceiptRefused(self._bot, receipt.message_id, detail))
         if confirmed:
-            ids = tuple(receipt.message_id for receipt in confirmed)
+            ids = tuple([receipt.message_id for receipt in confirmed])
             self._telemetry(ReceiptsConfirmed(self._bot, ids))
+        outcomes: dict[MessageOutcome, list[str]] = {}
         for message in finished:
-            self._telemetry(MessageFinished(self._bot, message.message_id, message.outcome))
+            outcomes.setdefault(message.outcome, []).append(message.message_id)
+        for outcome, its in outcomes.items():
+            self._telemetry(MessagesFinished(self._bot, outcome, len(its), its))
+
+    async def _record(self, confirmed: list[int], refused: list[int]) -> Sequence[Finished]:
+        """Wait until the journal has what Mixin answered."""
+        for seq in (*confirmed, *refused):
+            self._new.pop(seq, None)
+        recorded: asyncio.Future[Sequence[Finished]] = asyncio.get_running_loop().create_future()
+        answers = ReceiptAnswers(self._bot, confirmed, refused)
+        self._recording[id(answers)] = recorded
+        self._writer.put(self, answers)
+        return await recorded
+
+    def committed(self, pairs: Sequence[tuple[Entry, JournalAnswer]]) -> None:
+        """Go on with the rounds whose answers are written."""
+        for entry, answer in pairs:
+            recorded = self._recording.pop(id(entry))
+            if not recorded.done():
+                recorded.set_result(cast("Sequence[Finished]", answer))
+
+    def refused(self, entry: Entry, error: Exception) -> None:
+        """Send receipts again whose answers can't be written, as if the journal were in trouble."""
+        recorded = self._recording.pop(id(entry))
+        if not recorded.done():
+            recorded.set_exception(JournalUnavailable(str(error)))
 
     def _tell(self, answers: Sequence[Answer], lesson: Lesson) -> None:
         failed = [(batch, v) for batch, v in answers if isinstance(v, ReceiptsFailed)]

@@ -30,6 +30,7 @@ from relay.telemetry.events import (
     DeliveriesSettled,
     DeliverySettled,
     EndpointLeft,
+    EndpointServed,
     MessageDamaged,
     MessageFinished,
     MessagesDiscarded,
@@ -78,6 +79,7 @@ class DeliveriesVoice:
             MessagesDiscarded: self._messages_discarded,
             MessagesFinished: self._messages_finished,
             BreakerMoved: self._gate_moved,
+            EndpointServed: self._endpoint_served,
             EndpointLeft: self._endpoint_left,
         }
 
@@ -221,6 +223,9 @@ class DeliveriesVoice:
             self._log.debug(
                 "message.finished", bot=fact.bot, message_id=message_id, outcome=fact.outcome
             )
+
+    def _endpoint_served(self, fact: EndpointServed) -> None:
+        self._series[fact.endpoint].in_flight.set_function(fact.in_flight)
 
     def _endpoint_left(self, fact: EndpointLeft) -> None:
         self._told.pop(fact.endpoint, None)

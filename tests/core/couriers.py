@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -64,7 +65,8 @@ class FakeCourier:
     usual answer. What breaks a promise is written down in `violations`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_post: Callable[[Post], None] = lambda _: None) -> None:
+        self._on_post = on_post
         self.posts: list[Post] = []
         self.taken: Counter[Key] = Counter()
         self.answered: set[Key] = set()
@@ -193,6 +195,7 @@ class FakeCourier:
 
     def _enter(self, post: Post) -> None:
         self.posts.append(post)
+        self._on_post(post)
         self._in_flight[post.endpoint] += 1
         in_flight = self._in_flight[post.endpoint]
         self.most_in_flight[post.endpoint] = max(self.most_in_flight[post.endpoint], in_flight)

@@ -64,6 +64,7 @@ class Disk:
         self.reads = 0
         self.read_for: Counter[EndpointKey] = Counter()
         self.writes = 0
+        self.receipt_reads = 0
         self.arrivals: dict[str, Arrival] = {}
         self._on_recorded = on_recorded
         self._on_buried = on_buried
@@ -126,6 +127,7 @@ class Disk:
         await self._write(lambda: self.journal.defer(deferred))
 
     async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
+        self.receipt_reads += 1
         return await self._read(lambda: self.journal.owed_receipts(bot, after=after, limit=limit))
 
     async def settle_receipts(

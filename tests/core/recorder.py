@@ -1,27 +1,101 @@
-"""The telemetry of tests: it remembers every fact, and is what tests wait for."""
+"""The telemetry of tests: it remembers every fact, and is what tests wait for.
+
+What is told of a whole commit it remembers message by message, as tests speak of them.
+"""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
-from relay.telemetry.events import Fact, ReceiptsConfirmed
+from relay.model.messages import (
+    Attempt,
+    Delivered,
+    EndpointKey,
+    MessageOutcome,
+    Postponed,
+    Reason,
+    Source,
+)
+from relay.telemetry.events import (
+    AttemptsEnded,
+    DeliveriesSettled,
+    Fact,
+    MessagesFinished,
+    MessagesReceived,
+    ReceiptsConfirmed,
+)
 
 PATIENCE = 7200.0
 """So many virtual seconds a test waits for a fact, unless it says otherwise."""
 
-F = TypeVar("F", bound=Fact)
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """One message of `MessagesReceived`."""
+
+    bot: str
+    message_id: str
+    category: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """A courier was asked to make an attempt."""
+
+    endpoint: EndpointKey
+    message_id: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """One attempt of `AttemptsEnded`."""
+
+    endpoint: EndpointKey
+    message_id: str
+    attempt: Attempt
+    due_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettled:
+    """One delivery of `DeliveriesSettled`."""
+
+    endpoint: EndpointKey
+    message_id: str
+    delivered: bool
+    attempts: int
+    delay: float
+    reason: Reason | None
+    replay: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFinished:
+    """One message of `MessagesFinished`."""
+
+    bot: str
+    message_id: str
+    outcome: MessageOutcome
+
+
+Told = Fact | MessageReceived | AttemptStarted | AttemptEnded | DeliverySettled | MessageFinished
+
+F = TypeVar("F", bound=Told)
 
 
 class Recorder:
     """A `relay.telemetry.events.Telemetry` that remembers."""
 
     def __init__(self) -> None:
-        self.facts: list[Fact] = []
+        self.facts: list[Told] = []
         self._told = asyncio.Event()
 
-    def __call__(self, fact: Fact) -> None:
+    def __call__(self, fact: Told) -> None:
         """Take a fact."""
-        self.facts.append(fact)
+        self.facts += one_by_one(fact)
         self._told.set()
 
     def of(self, kind: type[F], where: Callable[[F], bool] = lambda _: True) -> list[F]:
@@ -51,6 +125,36 @@ class Recorder:
                     return found[count - 1]
                 self._told.clear()
                 await self._told.wait()
+
+
+def one_by_one(fact: Told) -> Iterator[Told]:
+    """Take apart what is told of many messages at once."""
+    match fact:
+        case MessagesReceived(bot, messages):
+            for each in messages:
+                yield MessageReceived(bot, each.message_id, each.category, each.source)
+        case AttemptsEnded(endpoint, attempted):
+            for outcome in attempted:
+                due_at = outcome.due_at if isinstance(outcome, Postponed) else None
+                message_id = outcome.delivery.message.message_id
+                yield AttemptEnded(endpoint, message_id, outcome.attempt, due_at)
+        case DeliveriesSettled(endpoint, ended):
+            for settled in ended:
+                message, last = settled.delivery.message, settled.attempt
+                yield DeliverySettled(
+                    endpoint,
+                    message.message_id,
+                    isinstance(settled, Delivered),
+                    last.number,
+                    last.started_at + last.duration - message.received_at,
+                    last.verdict.reason,
+                    settled.delivery.replay is not None,
+                )
+        case MessagesFinished(bot, how, _, ids) if ids:
+            for each_id in ids:
+                yield MessageFinished(bot, each_id, how)
+        case _:
+            yield fact
 
 
 def confirmed_ids(fact: ReceiptsConfirmed) -> tuple[str, ...]:

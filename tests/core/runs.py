@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from relay.bot import Bot
 from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.intake import Intake
-from relay.delivery.outcomes import Outcomes
+from relay.journal.writer import Writer
 from relay.maintenance import Maintenance
 from relay.model.messages import EndpointKey
 from relay.model.ports import Clock
@@ -22,9 +22,9 @@ class Run:
     """One run of the relay, from its start to its stop, cut or crash."""
 
     def __init__(
-        self, disk: Disk, outcomes: Outcomes, tell: Telemetry, clock: Clock, noticed: int
+        self, disk: Disk, writer: Writer, tell: Telemetry, clock: Clock, noticed: int
     ) -> None:
-        self.outcomes = outcomes
+        self.writer = writer
         self.written = False
         self._parts = disk, tell, clock
         self._noticed = noticed
@@ -48,7 +48,7 @@ class Run:
                 clock=clock,
                 noticed=self._noticed,
             )
-            group.create_task(self.outcomes.run())
+            group.create_task(self.writer.run())
             group.create_task(self.maintenance.run())
             for bot in bots:
                 await self.supervisor.start(bot)
@@ -75,7 +75,7 @@ class Run:
         rest = await self.supervisor.rest(drain)
         await self.supervisor.leave()
         self.maintenance.close()
-        self.outcomes.close()
+        self.writer.close()
         self.written = rest.written
         return rest.cut
 

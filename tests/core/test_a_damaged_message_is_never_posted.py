@@ -5,8 +5,9 @@ from dataclasses import replace
 from relay.delivery.breaker import BreakerPolicy
 from relay.model.admin import DeadLetterQuery
 from relay.model.messages import BreakerState, MessageOutcome, PriorOutcome, Reason
-from relay.telemetry.events import AttemptEnded, DeliverySettled, MessageDamaged, MessageFinished
+from relay.telemetry.events import MessageDamaged
 from tests.core.couriers import HANG, Answer
+from tests.core.recorder import AttemptEnded, DeliverySettled, MessageFinished
 from tests.core.samples import BROKEN, CRM, LOG, OK
 from tests.core.world import Endpoint, World
 
@@ -53,7 +54,7 @@ async def test_no_endpoint_is_to_blame() -> None:
         await world.settled(bad, endpoint=LOG)
         await crash_and_damage(world, bad)
         await world.settled(bad, endpoint=CRM)
-        assert BreakerState.CLOSED is world.run.dispatchers[CRM].gate.state
+        assert BreakerState.CLOSED is world.run.dispatchers[CRM].breaker.state
         assert (await world.disk.endpoint_note(CRM)).last_error is None
         assert bad not in world.mixin.read
 

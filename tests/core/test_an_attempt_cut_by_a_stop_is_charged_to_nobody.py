@@ -3,8 +3,9 @@
 from relay.delivery.breaker import BreakerPolicy
 from relay.delivery.retry import RetryPolicy
 from relay.model.messages import BreakerState, DeliveryState, PriorOutcome
-from relay.telemetry.events import AttemptDeferred, AttemptStarted, BreakerMoved
+from relay.telemetry.events import AttemptDeferred, BreakerMoved
 from tests.core.couriers import Answer
+from tests.core.recorder import AttemptStarted
 from tests.core.samples import BROKEN, CRM, OK, uuid
 from tests.core.world import Endpoint, World
 
@@ -71,7 +72,7 @@ async def test_a_cut_probe_leaves_the_gate_open() -> None:
         world.courier.next(CRM, BROKEN, LONG)
         first = world.push(1)
         await world.tell.wait_for(BreakerMoved, lambda fact: fact.state is BreakerState.PROBING)
-        gate = world.run.dispatchers[CRM].gate
+        gate = world.run.dispatchers[CRM].breaker
         await world.cut()
         assert (BreakerState.OPEN, 0) == (gate.state, gate.in_flight)
         await world.start()

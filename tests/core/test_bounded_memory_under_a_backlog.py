@@ -1,9 +1,8 @@
 """The promise: however much waits in the journal, only a window of it is in memory."""
 
 from relay.delivery.lanes import Lanes
-from relay.telemetry.events import AttemptStarted, Fact
 from tests.core.couriers import HANG, Answer
-from tests.core.recorder import Recorder
+from tests.core.recorder import AttemptStarted, Recorder, Told
 from tests.core.samples import BROKEN, CRM, OK, uuid
 from tests.core.world import Endpoint, World
 
@@ -19,7 +18,7 @@ class Gauge(Recorder):
         self.lanes: Lanes | None = None
         self.most = 0
 
-    def __call__(self, fact: Fact) -> None:
+    def __call__(self, fact: Told) -> None:
         super().__call__(fact)
         if isinstance(fact, AttemptStarted) and self.lanes is not None:
             self.most = max(self.most, len(self.lanes))
@@ -35,7 +34,7 @@ async def test_a_backlog_is_delivered_through_a_small_window() -> None:
         for number in range(MANY):
             ids.append(world.push(number, "long" if number % 3 == 0 else f"c{number}"))
             if number % 500 == 0:
-                await world.run.intake.group.idle()
+                await world.run.writer.idle()
         gauge.lanes = world.run.dispatchers[CRM].lanes
         await world.read(*ids)
         assert MANY == len(world.courier.posts)
@@ -47,7 +46,7 @@ async def test_a_restart_on_a_backlog_loads_a_window_of_it() -> None:
     async with World(Endpoint(CRM, max_deliveries=WINDOW), latency=0.0) as world:
         world.courier.usually(CRM, BROKEN)
         ids = [world.push(n, f"c{n}") for n in range(2000)]
-        await world.run.intake.group.idle()
+        await world.run.writer.idle()
         await world.restart()
         await world.pass_time(60.0)
         assert 0 < len(world.run.dispatchers[CRM].lanes) <= WINDOW

@@ -5,9 +5,10 @@ from relay.delivery.retry import RetryPolicy
 from relay.model.admin import DeadLetterQuery
 from relay.model.journal import EndpointNote, OperatorEvent, OperatorEventKind
 from relay.model.messages import BreakerState
-from relay.telemetry.events import AttemptEnded, AttemptStarted, BreakerMoved
+from relay.telemetry.events import BreakerMoved
 from tests.core.couriers import Answer
-from tests.core.samples import BROKEN, BUSY, CRM, GONE
+from tests.core.recorder import AttemptEnded, AttemptStarted
+from tests.core.samples import BROKEN, BUSY, CRM, GONE, REFUSED
 from tests.core.world import Endpoint, World
 
 IMPATIENT = RetryPolicy(give_up_after=0.0)
@@ -158,7 +159,7 @@ async def test_the_first_410_is_remembered_through_a_restart() -> None:
         await world.tell.wait_for(AttemptEnded)
         await world.pass_time(0.2)
         await world.restart()
-        assert world.run.dispatchers[CRM].gate.gone_since is not None
+        assert world.run.dispatchers[CRM].breaker.gone_since is not None
 
 
 async def test_resuming_pokes_an_open_gate_at_once() -> None:
@@ -179,9 +180,9 @@ async def test_resuming_pokes_an_open_gate_at_once() -> None:
 async def test_a_poke_waits_for_a_journal_that_can_not_be_read() -> None:
     """It is not forgotten while the disk is in trouble."""
     async with World(PATIENT_ENDPOINT, jitter=lambda: 1.0) as world:
-        world.courier.usually(CRM, Answer(BROKEN, 0.0))
+        world.courier.usually(CRM, Answer(REFUSED, 0.0))
         first = world.push(1)
-        await world.pass_time(2000.0)
+        await world.pass_time(100.0)
         world.courier.heal()
         posts = len(world.courier.posts)
         world.disk.unreadable = True

@@ -3,8 +3,9 @@
 from relay.delivery.breaker import BreakerPolicy
 from relay.delivery.retry import RetryPolicy
 from relay.model.messages import PriorOutcome
-from relay.telemetry.events import AttemptDeferred, AttemptEnded, AttemptStarted
+from relay.telemetry.events import AttemptDeferred
 from tests.core.couriers import HANG, Answer
+from tests.core.recorder import AttemptEnded, AttemptStarted
 from tests.core.samples import BROKEN, CRM, OK
 from tests.core.world import Endpoint, World
 
@@ -45,7 +46,7 @@ async def test_a_cut_attempt_is_deferred() -> None:
         await world.tell.wait_for(AttemptStarted)
         dispatcher = world.run.dispatchers[CRM]
         await world.cut()
-        assert (1, 0) == (world.cut_attempts, dispatcher.gate.in_flight)
+        assert (1, 0) == (world.cut_attempts, dispatcher.breaker.in_flight)
         assert [AttemptDeferred(CRM, first)] == world.tell.of(AttemptDeferred)
         assert 0 == world.tell.count(AttemptEnded)
         await world.start()

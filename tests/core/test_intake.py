@@ -1,30 +1,50 @@
 """What the intake promises: every message once into the journal, and on to its lanes."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 
 import pytest
 
 from relay.delivery.intake import Intake
 from relay.delivery.routing import Route, Routing
-from relay.model.journal import UnreadableFrame
-from relay.model.messages import Delivery, MessageOutcome, Source
+from relay.journal.writer import Writer
+from relay.model.journal import OwedReceipt, UnreadableFrame
+from relay.model.messages import Delivery, Message, MessageOutcome, Source
 from relay.model.ports import JournalDamaged
-from relay.telemetry.events import (
-    FrameUnreadable,
-    JournalFailed,
-    MessageDuplicated,
-    MessageFinished,
-    MessageReceived,
-)
+from relay.telemetry.events import FrameUnreadable, JournalFailed, MessageDuplicated
 from tests.core.disk import Disk
-from tests.core.recorder import Recorder
+from tests.core.recorder import MessageFinished, MessageReceived, Recorder
 from tests.core.samples import BOT, CRM, LOG, message, uuid
 from tests.core.virtual_time import EPOCH
 from tests.journal.model.journal import MemoryJournal
 
 FRAME = UnreadableFrame("digest", "not gzip", b"\x00" * 10)
+
+
+class Window:
+    """An endpoint whose window remembers; `room` says whether there is a place."""
+
+    def __init__(self, room: bool = True) -> None:  # noqa: FBT001, FBT002
+        self.room = room
+        self.offered: list[tuple[int, bool, bool]] = []
+        self.places = 0
+        self.pumped = 0
+        self.dispatcher = self
+
+    def reserve(self, _lane: str, _message: Message) -> bool:
+        self.places += self.room
+        return self.room
+
+    def release(self, _lane: str, _message: Message) -> None:
+        self.places -= 1
+
+    def offer(self, delivery: Delivery, *, reserved: bool, leads: bool) -> None:
+        self.places -= reserved
+        self.offered.append((_number(delivery.message), reserved, leads))
+
+    def pump(self) -> None:
+        self.pumped += 1
 
 
 @dataclass
@@ -34,22 +54,23 @@ class Stage:
     disk: Disk
     tell: Recorder
     intake: Intake
+    writer: Writer
     running: asyncio.Task[None]
-    offered: list[tuple[int, bool]] = field(default_factory=list)
-    receipts: int = 0
+    crm: Window
+    log: Window
+    receipts: list[OwedReceipt]
 
-    def offer(self, delivery: Delivery, *, leads: bool) -> None:
-        self.offered.append((int(delivery.message.message_id[-4:], 16), leads))
-
-    def receipt_owed(self) -> None:
-        self.receipts += 1
+    @property
+    def offered(self) -> list[tuple[int, bool]]:
+        return [(number, leads) for number, _, leads in self.crm.offered]
 
     def full(self) -> bool:
         return self.intake.full
 
     async def end(self) -> None:
-        self.intake.group.close()
+        self.writer.close()
         await self.running
+        assert (0, 0) == (self.crm.places, self.log.places)
 
 
 async def stage(
@@ -62,20 +83,24 @@ async def stage(
     """Set an intake up, for one endpoint unless told otherwise."""
     disk, tell = Disk(MemoryJournal(), latency), Recorder()
     await disk.start([CRM, LOG], EPOCH)
-    ready: list[Stage] = []
+    writer, crm, log = Writer(disk, tell, lambda: EPOCH), Window(), Window()
+    receipts = list[OwedReceipt]()
     intake = Intake(
         BOT,
         Routing(routes or [Route(CRM)], unwanted_read=unwanted_read),
-        disk,
-        offer=lambda delivery, *, leads: ready[0].offer(delivery, leads=leads),
-        receipt_owed=lambda: ready[0].receipt_owed(),  # noqa: PLW0108 - not ready yet
+        writer,
+        {CRM: crm, LOG: log},
+        owe_receipt=receipts.append,
         telemetry=tell,
-        clock=lambda: EPOCH,
         max_waiting=max_waiting,
         max_waiting_bytes=max_waiting_bytes,
     )
-    ready.append(Stage(disk, tell, intake, asyncio.create_task(intake.group.run())))
-    return ready[0]
+    running = asyncio.create_task(writer.run())
+    return Stage(disk, tell, intake, writer, running, crm, log, receipts)
+
+
+def _number(message: Message) -> int:
+    return int(message.message_id[-4:], 16)
 
 
 # --- New and known ------------------------------------------------------------------------------
@@ -86,7 +111,7 @@ async def test_a_message_is_told_and_offered_once_it_is_in_the_journal() -> None
     on = await stage(latency=1.0)
     on.intake.take(message(1))
     assert ([], []) == (on.offered, on.tell.facts)
-    await on.intake.group.idle()
+    await on.intake.drained()
     assert [(1, True)] == on.offered
     received = MessageReceived(BOT, uuid(1), "PLAIN_TEXT", Source.LIVE)
     assert [received] == on.tell.of(MessageReceived)
@@ -98,7 +123,7 @@ async def test_what_arrives_together_is_journaled_together() -> None:
     on = await stage(latency=0.5)
     for number in (1, 2, 3, 4):
         on.intake.take(message(number, "c" if number < 4 else "d"))
-    await on.intake.group.idle()
+    await on.intake.drained()
     assert [4] == on.disk.groups
     assert [(1, True), (2, False), (3, False), (4, True)] == on.offered
     await on.end()
@@ -109,8 +134,9 @@ async def test_each_endpoint_that_wants_it_is_offered_it() -> None:
     on = await stage(Route(CRM), Route(LOG, categories=("SYSTEM_*",)))
     on.intake.take(message(1))
     on.intake.take(message(2, category="SYSTEM_CONVERSATION"))
-    await on.intake.group.idle()
-    assert [1, 2, 2] == [number for number, _ in on.offered]
+    await on.intake.drained()
+    assert ([1, 2], [2]) == ([n for n, *_ in on.crm.offered], [n for n, *_ in on.log.offered])
+    assert on.crm.pumped
     await on.end()
 
 
@@ -119,12 +145,12 @@ async def test_a_message_that_comes_again_is_not_offered_again() -> None:
     on = await stage()
     on.intake.take(message(1))
     on.intake.take(message(1))
-    await on.intake.group.idle()
+    await on.intake.drained()
     on.intake.take(message(1))
-    await on.intake.group.idle()
+    await on.intake.drained()
     assert [(1, True)] == on.offered
     assert (1, 2) == (on.tell.count(MessageReceived), on.tell.count(MessageDuplicated))
-    assert 0 == on.receipts
+    assert [] == on.receipts
     await on.end()
 
 
@@ -132,13 +158,13 @@ async def test_a_receipted_message_that_comes_again_is_receipted_again() -> None
     """Mixin has not heard the receipt: it is owed once more, without a second POST."""
     on = await stage(Route(CRM, categories=("OTHER",)))
     on.intake.take(message(1))
-    await on.intake.group.idle()
-    assert 1 == on.receipts
-    (owed,) = await on.disk.owed_receipts(BOT, after=0, limit=10)
+    await on.intake.drained()
+    (owed,) = on.receipts
+    assert [owed] == await on.disk.owed_receipts(BOT, after=0, limit=10)
     await on.disk.settle_receipts(BOT, confirmed=[owed.seq], refused=[], now=EPOCH)
     on.intake.take(message(1))
-    await on.intake.group.idle()
-    assert (2, []) == (on.receipts, on.offered)
+    await on.intake.drained()
+    assert ([owed, owed], []) == (on.receipts, on.offered)
     await on.end()
 
 
@@ -147,10 +173,36 @@ async def test_what_nobody_wants_is_read_or_left() -> None:
     for unwanted_read, receipts, finished in ((True, 1, []), (False, 0, [MessageOutcome.UNWANTED])):
         on = await stage(Route(CRM, categories=("OTHER",)), unwanted_read=unwanted_read)
         on.intake.take(message(1))
-        await on.intake.group.idle()
-        assert receipts == on.receipts
+        await on.intake.drained()
+        assert receipts == len(on.receipts)
         assert finished == [fact.outcome for fact in on.tell.of(MessageFinished)]
         await on.end()
+
+
+async def test_a_place_is_kept_before_it_is_journaled() -> None:
+    """What fits into memory is not left to the journal, which is told so; what comes again is."""
+    on = await stage(Route(CRM), Route(LOG))
+    on.log.room = False
+    on.intake.take(message(1))
+    on.intake.take(message(1))
+    await on.intake.drained()
+    assert ([(1, True, True)], [(1, False, True)]) == (on.crm.offered, on.log.offered)
+    owed = on.disk.arrivals[uuid(1)].owed
+    assert [True, False] == [each.in_window for each in owed]
+    await on.end()
+
+
+async def test_a_reload_exchanges_the_routing_between_groups() -> None:
+    """Each message goes by the settings before or by those after: what waits, by those after."""
+    on = await stage(latency=1.0)
+    on.intake.take(message(1))
+    await asyncio.sleep(0)
+    on.intake.take(message(2))
+    async with on.intake.held():
+        on.intake.reroute(Routing([Route(LOG)]))
+    await on.intake.drained()
+    assert [([1], [2])] == [tuple([n for n, *_ in each.offered] for each in (on.crm, on.log))]
+    await on.end()
 
 
 # --- Trouble ------------------------------------------------------------------------------------
@@ -162,7 +214,7 @@ async def test_a_message_that_can_not_be_journaled_is_set_aside() -> None:
     on.disk.poisonous = {uuid(2)}
     for number in (1, 2, 3):
         on.intake.take(message(number, size=5000))
-    await on.intake.group.idle()
+    await on.intake.drained()
     assert [(1, True), (3, False)] == on.offered
     digest = sha256(b"." * 5000).hexdigest()
     kept = on.disk.journal.store.unreadable[BOT, digest]
@@ -183,7 +235,7 @@ async def test_a_journal_that_takes_no_writes_loses_nothing() -> None:
     on.intake.take(message(3))
     assert ([], 0) == (on.offered, on.tell.count(FrameUnreadable))
     on.disk.full = False
-    await on.intake.group.idle()
+    await on.intake.drained()
     assert [1, 2, 3] == [number for number, _ in on.offered]
     assert 0 == on.tell.count(MessageDuplicated)
     await on.end()
@@ -205,7 +257,7 @@ async def test_a_frame_that_is_no_event_is_kept() -> None:
     on = await stage()
     on.intake.keep(FRAME)
     on.intake.take(message(1))
-    await on.intake.group.idle()
+    await on.intake.drained()
     (kept,) = on.disk.journal.store.unreadable.values()
     assert (BOT, FRAME.digest, FRAME.why, FRAME.sample) == (
         kept.bot,
@@ -251,7 +303,7 @@ async def test_it_is_full_when_too_much_waits() -> None:
     assert not on.full()
     on.intake.take(message(4, size=1))
     assert on.full()
-    await on.intake.group.idle()
+    await on.intake.drained()
     await on.end()
 
 

@@ -9,12 +9,12 @@ from relay.model.messages import MessageOutcome
 from relay.telemetry.events import (
     JournalPruned,
     JournalShrunk,
-    MessageFinished,
     MessagesDiscarded,
     OperatorNoticed,
     StatsCollected,
 )
 from tests.core.disk import STEP
+from tests.core.recorder import MessageFinished
 from tests.core.runs import RETENTION
 from tests.core.samples import BOT, BROKEN, CRM, LOG, uuid
 from tests.core.world import Endpoint, World

@@ -46,7 +46,7 @@ async def test_a_long_outage_costs_the_journal_next_to_nothing(dead: Script) -> 
         attempts = len(world.courier.posts_of(LOG))
         assert 60 <= len(world.courier.posts_of(CRM))
         assert world.disk.writes <= 4 * 60 + 2 * attempts + 5
-        assert world.disk.read_for[CRM] <= 1
+        assert world.disk.read_for[CRM] <= 2  # at the start, and what came during that
         assert world.disk.read_for[LOG] <= attempts + 20
 
 
@@ -90,6 +90,7 @@ async def test_a_steady_overload_starves_nobody() -> None:
     async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=4), max_deliveries=40)) as world:
         world.courier.next(CRM, BROKEN)
         world.courier.usually(CRM, Answer(OK, 1.0))
+        await world.pass_time(1.0)
         first = world.push(0, "first")
         for number in range(1, 61):  # more than the window holds
             world.push(number, f"c{number}")

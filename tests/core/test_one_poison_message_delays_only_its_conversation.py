@@ -1,7 +1,8 @@
 """The promise: a message that a receiver refuses delays its conversation for minutes, not days."""
 
 from relay.model.messages import BreakerState, MessageOutcome
-from relay.telemetry.events import BreakerMoved, DeliverySettled
+from relay.telemetry.events import BreakerMoved
+from tests.core.recorder import DeliverySettled
 from tests.core.samples import BOT, CRM, REFUSED
 from tests.core.world import Endpoint, World
 

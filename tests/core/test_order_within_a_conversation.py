@@ -3,8 +3,8 @@
 import pytest
 
 from relay.model.messages import EndpointKey
-from relay.telemetry.events import AttemptEnded
 from tests.core.couriers import Answer
+from tests.core.recorder import AttemptEnded
 from tests.core.samples import BROKEN, BUSY, CRM, LOG, OK, REFUSED, TIMEOUT, uuid
 from tests.core.world import Endpoint, World
 

@@ -9,20 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.model.journal import Arrival
+from relay.journal.writer import Writer
+from relay.model.journal import Arrival, OwedReceipt
 from relay.model.messages import MessageOutcome, ReceiptsFailed, ReceiptsRejected
 from relay.receipts.isolation import AT_ONCE, EARLY, HELD_AT_ONCE, MAX_BATCH
-from relay.receipts.outbox import LINGER, PACE, Outbox
-from relay.telemetry.events import (
-    MessageFinished,
-    ReceiptRefused,
-    ReceiptsConfirmed,
-    ReceiptsRetried,
-    ReceiptsStuck,
-)
+from relay.receipts.outbox import LINGER, MAX_IN_MEMORY, PACE, Outbox
+from relay.telemetry.events import ReceiptRefused, ReceiptsConfirmed, ReceiptsRetried, ReceiptsStuck
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.disk import Disk
-from tests.core.recorder import PATIENCE, Recorder, confirmed_ids, until_all
+from tests.core.recorder import PATIENCE, MessageFinished, Recorder, confirmed_ids, until_all
 from tests.core.samples import BOT, message, uuid
 from tests.core.virtual_time import EPOCH, run, wall_clock
 from tests.journal.model.journal import MemoryJournal
@@ -40,13 +35,15 @@ class Stage:
     mixin: FakeAcknowledger
     tell: Recorder
     outbox: Outbox
+    writer: Writer
     running: asyncio.Task[None]
+    writing: asyncio.Task[None]
 
     async def owe(self, *numbers: int) -> list[str]:
         """Owe the receipts of new messages, and say so."""
-        await self.disk.record([Arrival(message(n), (), unwanted_read=True) for n in numbers])
-        for _ in numbers:
-            self.outbox.receipt_owed()
+        owed = [Arrival(message(n), (), unwanted_read=True) for n in numbers]
+        for number, answer in zip(numbers, await self.disk.record(owed), strict=True):
+            self.outbox.owe(OwedReceipt(answer.seq, uuid(number)))
         return [uuid(n) for n in numbers]
 
     async def read(self, *message_ids: str, within: float = PATIENCE) -> None:
@@ -57,6 +54,8 @@ class Stage:
     async def end(self) -> None:
         self.outbox.close()
         await self.running
+        self.writer.close()
+        await self.writing
         assert [] == self.mixin.violations
 
 
@@ -66,8 +65,10 @@ async def stage(*, owed: int = 0, jitter: float = 1.0, takes: float = 0.05) -> S
     await disk.start([], EPOCH)
     await disk.record([Arrival(message(n), (), unwanted_read=True) for n in range(owed)])
     clock = wall_clock(asyncio.get_running_loop())
-    outbox = Outbox(BOT, disk, mixin, telemetry=tell, clock=clock, jitter=lambda: jitter)
-    return Stage(disk, mixin, tell, outbox, asyncio.create_task(outbox.run()))
+    writer = Writer(disk, tell, clock, jitter=lambda: jitter)
+    outbox = Outbox(BOT, disk, writer, mixin, telemetry=tell, clock=clock, jitter=lambda: jitter)
+    running, writing = asyncio.create_task(outbox.run()), asyncio.create_task(writer.run())
+    return Stage(disk, mixin, tell, outbox, writer, running, writing)
 
 
 def sizes(mixin: FakeAcknowledger) -> list[int]:
@@ -300,18 +301,51 @@ async def test_an_id_that_is_aside_is_tried_alone() -> None:
     await on.end()
 
 
-async def test_a_receipt_that_was_taken_and_not_recorded_is_sent_again() -> None:
-    """W7: the journal was in trouble in between; READ may be said twice."""
+async def test_a_receipt_that_was_taken_is_recorded_once_the_journal_takes_it() -> None:
+    """It counts as confirmed from then on only, and is sent no second time but after a crash."""
     on = await stage()
-    on.disk.unreadable = True
     (first,) = await on.owe(1)
+    on.disk.full = True
     await asyncio.sleep(200.0)
-    on.disk.unreadable, on.disk.full = False, True
-    await asyncio.sleep(200.0)
-    assert len(on.mixin.batches) > 1
+    assert [(first,)] == [batch for _, batch in on.mixin.batches]
     assert 0 == on.tell.count(ReceiptsConfirmed)
     on.disk.full = False
     await on.read(first)
+    assert 1 == len(on.mixin.batches)
+    await on.end()
+
+
+async def test_a_journal_that_can_not_be_read_is_asked_again() -> None:
+    """What it owes from before waits for that, and nothing else does."""
+    on = await stage(owed=1)
+    on.disk.unreadable = True
+    (second,) = await on.owe(1)
+    await on.read(second)
+    await asyncio.sleep(200.0)
+    assert [(second,)] == [batch for _, batch in on.mixin.batches]
+    on.disk.unreadable = False
+    await on.read(uuid(0))
+    await on.end()
+
+
+async def test_the_journal_is_read_for_what_memory_does_not_have() -> None:
+    """After a start, an overflow, and an operator's word: never for what commits tell of."""
+    on = await stage()
+    await asyncio.sleep(1.0)
+    reads = on.disk.receipt_reads
+    for number in range(0, 1000, 10):
+        await on.owe(*range(number, number + 10))
+        await asyncio.sleep(LINGER)
+    await on.read(uuid(999))
+    assert reads == on.disk.receipt_reads
+    await on.disk.record([Arrival(message(2000), (), unwanted_read=True)])
+    on.outbox.look_again()
+    await on.read(uuid(2000))
+    on.mixin.usual = FAILED
+    await on.owe(*range(3000, 3000 + MAX_IN_MEMORY + 50))
+    on.mixin.heal()
+    await on.read(*(uuid(n) for n in range(3000, 3000 + MAX_IN_MEMORY + 50)))
+    assert MAX_IN_MEMORY + 50 + 1001 <= len(on.mixin.read)
     await on.end()
 
 

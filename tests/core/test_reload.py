@@ -21,15 +21,9 @@ from relay.model.messages import (
 )
 from relay.model.ports import JournalUnavailable
 from relay.supervisor import StillOwed
-from relay.telemetry.events import (
-    AttemptStarted,
-    DeliverySettled,
-    EndpointLeft,
-    JournalRecovered,
-    MessageReceived,
-    MessagesFinished,
-)
+from relay.telemetry.events import EndpointLeft, JournalRecovered, MessagesFinished
 from tests.core.couriers import HANG, Answer, Script
+from tests.core.recorder import AttemptStarted, DeliverySettled, MessageReceived
 from tests.core.samples import BOT, BROKEN, BUSY, CRM, GONE, LOG, OK, REFUSED, TIMEOUT
 from tests.core.world import Endpoint, World
 
@@ -130,12 +124,12 @@ async def test_the_gate_keeps_its_state_where_the_receiver_stays() -> None:
         world.courier.usually(CRM, BROKEN)
         world.push(1)
         await world.pass_time(5.0)
-        assert BreakerState.OPEN is world.run.dispatchers[CRM].gate.state
+        assert BreakerState.OPEN is world.run.dispatchers[CRM].breaker.state
         await world.reload(replace(careful, required=False))
         world.push(2, "other")
         await world.pass_time(300.0)
         assert 1 == len(world.courier.posts)
-        assert BreakerState.OPEN is world.run.dispatchers[CRM].gate.state
+        assert BreakerState.OPEN is world.run.dispatchers[CRM].breaker.state
 
 
 @pytest.mark.parametrize("verdict", [BROKEN, GONE, BUSY])

@@ -8,16 +8,9 @@ from relay.delivery.breaker import BreakerPolicy
 from relay.delivery.replays import MOST_WAITING
 from relay.model.messages import EndpointKey, PriorOutcome
 from relay.model.replays import ReplayOrder
-from relay.telemetry.events import (
-    AttemptEnded,
-    DeliverySettled,
-    JournalPruned,
-    OperatorNoticed,
-    ReceiptsConfirmed,
-    ReplayEnded,
-)
+from relay.telemetry.events import JournalPruned, OperatorNoticed, ReceiptsConfirmed, ReplayEnded
 from tests.core.couriers import Answer, Post
-from tests.core.recorder import PATIENCE
+from tests.core.recorder import PATIENCE, AttemptEnded, DeliverySettled
 from tests.core.runs import RETENTION
 from tests.core.samples import BROKEN, CRM, LOG, OK, REFUSED
 from tests.core.world import Endpoint, World

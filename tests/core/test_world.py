@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from relay.model.messages import PriorOutcome
-from relay.telemetry.events import DeliverySettled
 from tests.core.couriers import FakeCourier
+from tests.core.recorder import DeliverySettled
 from tests.core.samples import BROKEN, CRM, LOG, OK, delivery, uuid
 from tests.core.virtual_time import NothingWillHappen, VirtualLoop, run
 from tests.core.world import Endpoint, World

@@ -12,26 +12,32 @@ from typing import Any, Self
 
 from relay.bot import Bot, BotChanges, Webhook, WebhookChange
 from relay.delivery.breaker import BreakerPolicy, CircuitBreaker
-from relay.delivery.dispatcher import Dispatcher
+from relay.delivery.dispatcher import AttemptPolicy, Dispatcher
 from relay.delivery.intake import Intake
 from relay.delivery.lanes import MAX_BYTES, MAX_DELIVERIES, Lanes
-from relay.delivery.outcomes import Outcomes
 from relay.delivery.retry import RetryPolicy
 from relay.delivery.routing import Route, Routing
-from relay.delivery.terms import Neighbours, Terms
+from relay.journal.writer import Writer
 from relay.maintenance import last_notice
 from relay.model.admin import DeadLetterQuery
 from relay.model.journal import EndpointNote
-from relay.model.messages import BreakerState, Delivery, EndpointKey, Message, ReceiptState
+from relay.model.messages import BreakerState, EndpointKey, Message, ReceiptState
 from relay.model.replays import EndpointInfo
 from relay.receipts.outbox import Outbox
 from relay.supervisor import Plan
-from relay.telemetry.events import DeliverySettled, ReceiptsConfirmed
+from relay.telemetry.events import ReceiptsConfirmed
 from tests.core.acknowledgers import FakeAcknowledger
 from tests.core.couriers import FakeCourier
 from tests.core.disk import Disk
 from tests.core.listeners import FakeConnections, FakeListener
-from tests.core.recorder import PATIENCE, Recorder, confirmed_ids, until_all
+from tests.core.recorder import (
+    PATIENCE,
+    AttemptStarted,
+    DeliverySettled,
+    Recorder,
+    confirmed_ids,
+    until_all,
+)
 from tests.core.runs import Run
 from tests.core.samples import BOT, message, uuid
 from tests.core.virtual_time import EPOCH
@@ -72,7 +78,9 @@ class World:
         self._loop = loop or asyncio.get_running_loop()
         self.endpoints = endpoints
         self.tell = tell or Recorder()
-        self.courier = FakeCourier()
+        self.courier = FakeCourier(
+            lambda post: self.tell(AttemptStarted(post.endpoint, post.message_id, post.number))
+        )
         self.mixin = FakeAcknowledger()
         self.mixin.only(self.may_be_read)
         self.waived: set[tuple[EndpointKey, str]] = set()
@@ -155,9 +163,9 @@ class World:
         self.clean = await self.disk.start(keys, self.wall())
         await self._introduce(self.endpoints)
         noticed = await last_notice(self.disk)
-        outcomes = Outcomes(self.disk, self.tell, self.wall)
-        self._run = Run(self.disk, outcomes, self.tell, self.wall, noticed)
-        await self._run.begin([await self._bot(outcomes)])
+        writer = Writer(self.disk, self.tell, self.wall, jitter=self._jitter)
+        self._run = Run(self.disk, writer, self.tell, self.wall, noticed)
+        await self._run.begin([await self._bot(writer)])
 
     async def stop(self, drain: float = DRAIN) -> None:
         """Let the relay come to rest; what is in flight after `drain` seconds is cut."""
@@ -190,10 +198,10 @@ class World:
         added = [each for key, each in now.items() if key not in before]
         changes = BotChanges(
             self._route(endpoints),
-            {each.key: await self._webhook(each, run.outcomes, run.bot.outbox) for each in added},
+            {each.key: await self._webhook(each, run.writer, run.bot.outbox) for each in added},
             {
                 key: WebhookChange(
-                    Terms(self.courier.at(key), now[key].retry),
+                    AttemptPolicy(self.courier.at(key), now[key].retry),
                     now[key].gate,
                     elsewhere=key in moved,
                 )
@@ -223,7 +231,7 @@ class World:
             await self.desk.resume(endpoint.key)
         self.push_unread()
         deadline = self.wall() + seconds
-        await self.run.intake.group.idle()
+        await self.run.writer.idle()
         await self.pass_time(2.0)
         while self.unfinished and self.wall() < deadline:
             await self.pass_time(5.0)
@@ -292,31 +300,20 @@ class World:
             unwanted_read=self._unwanted_read,
         )
 
-    async def _bot(self, outcomes: Outcomes) -> Bot:
-        outbox = self._outbox()
-        webhooks = {
-            each.key: await self._webhook(each, outcomes, outbox) for each in self.endpoints
-        }
-        intake = self._intake(webhooks, outbox)
+    async def _bot(self, writer: Writer) -> Bot:
+        outbox = self._outbox(writer)
+        webhooks = {each.key: await self._webhook(each, writer, outbox) for each in self.endpoints}
+        intake = self._intake(webhooks, writer, outbox)
         return Bot(BOT, listener=FakeListener(), intake=intake, outbox=outbox, webhooks=webhooks)
 
-    async def _webhook(self, endpoint: Endpoint, outcomes: Outcomes, outbox: Outbox) -> Webhook:
+    async def _webhook(self, endpoint: Endpoint, writer: Writer, outbox: Outbox) -> Webhook:
         note = await self.disk.endpoint_note(endpoint.key)
-        return Webhook(self._dispatcher(endpoint, outcomes, outbox, note), FakeConnections())
+        return Webhook(self._dispatcher(endpoint, writer, outbox, note), FakeConnections())
 
     def _dispatcher(
-        self, endpoint: Endpoint, outcomes: Outcomes, outbox: Outbox, note: EndpointNote
+        self, endpoint: Endpoint, writer: Writer, outbox: Outbox, note: EndpointNote
     ) -> Dispatcher:
-        neighbours = Neighbours(
-            self.disk,
-            outcomes,
-            self.courier.at(endpoint.key),
-            outbox.receipt_owed,
-            self.tell,
-            self.wall,
-            self._jitter,
-        )
-        gate = CircuitBreaker(
+        breaker = CircuitBreaker(
             endpoint.gate,
             paused=note.state is BreakerState.PAUSED,
             gone=note.state is BreakerState.GONE,
@@ -324,27 +321,36 @@ class World:
         )
         lanes = Lanes(max_deliveries=endpoint.max_deliveries, max_bytes=endpoint.max_bytes)
         return Dispatcher(
-            endpoint.key, neighbours, gate=gate, retry=endpoint.retry, lanes=lanes, noted=note
+            endpoint.key,
+            AttemptPolicy(self.courier.at(endpoint.key), endpoint.retry),
+            breaker=breaker,
+            journal=self.disk,
+            writer=writer,
+            owe_receipt=outbox.owe,
+            telemetry=self.tell,
+            clock=self.wall,
+            jitter=self._jitter,
+            lanes=lanes,
+            noted=note,
         )
 
-    def _intake(self, webhooks: Mapping[EndpointKey, Webhook], outbox: Outbox) -> Intake:
-        def offer(delivery: Delivery, *, leads: bool) -> None:
-            webhooks[delivery.endpoint].dispatcher.offer(delivery, leads=leads)
-
+    def _intake(
+        self, webhooks: Mapping[EndpointKey, Webhook], writer: Writer, outbox: Outbox
+    ) -> Intake:
         return Intake(
             BOT,
             self._routing,
-            self.disk,
-            offer=offer,
-            receipt_owed=outbox.receipt_owed,
+            writer,
+            webhooks,
+            owe_receipt=outbox.owe,
             telemetry=self.tell,
-            clock=self.wall,
         )
 
-    def _outbox(self) -> Outbox:
+    def _outbox(self, writer: Writer) -> Outbox:
         return Outbox(
             BOT,
             self.disk,
+            writer,
             self.mixin,
             telemetry=self.tell,
             clock=self.wall,

@@ -97,11 +97,11 @@ MUTANTS = (
     ),
     Mutant(
         "damage-is-taken-for-poison",
-        "relay/delivery/intake.py",
-        "except (JournalUnavailable, JournalDamaged):",
-        "except JournalUnavailable:",
+        "relay/journal/writer.py",
+        "        except JournalDamaged:\n            raise\n",
+        "",
         "each message would be tried alone, and set aside, in a journal that is gone",
-        ("tests/core/test_intake.py",),
+        ("tests/core/test_writer.py",),
     ),
     Mutant(
         "the-oracle-pardons-what-was-read",

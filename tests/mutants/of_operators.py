@@ -65,8 +65,8 @@ MUTANTS = (
     Mutant(
         "a-receiver-lifts-a-pause-at-once",
         "relay/delivery/dispatcher.py",
-        "self.gate.back()",
-        "self.gate.resume()",
+        "self.breaker.back()",
+        "self.breaker.resume()",
         "an operator's pause would last until the receiver likes",
         _OF_OPERATORS,
     ),

@@ -21,8 +21,8 @@ MUTANTS = (
     Mutant(
         "bad-id-is-sent-for-ever",
         _OUTBOX,
-        "            refused=[receipt.seq for receipt, _ in refused],\n",
-        "            refused=[],\n",
+        "[receipt.seq for receipt in confirmed], [receipt.seq for receipt, _ in refused]",
+        "[receipt.seq for receipt in confirmed], []",
         "a message that Mixin no longer has would be receipted for ever",
         _OF_OUTBOX,
     ),

@@ -17,6 +17,7 @@ from aiohttp.client_reqrep import ClientResponse
 
 from relay.journal.engines.sqlite import engine as database
 from relay.journal.journal import SqlJournal
+from relay.model.journal import Batch
 from relay.model.ports import JournalUnavailable
 from relay.service import Service
 
@@ -56,27 +57,34 @@ class _Mine:
         """Lay it where the window is open."""
         match window:
             case "W1":
-                _before(SqlJournal, "record", self._step_all)
+                _before(SqlJournal, "commit", self._step_arrivals)
             case "W2":
-                _after(SqlJournal, "record", self._step_all)
+                _after(SqlJournal, "commit", self._step_arrivals)
             case "W3":
                 _before(ClientResponse, "start", self._step_post)
             case "W4":
-                _before(SqlJournal, "settle", self._step_all)
+                _before(SqlJournal, "commit", self._step_outcomes)
             case "W5":
-                _after(SqlJournal, "settle", self._step_all)
+                _after(SqlJournal, "commit", self._step_outcomes)
             case "W6":
                 _before(ClientResponse, "start", self._step_receipts)
             case "W7":
-                _before(SqlJournal, "settle_receipts", self._step_batch)
+                _before(SqlJournal, "commit", self._step_answers)
             case _:
                 raise ValueError(window)
 
-    def _step_all(self, _journal: object, items: Any, *_: object) -> None:
-        self.step(len(items))
+    def _step_arrivals(self, _journal: object, batch: Batch) -> None:
+        self._step_some(len(batch.arrivals))
 
-    def _step_batch(self, *_: object) -> None:
-        self.step()
+    def _step_outcomes(self, _journal: object, batch: Batch) -> None:
+        self._step_some(len(batch.outcomes))
+
+    def _step_answers(self, _journal: object, batch: Batch) -> None:
+        self._step_some(len(batch.receipts))
+
+    def _step_some(self, items: int) -> None:
+        if items:
+            self.step(items)
 
     def _step_post(self, response: ClientResponse, *_: object) -> None:
         if not response.url.path.startswith("/acknowledgements"):

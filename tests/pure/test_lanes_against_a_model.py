@@ -1,5 +1,7 @@
 """Lanes against a model of the journal: never two of a lane, none stranded, none twice."""
 
+from dataclasses import dataclass, field
+
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,20 +24,21 @@ PHASES = [phase for phase in settings().phases if phase is not Phase.explain]
 
 
 class JournalModel:
-    """What a journal holds for one endpoint, in lists."""
+    """What a journal holds for one endpoint: unfinished deliveries, and rows of lanes to load."""
 
     def __init__(self) -> None:
         self.lanes: dict[str, list[Delivery]] = {}
-        self.due_at: dict[str, float] = {}
+        self.rows: dict[str, float] = {}
         self._last = self._first = 1000
 
-    def record(self, lane: str, size: int, now: float) -> tuple[Delivery, bool]:
-        """Add a new delivery at the end of its lane; answers whether it leads it."""
+    def record(self, lane: str, size: int, now: float, *, in_window: bool) -> tuple[Delivery, bool]:
+        """Add a new delivery at the end of its lane; answers whether it has no row to wait for."""
         self._last += 1
         new = delivery(self._last, lane, size=size)
-        leads = lane not in self.lanes
+        leads = lane not in self.rows
         self.lanes.setdefault(lane, []).append(new)
-        self.due_at.setdefault(lane, now)
+        if not in_window:
+            self.rows.setdefault(lane, now)
         return new, leads
 
     def requeue(self, lane: str, now: float) -> Delivery:
@@ -43,36 +46,44 @@ class JournalModel:
         self._first -= 1
         revived = delivery(self._first, lane)
         self.lanes.setdefault(lane, []).insert(0, revived)
-        self.due_at[lane] = now
+        self.rows[lane] = now
         return revived
 
-    def end(self, ended: Delivery, now: float) -> bool:
-        """Take one out of its lane; answers whether others wait there."""
+    def end(self, ended: Delivery) -> None:
+        """Take one out of its lane."""
         queue = self.lanes[ended.lane]
         queue.remove(ended)
-        self.due_at[ended.lane] = now
         if not queue:
-            del self.lanes[ended.lane], self.due_at[ended.lane]
-        return bool(queue)
+            del self.lanes[ended.lane]
 
     def postpone(self, postponed: Delivery, due_at: float) -> None:
         """Let a lane wait, unless one that was revived goes before."""
-        if self.lanes[postponed.lane][0] == postponed:
-            self.due_at[postponed.lane] = due_at
+        if self.lanes[postponed.lane][0] == postponed or postponed.lane not in self.rows:
+            self.rows[postponed.lane] = due_at
+
+    def forget(self, lane: str, upto: int) -> None:
+        """Forget that a lane has something to load, unless it has more than that."""
+        if all(each.id <= upto for each in self.lanes.get(lane, ())):
+            self.rows.pop(lane, None)
+
+    def dropped(self, now: float) -> None:
+        """Remember every lane with unfinished deliveries."""
+        for lane in self.lanes:
+            self.rows.setdefault(lane, now)
 
     def read(self, load: Load, now: float) -> Due:
         """Answer a load."""
         names = sorted(
-            (name for name, at in self.due_at.items() if at <= now and name not in load.skip),
-            key=lambda name: self.due_at[name],
+            (name for name, at in self.rows.items() if at <= now and name not in load.skip),
+            key=lambda name: self.rows[name],
         )
         rows = [
             (name, each, len(each.message.frame))
             for name in names
-            for each in self.lanes[name][: LANE_DEPTH + 1]
+            for each in self.lanes.get(name, [])[: LANE_DEPTH + 1]
         ]
         window = fit(rows[: load.limit + 1], load.limit, load.max_bytes)
-        later = min((at for at in self.due_at.values() if at > now), default=None)
+        later = min((at for at in self.rows.values() if at > now), default=None)
         more = len(window.lanes) < len(names)
         return Due(tuple(window.taken), frozenset(window.whole), more, later)
 
@@ -81,11 +92,23 @@ NAMES = st.sampled_from("abcd")
 WAITS = st.sampled_from([None, 0.0, 5.0, 50.0])
 
 
+@dataclass
+class Written:
+    """One transaction as it is put, and what is heard of it once it is committed."""
+
+    whole: list[tuple[str, int]] = field(default_factory=list)
+    dropped: int = 0
+    ends: list[tuple[Delivery, float | None]] = field(default_factory=list)
+    arrivals: list[tuple[str, int, bool]] = field(default_factory=list)
+    answers: list[tuple[Delivery, bool] | None] = field(default_factory=list)
+    committed: bool = False
+
+
 class LanesMachine(RuleBasedStateMachine):
     """Lanes over a journal that commits first, and of which one hears later.
 
-    An arrival is heard of before anything else is committed, an outcome or an answer whenever it
-    likes: that is what the journal's lock and the ways behind it allow.
+    As the writer does it: entries wait, one group is prepared, committed, and heard of, and then
+    the next; a load reads at any time, and is heard of at any time after it.
     """
 
     @initialize(
@@ -96,58 +119,114 @@ class LanesMachine(RuleBasedStateMachine):
     def begin(self, count: int, size: int, *, operators: bool) -> None:
         self.now = NOW
         self.operators = operators
-        self.max_deliveries, self.half = count, size // 2
+        self.max_deliveries, self.max_bytes = count, size
         self.lanes = Lanes(max_deliveries=count, max_bytes=size)
         self.journal = JournalModel()
         self.in_flight: dict[str, Delivery] = {}
-        self.concluded: list[tuple[Delivery, bool | float]] = []
-        self.arrived: list[tuple[Delivery, bool]] = []
+        self.next = Written()
+        self.under_way: Written | None = None
         self.answer: Due | None = None
-        self.unnoticed: list[Delivery] = []
+        self.unnoticed: set[int] = set()
         self.ended: set[int] = set()
 
-    # --- What is committed ----------------------------------------------------------------------
+    # --- What is put, and committed -------------------------------------------------------------
 
-    @rule(
-        arrivals=st.lists(st.tuples(NAMES, st.integers(1, 8)), min_size=1, max_size=4),
-        hear=st.booleans(),
-    )
-    def record(self, arrivals: list[tuple[str, int]], *, hear: bool) -> None:
-        self.hear_arrivals()
-        self.arrived = [self.journal.record(lane, size, self.now) for lane, size in arrivals]
-        if hear:
-            self.hear_arrivals()
+    @rule(arrivals=st.lists(st.tuples(NAMES, st.integers(1, 8)), min_size=1, max_size=4))
+    def arrive(self, arrivals: list[tuple[str, int]]) -> None:
+        self.next.arrivals += [(lane, size, False) for lane, size in arrivals]
 
     @precondition(lambda self: self.attempted())
-    @rule(waits=st.lists(WAITS, min_size=1, max_size=3), hear=st.booleans())
-    def conclude(self, waits: list[float | None], *, hear: bool) -> None:
+    @rule(waits=st.lists(WAITS, min_size=1, max_size=3))
+    def conclude(self, waits: list[float | None]) -> None:
         for ended, wait in zip(self.attempted(), waits, strict=False):
-            self.end(ended, wait)
-        while hear and self.concluded:
-            self.hear_outcome()
+            self.put_end(ended, wait)
+
+    @precondition(lambda self: self.under_way is None)
+    @rule()
+    def prepare(self) -> None:
+        """Make the group up: places are kept for what arrives."""
+        group, self.next = self.next, Written()
+        group.arrivals = [
+            (lane, size, self.lanes.reserve(lane, size, self.now))
+            for lane, size, _ in group.arrivals
+        ]
+        self.under_way = group
+
+    @precondition(lambda self: self.under_way is not None and not self.under_way.committed)
+    @rule(known=st.sets(st.integers(0, 3)))
+    def commit(self, known: set[int]) -> None:
+        """Write the group, in the order of a batch; the journal may know some of the messages."""
+        group = self.under_way
+        assert group is not None
+        for whole in group.whole:
+            self.journal.forget(*whole)
+        if group.dropped:
+            self.journal.dropped(self.now)
+        for place, (lane, size, reserved) in enumerate(group.arrivals):
+            again = place in known
+            group.answers.append(
+                None if again else self.journal.record(lane, size, self.now, in_window=reserved)
+            )
+        for ended, due_at in group.ends:
+            if due_at is None:
+                self.ended.add(ended.id)
+                self.journal.end(ended)
+            else:
+                self.journal.postpone(ended, due_at)
+        group.committed = True
+
+    @precondition(lambda self: self.under_way is not None and self.under_way.committed)
+    @rule(arrivals_first=st.booleans())
+    def hear(self, *, arrivals_first: bool) -> None:
+        group, self.under_way = self.under_way, None
+        assert group is not None
+        if arrivals_first:
+            self.hear_arrivals(group)
+        for _ in range(group.dropped):
+            self.lanes.noted()
+        for ended, due_at in group.ends:
+            del self.in_flight[ended.lane]
+            if due_at is not None:
+                self.lanes.postponed(ended, due_at)
+            elif self.lanes.ended(ended):
+                self.next.whole.append((ended.lane, 0))
+        if not arrivals_first:
+            self.hear_arrivals(group)
+
+    def hear_arrivals(self, group: Written) -> None:
+        for (lane, size, reserved), answer in zip(group.arrivals, group.answers, strict=True):
+            if answer is not None:
+                new, leads = answer
+                self.lanes.offer(new, reserved=reserved, leads=leads)
+            elif reserved:
+                self.lanes.release(lane, size)
+
+    @rule()
+    def write(self) -> None:
+        """Commit everything that waits, and hear of it."""
+        while self.something_to_write():
+            if self.under_way is None:
+                self.prepare()
+            elif not self.under_way.committed:
+                self.commit(set())
+            else:
+                self.hear(arrivals_first=False)
+
+    # --- Operators ------------------------------------------------------------------------------
 
     @precondition(lambda self: self.operators)
     @rule(lane=NAMES)
     def requeue(self, lane: str) -> None:
-        self.unnoticed.append(self.journal.requeue(lane, self.now))
+        self.unnoticed.add(self.journal.requeue(lane, self.now).id)
 
-    # --- What is heard of -----------------------------------------------------------------------
-
+    @precondition(lambda self: self.unnoticed)
     @rule()
-    def hear_arrivals(self) -> None:
-        for new, leads in self.arrived:
-            self.lanes.offer(new, leads=leads)
-        self.arrived = []
+    def notice(self) -> None:
+        self.unnoticed = set()
+        self.lanes.reread()
+        self.next.dropped += 1
 
-    @precondition(lambda self: self.concluded)
-    @rule()
-    def hear_outcome(self) -> None:
-        ended, what = self.concluded.pop(0)
-        del self.in_flight[ended.lane]
-        if isinstance(what, bool):
-            self.lanes.ended(ended, continues=what)
-        else:
-            self.lanes.postponed(ended, what)
+    # --- Loads ----------------------------------------------------------------------------------
 
     @precondition(lambda self: self.wants_to_load())
     @rule()
@@ -161,27 +240,17 @@ class LanesMachine(RuleBasedStateMachine):
         if fails or answer is None:
             self.lanes.fail_load()
         else:
-            self.lanes.finish_load(answer)
-
-    @precondition(lambda self: self.unnoticed)
-    @rule()
-    def notice(self) -> None:
-        self.hear_arrivals()  # an operator's action is looked for once in a second only
-        self.unnoticed = []
-        self.lanes.reread()
+            self.next.whole += self.lanes.finish_load(answer)
 
     @rule()
     def catch_up(self) -> None:
         """Hear of everything, until nothing more is wanted of the journal."""
-        while self.answer or self.concluded or self.wants_to_load():
-            self.hear_arrivals()
+        while self.something_to_write() or self.answer or self.wants_to_load():
+            self.write()
             if self.answer:
                 self.hear_answer(fails=False)
-            elif self.concluded:
-                self.hear_outcome()
-            else:
+            elif self.wants_to_load():
                 self.load()
-        self.hear_arrivals()
 
     # --- The dispatcher, and time ---------------------------------------------------------------
 
@@ -198,7 +267,7 @@ class LanesMachine(RuleBasedStateMachine):
         assert got.lane not in self.in_flight, "two of a lane in flight"
         assert got.id not in self.ended, "taken twice"
         earlier = [each for each in self.journal.lanes[got.lane] if each.id < got.id]
-        assert all(each in self.unnoticed for each in earlier), "out of order"
+        assert all(each.id in self.unnoticed for each in earlier), "out of order"
         self.in_flight[got.lane] = got
 
     @rule(seconds=st.sampled_from([1.0, 10.0, 100.0]))
@@ -210,40 +279,45 @@ class LanesMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.wants_to_load())
     @rule(lane=NAMES)
     def load_is_quicker_than_the_news(self, lane: str) -> None:
-        self.record([(lane, 1)], hear=False)
-        self.load()
-        self.hear_answer(fails=False)
-
-    @precondition(lambda self: self.attempted())
-    @rule(size=st.integers(1, 8))
-    def news_is_quicker_than_an_outcome(self, size: int) -> None:
-        ended = self.attempted()[0]
-        self.end(ended, None)
-        self.record([(ended.lane, size)], hear=True)
-
-    @precondition(lambda self: self.attempted())
-    @rule(size=st.integers(1, 8))
-    def outcome_is_committed_behind_the_news(self, size: int) -> None:
-        ended = self.attempted()[0]
-        self.record([(ended.lane, size)], hear=True)
-        self.end(ended, None)
+        self.write()
+        self.arrive([(lane, 1)])
+        self.prepare()
+        self.commit(set())
+        if self.wants_to_load():
+            self.load()
+            self.hear_answer(fails=False)
 
     @precondition(lambda self: self.wants_to_load())
     @rule(lane=NAMES)
     def one_comes_and_goes_during_a_load(self, lane: str) -> None:
-        self.record([(lane, 1)], hear=False)
-        self.load()
-        self.hear_arrivals()
+        self.write()
+        self.arrive([(lane, 1)])
+        if self.wants_to_load():
+            self.load()
+        self.write()
         self.take_some(4, oldest=False)
-        self.conclude([None] * 4, hear=True)
+        self.conclude([None] * 4)
+        self.write()
 
-    @precondition(lambda self: self.answer and self.answer.whole)
-    @rule()
-    def a_lane_grows_around_an_answer(self) -> None:
-        lane = min(self.answer.whole if self.answer else ())
-        self.record([(lane, 1)], hear=True)
-        self.hear_answer(fails=False)
-        self.record([(lane, 1)], hear=True)
+    @precondition(lambda self: self.attempted())
+    @rule(size=st.integers(1, 8), wait=WAITS)
+    def news_come_with_an_outcome(self, size: int, wait: float | None) -> None:
+        self.write()
+        if attempted := self.attempted():
+            self.put_end(attempted[0], wait)
+            self.arrive([(attempted[0].lane, size)])
+            self.write()
+
+    @precondition(lambda self: self.wants_to_load())
+    @rule(lane=NAMES)
+    def a_place_is_kept_while_a_load_is_under_way(self, lane: str) -> None:
+        self.write()
+        self.arrive([(lane, 1)])
+        self.prepare()
+        if self.wants_to_load():
+            self.load()
+            self.hear_answer(fails=False)
+        self.write()
 
     # --- The promises ---------------------------------------------------------------------------
 
@@ -251,43 +325,61 @@ class LanesMachine(RuleBasedStateMachine):
     def the_bounds_hold(self) -> None:
         assert len(self.lanes) <= 2 * self.max_deliveries
 
+    @invariant()
+    def nothing_is_forgotten(self) -> None:
+        """Each is in memory, or its lane has a row, or a row is about to be committed."""
+        if self.unnoticed or self.next.dropped or (self.under_way and self.under_way.dropped):
+            return
+        known = {each.id for lane in self.lanes._lanes.values() for each in lane.queue}
+        unheard = self.under_way.answers if self.under_way else []
+        known |= {answer[0].id for answer in unheard if answer}
+        for lane, queue in self.journal.lanes.items():
+            missing = [each for each in queue if each.id not in known]
+            assert not missing or lane in self.journal.rows, "forgotten"
+
     @precondition(lambda self: self.nothing_is_under_way())
     @invariant()
     def what_is_due_is_here_or_asked_for(self) -> None:
-        outside = [at for lane, at in self.journal.due_at.items() if lane not in self.lanes._lanes]
-        if (
-            outside
-            and len(self.lanes) <= self.max_deliveries // 2
-            and self.lanes._bytes <= self.half
-        ):
+        outside = [at for lane, at in self.journal.rows.items() if lane not in self.lanes._lanes]
+        half_full = (
+            len(self.lanes) > self.max_deliveries // 2 or self.lanes._bytes > self.max_bytes // 2
+        )
+        if outside and not half_full:
             assert self.lanes.load_at is not None, "stranded"
             assert self.lanes.load_at <= max(self.now, min(outside)), "late"
+
+    @precondition(lambda self: self.nothing_is_under_way())
+    @invariant()
+    def what_is_here_whole_has_no_row(self) -> None:
+        """Have nothing to load of what fits into memory: the journal is not read for it."""
+        for name, lane in self.lanes._lanes.items():
+            assert not (lane.whole and name in self.journal.rows), "loaded in vain"
 
     def teardown(self) -> None:
         self.now += 1000.0
         while self.goes_on():
             pass
         assert {} == self.journal.lanes, "stranded"
+        assert {} == self.journal.rows, "a row without anything to load"
         assert 0 == len(self.lanes)
+        assert (0, {}) == (self.lanes._bytes, self.lanes._lanes)
 
     # --- Steps ----------------------------------------------------------------------------------
 
     def attempted(self) -> list[Delivery]:
         """Name what is in flight and has not been concluded."""
-        concluded = [ended for ended, _ in self.concluded]
-        return [each for each in self.in_flight.values() if each not in concluded]
+        groups = [self.next, self.under_way] if self.under_way else [self.next]
+        concluded = {ended.id for group in groups for ended, _ in group.ends}
+        return [each for each in self.in_flight.values() if each.id not in concluded]
 
-    def end(self, ended: Delivery, wait: float | None) -> None:
-        self.hear_arrivals()
-        if wait is None:
-            self.ended.add(ended.id)
-            self.concluded.append((ended, self.journal.end(ended, self.now)))
-        else:
-            self.journal.postpone(ended, self.now + wait)
-            self.concluded.append((ended, self.now + wait))
+    def put_end(self, ended: Delivery, wait: float | None) -> None:
+        self.next.ends.append((ended, None if wait is None else self.now + wait))
+
+    def something_to_write(self) -> bool:
+        return self.next != Written() or self.under_way is not None
 
     def nothing_is_under_way(self) -> bool:
-        return not (self.arrived or self.concluded or self.answer or self.unnoticed)
+        return not (self.something_to_write() or self.answer or self.unnoticed)
 
     def wants_to_load(self) -> bool:
         load_at = self.lanes.load_at
@@ -295,11 +387,10 @@ class LanesMachine(RuleBasedStateMachine):
 
     def goes_on(self) -> bool:
         """Do the next thing that is left to do; answers whether there was one."""
-        self.hear_arrivals()
         if self.unnoticed:
             self.notice()
-        elif self.concluded:
-            self.hear_outcome()
+        elif self.something_to_write():
+            self.write()
         elif self.answer:
             self.hear_answer(fails=False)
         elif self.wants_to_load():
@@ -307,7 +398,9 @@ class LanesMachine(RuleBasedStateMachine):
         elif self.lanes.ready:
             self.take(oldest=False)
         elif self.attempted():
-            self.end(self.attempted()[0], None)
+            self.put_end(self.attempted()[0], None)
+        elif self.lanes.load_at is not None:
+            self.now = self.lanes.load_at
         else:
             return False
         return True

@@ -1,6 +1,6 @@
 """Of messages on their way: received, attempted, finished."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relay.model.messages import (
@@ -90,6 +90,14 @@ class MessagesDiscarded:
 
 
 @dataclass(frozen=True, slots=True)
+class EndpointServed:
+    """An endpoint is delivered to from now on; `in_flight` counts its requests under way."""
+
+    endpoint: EndpointKey
+    in_flight: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptStarted:
     """A request is on its way."""
 
@@ -163,6 +171,7 @@ class BreakerMoved:
 
 MessageFact = (
     MessagesReceived
+    | EndpointServed
     | AttemptsEnded
     | DeliveriesSettled
     | MessageReceived
