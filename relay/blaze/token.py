@@ -1,10 +1,13 @@
 """Tokens: each request to Mixin is signed on its own (docs/protocol.md, Tokens)."""
 
+import base64
 import hashlib
-import warnings
+import json
+from typing import Any
 
-import jwt
-from jwt.warnings import InsecureKeyLengthWarning
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA512
 
 from relay.blaze.keystore import Keystore
 
@@ -39,10 +42,23 @@ def make_token(
         "sig": request_digest(method, uri, body),
         "scp": "FULL",
     }
-    with warnings.catch_warnings():
-        # Mixin handed out RSA keys of 1024 bits; whoever holds one knows by its age.
-        warnings.simplefilter("ignore", InsecureKeyLengthWarning)
-        return jwt.encode(claims, keystore.key, algorithm=keystore.algorithm)
+    signed = f"{_part({'alg': keystore.algorithm, 'typ': 'JWT'})}.{_part(claims)}"
+    return f"{signed}.{_base64(_signature(keystore, signed.encode()))}"
+
+
+def _signature(keystore: Keystore, signed: bytes) -> bytes:
+    """Sign as RFC 8037 and RFC 7518 have it: EdDSA, or RS512 for the keys of old bots."""
+    if isinstance(keystore.key, Ed25519PrivateKey):
+        return keystore.key.sign(signed)
+    return keystore.key.sign(signed, PKCS1v15(), SHA512())
+
+
+def _part(content: dict[str, Any]) -> str:
+    return _base64(json.dumps(content, separators=(",", ":")).encode())
+
+
+def _base64(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def signed_headers(

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from structlog.typing import FilteringBoundLogger
-
 from relay.model.messages import (
     BreakerState,
     Delivered,
@@ -36,6 +34,7 @@ from relay.telemetry.events import (
     MessagesDiscarded,
     MessagesFinished,
 )
+from relay.telemetry.logs import Log
 from relay.telemetry.loudness import EndpointTold
 from relay.telemetry.metrics import Made, Metrics
 
@@ -51,9 +50,7 @@ _GATE_VALUES = {
 class DeliveriesVoice:
     """Says what happens between the journal and the webhooks."""
 
-    def __init__(
-        self, metrics: Metrics, log: FilteringBoundLogger, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, metrics: Metrics, log: Log, clock: Callable[[], float]) -> None:
         self._bots = metrics.bots
         self._forget_series = metrics.forget
         self._series = metrics.endpoints

@@ -4,8 +4,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from structlog.typing import FilteringBoundLogger
-
 from relay.model.journal import BotCensus, OperatorEventKind
 from relay.model.replays import ReplayRecord
 from relay.telemetry.events import (
@@ -32,6 +30,7 @@ from relay.telemetry.events import (
     SettingsReloaded,
     StatsCollected,
 )
+from relay.telemetry.logs import Log
 from relay.telemetry.loudness import PERIOD, Allowance
 from relay.telemetry.metrics import Made, Metrics
 
@@ -48,9 +47,7 @@ LAGS_KEPT = 60
 class ServiceVoice:
     """Says how the relay itself fares."""
 
-    def __init__(
-        self, metrics: Metrics, log: FilteringBoundLogger, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, metrics: Metrics, log: Log, clock: Callable[[], float]) -> None:
         self._metrics = metrics
         self._log = log
         self._allowance = Allowance(clock)

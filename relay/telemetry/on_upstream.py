@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from structlog.typing import FilteringBoundLogger
-
 from relay.telemetry.events import (
     BotLeft,
     ConnectEnded,
@@ -27,6 +25,7 @@ from relay.telemetry.events import (
     SessionShared,
     TakeoverSuspected,
 )
+from relay.telemetry.logs import Log
 from relay.telemetry.loudness import BotTold
 from relay.telemetry.metrics import Made, Metrics
 
@@ -37,9 +36,7 @@ SKEW_MATTERS = 60.0
 class UpstreamVoice:
     """Says what happens between Mixin and the journal."""
 
-    def __init__(
-        self, metrics: Metrics, log: FilteringBoundLogger, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, metrics: Metrics, log: Log, clock: Callable[[], float]) -> None:
         self._series = metrics.bots
         self._forget_series = metrics.forget_bot
         self._log = log

@@ -87,8 +87,8 @@ class Redactor:
         self._known = re.compile("|".join(map(re.escape, longest_first)))
         self._has_known = bool(longest_first)
 
-    def __call__(self, _logger: Any, _method: str, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Redact an event; a structlog processor."""
+    def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Redact an event and its fields."""
         return self._mapping(event, 0)
 
     def value(self, value: Any, depth: int = 0) -> Any:

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from structlog.typing import FilteringBoundLogger
-
 from relay.telemetry.events import Fact, Telemetry
+from relay.telemetry.logs import Log
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.on_deliveries import DeliveriesVoice
 from relay.telemetry.on_service import ServiceVoice
@@ -25,11 +24,10 @@ class Voice:
     def __init__(
         self,
         metrics: Metrics,
-        log: FilteringBoundLogger,
+        log: Log,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        log = log.bind()  # assembled once, and not at every line
         self.handlers: dict[type, Callable[[Any], None]] = {
             **UpstreamVoice(metrics, log, clock).handlers,
             **DeliveriesVoice(metrics, log, clock).handlers,

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from io import StringIO
 
 import pytest
-import structlog
 
 from relay.demo.receiver import Visit
 from relay.demo.run import run_demo
@@ -23,7 +22,6 @@ def logging_restored() -> Iterator[None]:
     root = logging.getLogger()
     level = root.level
     yield
-    structlog.reset_defaults()
     for route in [handler for handler in root.handlers if isinstance(handler, Route)]:
         root.removeHandler(route)
     root.setLevel(level)

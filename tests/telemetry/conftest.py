@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from relay.telemetry.logs import Route
 from tests.telemetry.listening import Listening
@@ -21,7 +20,6 @@ def logging_restored() -> Iterator[None]:
     root = logging.getLogger()
     level = root.level
     yield
-    structlog.reset_defaults()
     for route in [handler for handler in root.handlers if isinstance(handler, Route)]:
         root.removeHandler(route)
     root.setLevel(level)

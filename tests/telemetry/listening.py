@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import structlog
-
 from relay.model.messages import EndpointKey, Message, Source
 from relay.telemetry.events import Fact
+from relay.telemetry.logs import Log
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.voice import Voice
 
@@ -25,13 +24,9 @@ class Listening:
 
     def __init__(self, level: str = "debug") -> None:
         self.now = 1000.0
-        self.capture = structlog.testing.LogCapture()
+        self.entries: list[dict[str, Any]] = []
         self.metrics = Metrics(version="1.2.3", bots=[BOT], endpoints=[CRM])
-        log = structlog.wrap_logger(
-            None,
-            processors=[self.capture],
-            wrapper_class=structlog.make_filtering_bound_logger(level),
-        )
+        log = Log(level, lambda of, event: self.entries.append({**event, "log_level": of}))
         self.voice = Voice(self.metrics, log, clock=lambda: self.now)
 
     def tell(self, *facts: Fact) -> None:
@@ -43,12 +38,12 @@ class Listening:
         """Level and event of every line that is not for debugging."""
         return [
             (line["log_level"], line["event"])
-            for line in self.capture.entries
+            for line in self.entries
             if line["log_level"] != "debug"
         ]
 
     def lines(self, event: str) -> list[dict[str, Any]]:
-        return [dict(line) for line in self.capture.entries if line["event"] == event]
+        return [dict(line) for line in self.entries if line["event"] == event]
 
     def series(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels)

@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 import pytest
-import structlog
 
 from relay.telemetry.logs import LogFormat, Sink, configure_logging
 
@@ -208,7 +207,7 @@ def test_what_a_stream_cannot_encode_is_escaped() -> None:
     """A line is never lost for a character."""
     stream = Latin()
 
-    Sink(stream).msg("grün 東")
+    Sink(stream).write("grün 東")
 
     assert "grün \\u6771\n" == stream.getvalue()
 
@@ -230,8 +229,8 @@ def test_configuring_again_replaces_what_was() -> None:
     first, second = io.StringIO(), io.StringIO()
 
     configure_logging("info", LogFormat.JSON, first)
-    configure_logging("info", LogFormat.JSON, second)
-    structlog.get_logger().info("ours")
+    log = configure_logging("info", LogFormat.JSON, second)
+    log.info("ours")
     logging.getLogger("some.library").warning("theirs")
 
     assert "" == first.getvalue()

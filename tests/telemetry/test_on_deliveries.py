@@ -339,5 +339,5 @@ def test_nothing_is_said_of_single_messages_at_info() -> None:
         AttemptDeferred(CRM, "m2"),
     )
 
-    assert [] == quiet.capture.entries
+    assert [] == quiet.entries
     assert 1.0 == quiet.of_crm("relay_attempts_total", outcome="success")

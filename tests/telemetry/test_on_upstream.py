@@ -151,7 +151,7 @@ def test_the_last_frame_is_a_timestamp(listening: Listening) -> None:
     listening.tell(FrameReceived(BOT, 1.5e9), FrameReceived(BOT, 1.6e9))
 
     assert 1.6e9 == listening.of_bot("relay_blaze_last_frame_timestamp_seconds")
-    assert [] == listening.capture.entries
+    assert [] == listening.entries
 
 
 def test_messages_are_counted_once_and_again_as_duplicates(listening: Listening) -> None:

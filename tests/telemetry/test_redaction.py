@@ -92,7 +92,7 @@ def _applied(layers: list[Callable[[Any], Any]], value: Any) -> Any:
 
 def rendered(event: Mapping[str, Any], redactor: Redactor | None = None) -> str:
     """Render as a log line; a line that is no JSON fails here."""
-    return json.dumps((redactor or Redactor())(None, "info", event), allow_nan=False)
+    return json.dumps((redactor or Redactor())(event), allow_nan=False)
 
 
 @given(st.data(), HEX, st.sampled_from(DISGUISES))
@@ -123,7 +123,7 @@ def test_a_known_secret_never_comes_out(data: st.DataObject, secret: str) -> Non
     before, after = data.draw(st.sampled_from(["", "in ", "a/"])), " and so on"
     value = data.draw(nested(f"{before}{secret}{after}"))
 
-    out = Redactor([secret])(None, "info", {"event": "x.happened", "detail": value})
+    out = Redactor([secret])({"event": "x.happened", "detail": value})
 
     assert all(secret not in text for text in _texts(out["detail"]))
 
@@ -179,13 +179,13 @@ def test_any_value_can_be_rendered(value: Any) -> None:
 )
 def test_harmless_values_stay_as_they_are(value: object) -> None:
     """A line keeps what an operator needs: ids, addresses, reasons, numbers."""
-    assert value == Redactor()(None, "info", {"detail": value})["detail"]
+    assert value == Redactor()({"detail": value})["detail"]
 
 
 @pytest.mark.parametrize("key", ["secret_file", "keystore_file", "token_path"])
 def test_the_path_of_a_secret_is_no_secret(key: str) -> None:
     """An operator sees which file was meant."""
-    assert {key: "/run/secrets/crm"} == Redactor()(None, "info", {key: "/run/secrets/crm"})
+    assert {key: "/run/secrets/crm"} == Redactor()({key: "/run/secrets/crm"})
 
 
 @pytest.mark.parametrize(
