@@ -14,9 +14,8 @@ from typing import Any
 import click
 
 from relay import __version__
-from relay.commands.failure import Failure
-from relay.commands.family import Family
-from relay.commands.kinds import Kind
+from relay.commands.failure import Failure, Family
+from relay.commands.params import Param
 
 COMMANDS = {
     "run": "Hold the sockets and relay until SIGTERM or SIGINT.",
@@ -103,7 +102,7 @@ def describe(wrong: click.UsageError) -> str:  # noqa: PLR0911 - an arm for each
         case click.NoSuchOption():
             near = f"; did you mean {wrong.possibilities[0]}?" if wrong.possibilities else ""
             return f"{wrong.option_name}: no such option{near}"
-        case click.MissingParameter(param=click.Parameter(type=Kind(expected=expected))):
+        case click.MissingParameter(param=click.Parameter(type=Param(expected=expected))):
             return f"{_name(wrong)}: missing; expected {expected}"
         case click.MissingParameter():
             return f"{_name(wrong)}: missing; expected a value"

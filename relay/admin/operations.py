@@ -136,7 +136,7 @@ class AdminApi:
     routes: Callable[[str], Sequence[Route] | None] = _nowhere
     retention: float = 0.0
     receipt_trouble: Callable[[str, str], str] = _no_trouble
-    relayed: bool = True
+    relayed: Callable[[], bool] = lambda: True
     reread: Reload = _no_reload
     _backs: dict[EndpointKey, float] = field(default_factory=dict)
 
@@ -289,7 +289,7 @@ class AdminApi:
             self.retention,
             self.receipt_trouble(message.bot, message.message_id),
             {each.number: each for each in await self.store.replays()} if again else {},
-            self.relayed,
+            self.relayed(),
         )
 
     async def _leaders(self, history: MessageHistory) -> Mapping[EndpointKey, DeliveryRecord]:

@@ -5,34 +5,28 @@ import asyncio
 import click
 
 from relay.commands.failure import Failure
-from relay.commands.kinds import COUNT, RATE
-from relay.demo.run import MESSAGES, run_demo
-from relay.demo.run import RATE as USUAL_RATE
-from relay.journal.engines.sqlite.lock import JournalRefused
-from relay.model.ports import JournalUnavailable
-from relay.process import ENDED_AT_ONCE, run_loop
+from relay.commands.params import COUNT, RATE
 
 
 @click.command(name="demo")
-@click.option(
-    "--messages",
-    type=COUNT,
-    metavar="N",
-    default=MESSAGES,
-    help=f"How many; default {MESSAGES}.",
-)
+@click.option("--messages", type=COUNT, metavar="N", default="60", help="How many; default 60.")
 @click.option(
     "--rate",
     type=RATE,
     metavar="R",
-    default=USUAL_RATE,
-    help=f"Messages a second; default {USUAL_RATE:g}, 0 for as fast as it goes.",
+    default="10",
+    help="Messages a second; default 10, 0 for as fast as it goes.",
 )
 def command(messages: int, rate: float) -> int:
     """Run simulator, relay and a receiver that verifies signatures, and show what goes through.
 
     Exit 0 only if every message was delivered and marked READ.
     """
+    from relay.demo.run import run_demo
+    from relay.journal.engines.sqlite.lock import JournalRefused
+    from relay.model.ports import JournalUnavailable
+    from relay.process import ENDED_AT_ONCE, run_loop
+
     try:
         return run_loop(run_demo(messages=messages, rate=rate))
     except BrokenPipeError:

@@ -1,32 +1,23 @@
 """`relay endpoints`: how the webhooks fare, and holding one of them back."""
 
-import json
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.admin.answers import EndpointActed, EndpointList, to_data
-from relay.admin.explain import troubles
-from relay.commands.desk import find_endpoint, with_admin_store
-from relay.commands.family import Family
-from relay.commands.options import config_option, json_option
-from relay.commands.printing import print_note, print_table
-from relay.commands.settings import read_settings
-from relay.journal.open import is_relayed
-from relay.model.admin import AdminStore, EndpointRecord
-from relay.model.messages import EndpointKey
+from relay.commands.failure import Family
+from relay.commands.output import print_json, print_note, print_table
+from relay.commands.params import config_option, json_option
+from relay.commands.store import find_endpoint, read_settings, with_admin
+from relay.model.admin import EndpointRecord
 from relay.model.times import moment
 
-_COLUMNS = (
-    "endpoint",
-    "state",
-    "pending",
-    "oldest",
-    "dead letters",
-    "next probe",
-    "last error",
-)
+if TYPE_CHECKING:
+    from relay.admin.operations import AdminApi
+
+_COLUMNS = ("endpoint", "state", "pending", "oldest", "dead letters", "next probe", "last error")
 
 
 @click.group(name="endpoints", cls=Family)
@@ -39,15 +30,18 @@ def command() -> None:
 @json_option
 def list_endpoints(config: Path | None, *, as_json: bool) -> None:
     """List the endpoints that the journal knows: state, pending, oldest, last error, next probe."""
+    from relay.admin.explain import troubles
+    from relay.journal.open import is_relayed
+
     settings = read_settings(config)
-    records = with_admin_store(settings, lambda desk: desk.endpoints())
+    found = with_admin(settings, lambda admin: admin.endpoints())
     if as_json:
-        click.echo(json.dumps(to_data(EndpointList(records)), indent=2))
-    else:
-        now = time.time()
-        print_table(_COLUMNS, [_row(record, now) for record in records])
-        for line in troubles(records, now, relayed=is_relayed(settings.journal)):
-            print_note(line)
+        print_json(found)
+        return
+    now = time.time()
+    print_table(_COLUMNS, [_row(record, now) for record in found.endpoints])
+    for line in troubles(found.endpoints, now, relayed=is_relayed(settings.journal)):
+        print_note(line)
 
 
 @command.command()
@@ -56,13 +50,7 @@ def list_endpoints(config: Path | None, *, as_json: bool) -> None:
 @json_option
 def pause(name: str, config: Path | None, *, as_json: bool) -> None:
     """Pause the endpoint NAME (or BOT/NAME) until it is resumed; everything for it is kept."""
-
-    async def work(desk: AdminStore) -> EndpointKey:
-        endpoint = await find_endpoint(desk, name)
-        await desk.pause(endpoint)
-        return endpoint
-
-    _tell(with_admin_store(read_settings(config), work), "paused", as_json=as_json)
+    _change(name, config, lambda admin: admin.pause, "paused", as_json=as_json)
 
 
 @command.command()
@@ -71,13 +59,21 @@ def pause(name: str, config: Path | None, *, as_json: bool) -> None:
 @json_option
 def resume(name: str, config: Path | None, *, as_json: bool) -> None:
     """Let the endpoint NAME (or BOT/NAME) go on, paused or gone, and try one in trouble at once."""
+    _change(name, config, lambda admin: admin.resume, "resumed", as_json=as_json)
 
-    async def work(desk: AdminStore) -> EndpointKey:
-        endpoint = await find_endpoint(desk, name)
-        await desk.resume(endpoint)
-        return endpoint
 
-    _tell(with_admin_store(read_settings(config), work), "resumed", as_json=as_json)
+def _change(
+    name: str, config: Path | None, change: Callable[[Any], Any], done: str, *, as_json: bool
+) -> None:
+    async def work(admin: "AdminApi") -> Any:
+        return await change(admin)(*await find_endpoint(admin.store, name))
+
+    changed = with_admin(read_settings(config), work)
+    if as_json:
+        print_json(changed)
+    else:
+        where = f"{changed.bot}/{changed.endpoint}"
+        click.echo(f"{where} {done}; a running relay takes notice within 5 seconds")
 
 
 def _row(record: EndpointRecord, now: float) -> tuple[str, ...]:
@@ -91,12 +87,3 @@ def _row(record: EndpointRecord, now: float) -> tuple[str, ...]:
         moment(record.note.next_probe_at, now),
         record.note.last_error or "-",
     )
-
-
-def _tell(endpoint: EndpointKey, done: str, *, as_json: bool) -> None:
-    if as_json:
-        action = done.removesuffix("d")
-        acted = EndpointActed(bot=endpoint.bot, endpoint=endpoint.name, action=action)
-        click.echo(json.dumps(to_data(acted), indent=2))
-    else:
-        click.echo(f"{endpoint} {done}; a running relay takes notice within 5 seconds")

@@ -1,24 +1,13 @@
 """`relay explain`: what becomes of one message, in plain words."""
 
-import json
-import time
-from functools import partial
 from pathlib import Path
 
 import click
 
-from relay.admin.answers import ExplanationList, to_data
-from relay.admin.explain import Explanation
-from relay.admin.operations import AdminApi, NotKnown
-from relay.commands.desk import with_admin_store
 from relay.commands.failure import Failure
-from relay.commands.kinds import MESSAGE_ID
-from relay.commands.options import config_option, json_option
-from relay.commands.printing import cleaned, indented, paragraph
-from relay.commands.settings import read_settings
-from relay.config.policies import routes_of
-from relay.journal.open import is_relayed
-from relay.model.admin import AdminStore
+from relay.commands.output import cleaned, indented, paragraph, print_json
+from relay.commands.params import MESSAGE_ID, config_option, json_option
+from relay.commands.store import read_settings, with_admin
 
 _PARTS = (
     ("What happened", "happened"),
@@ -34,30 +23,22 @@ _PARTS = (
 @json_option
 def command(message_id: str, config: Path | None, *, as_json: bool) -> None:
     """Say in plain words what happened to the message ID, what it waits for and what comes next."""
-    settings = read_settings(config)
-    now = time.time()
-
-    async def work(desk: AdminStore) -> ExplanationList:
-        runs = is_relayed(settings.journal)
-        routes = partial(routes_of, settings)
-        admin = AdminApi(desk, lambda: now, routes, settings.retention, relayed=runs)
-        return await admin.explanation(message_id)
+    from relay.admin.operations import NotKnown
 
     try:
-        found = with_admin_store(settings, work)
+        found = with_admin(read_settings(config), lambda admin: admin.explanation(message_id))
     except NotKnown as unknown:
         raise Failure(f"ID: {message_id!r}: {unknown}") from None
     if as_json:
-        click.echo(json.dumps(to_data(found), indent=2))
-    else:
-        click.echo("\n\n".join(_text(each) for each in found.explanations))
-
-
-def _text(explanation: Explanation) -> str:
-    lines = [f"Message {explanation.message_id} of {explanation.bot}"]
-    for title, part in _PARTS:
-        sentences: tuple[str, ...] = getattr(explanation, part)
-        if sentences:
-            lay = indented if part == "commands" else paragraph
-            lines += ["", title, *(lay(cleaned(sentence)) for sentence in sentences)]
-    return "\n".join(lines)
+        print_json(found)
+        return
+    texts = []
+    for each in found.explanations:
+        lines = [f"Message {each.message_id} of {each.bot}"]
+        for title, part in _PARTS:
+            sentences: tuple[str, ...] = getattr(each, part)
+            if sentences:
+                lay = indented if part == "commands" else paragraph
+                lines += ["", title, *(lay(cleaned(sentence)) for sentence in sentences)]
+        texts.append("\n".join(lines))
+    click.echo("\n\n".join(texts))

@@ -1,29 +1,21 @@
 """`relay journal`: its keys and size, sealing it anew, copies of it, the way to an older relay."""
 
-import json
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-from relay.commands.desk import at_vault
-from relay.commands.failure import Failure, WrongUsage
-from relay.commands.family import Family
-from relay.commands.kinds import FILE
-from relay.commands.options import config_option, json_option
-from relay.commands.printing import print_table
-from relay.commands.settings import read_settings
-from relay.config import Settings
-from relay.journal.encryption.file_tools import Resealed, Vault
-from relay.journal.encryption.keys_in_use import KeyUse
+from relay.commands.failure import Failure, Family, WrongUsage
+from relay.commands.output import print_json, print_table, progress
+from relay.commands.params import FILE, config_option, json_option
+from relay.commands.store import read_settings, with_vault
 
-_COLUMNS = ("key", "use", "messages", "attempts", "unreadable", "endpoints")
+if TYPE_CHECKING:
+    from relay.journal.encryption.file_tools import Vault
+
+_COUNTS = ("use", "messages", "attempts", "unreadable", "endpoints")
 _PLAIN = "plain"
 _MOST_NAMED = 20
 
@@ -39,13 +31,15 @@ def command() -> None:
 def keys(config: Path | None, *, as_json: bool) -> None:
     """List the keys by their ids, with how many rows each seals; last, what is not sealed."""
     settings = read_settings(config)
-    uses = _with_idle(at_vault(settings, lambda vault: vault.uses()), settings)
-    rows = [asdict(use) | {"use": _use(use.key_id, settings)} for use in uses]
+    known = settings.journal_keys.ids if settings.journal_keys else ()
+    uses = with_vault(settings, lambda vault: vault.uses())
+    rows = [asdict(use) | {"use": _use(use.key_id, known)} for use in _in_order(uses, known)]
     if as_json:
-        click.echo(json.dumps({"keys": rows}, indent=2))
+        print_json({"keys": rows})
     else:
-        print_table(_COLUMNS, [_row(row) for row in rows])
-    missing = [str(row["key_id"]) for row in rows if row["use"] == "missing"]
+        of_key = [(row["key_id"] or _PLAIN, *(str(row[name]) for name in _COUNTS)) for row in rows]
+        print_table(("key", *_COUNTS), of_key)
+    missing = [row["key_id"] for row in rows if row["use"] == "missing"]
     if missing:
         text = "expected the keys that rows are sealed with; not there:"
         raise Failure(f"journal_key_file: {text} {', '.join(missing)}")
@@ -66,14 +60,14 @@ def reseal(config: Path | None, *, plain: bool, as_json: bool) -> None:
     if settings.journal_keys is None:
         raise WrongUsage("journal_key_file: missing; expected the file with the journal's keys")
 
-    async def work(vault: Vault) -> Resealed:
-        with _bar() as bar:
-            return await vault.reseal(plain=plain, begin=bar.begin, advance=bar.advance)
+    async def work(vault: "Vault") -> Any:
+        with progress("rows") as (begin, advance):
+            return await vault.reseal(plain=plain, begin=begin, advance=advance)
 
-    resealed = at_vault(settings, work)
+    resealed = with_vault(settings, work)
     key = None if plain else settings.journal_keys.first.id
     if as_json:
-        click.echo(json.dumps({"key": key, **asdict(resealed)}, indent=2))
+        print_json({"key": key, **asdict(resealed)})
     else:
         for line in _told(resealed, key):
             click.echo(line)
@@ -91,8 +85,7 @@ def backup(file: Path, config: Path | None) -> None:
     The copy is as secret as the journal, and of an earlier relay's schema if that is. A relay that
     is started on it delivers again what was unfinished, and says so to the receivers.
     """
-    settings = read_settings(config)
-    at_vault(settings, lambda vault: vault.back_up(file), outdated=True)
+    with_vault(read_settings(config), lambda vault: vault.back_up(file), outdated=True)
     click.echo(f"{file}: {file.stat().st_size} bytes")
 
 
@@ -105,12 +98,12 @@ def compact(config: Path | None) -> None:
     It needs as much room again until it is done.
     """
 
-    async def work(vault: Vault) -> tuple[int, int]:
+    async def work(vault: "Vault") -> tuple[int, int]:
         before = vault.size_bytes()
         await vault.compact()
         return before, vault.size_bytes()
 
-    before, after = at_vault(read_settings(config), work)
+    before, after = with_vault(read_settings(config), work)
     click.echo(f"{before} bytes before, {after} bytes now")
 
 
@@ -122,35 +115,29 @@ def downgrade(version: str, config: Path | None) -> None:
 
     No relay may run. What that version can't hold must be undone first; the failure says what.
     """
-    settings = read_settings(config)
-    at_vault(settings, lambda vault: vault.downgrade(version))
+    with_vault(read_settings(config), lambda vault: vault.downgrade(version))
     click.echo(f"the journal's schema is {version}: start the relay that had it")
 
 
-def _use(key_id: str | None, settings: Settings) -> str:
+def _in_order(uses: Sequence[Any], known: Sequence[str]) -> list[Any]:
+    """Put the keys first that the settings have, whether they seal anything or not."""
+    *sealed, plain = uses
+    by_id = {use.key_id: use for use in sealed}
+    idle = type(plain)
+    ordered = [by_id.pop(key_id, idle(key_id, 0, 0, 0, 0)) for key_id in known]
+    return [*ordered, *by_id.values(), plain]
+
+
+def _use(key_id: str | None, known: Sequence[str]) -> str:
     """Say what the settings do with a key."""
     if key_id is None:
         return "-"
-    known = settings.journal_keys.ids if settings.journal_keys else ()
     if key_id not in known:
         return "missing"
     return "seals" if key_id == known[0] else "opens"
 
 
-def _with_idle(uses: Sequence[KeyUse], settings: Settings) -> list[KeyUse]:
-    """Put the keys first that the settings have, whether they seal anything or not."""
-    *sealed, plain = uses
-    by_id = {use.key_id: use for use in sealed}
-    known = settings.journal_keys.ids if settings.journal_keys else ()
-    ordered = [by_id.pop(key_id, KeyUse(key_id, 0, 0, 0, 0)) for key_id in known]
-    return [*ordered, *by_id.values(), plain]
-
-
-def _row(row: dict[str, Any]) -> list[str]:
-    return [row["key_id"] or _PLAIN, *(str(row[column]) for column in _COLUMNS[1:])]
-
-
-def _told(resealed: Resealed, key: str | None) -> Iterator[str]:
+def _told(resealed: Any, key: str | None) -> Iterator[str]:
     done = "unsealed" if key is None else f"sealed with key {key}"
     yield f"{resealed.rows} rows {done}"
     for unneeded in resealed.unneeded:
@@ -160,34 +147,10 @@ def _told(resealed: Resealed, key: str | None) -> Iterator[str]:
         yield "do this again once while none does, and nothing is left of it"
 
 
-def _failures(resealed: Resealed) -> Iterator[str]:
+def _failures(resealed: Any) -> Iterator[str]:
     for damaged in resealed.damaged[:_MOST_NAMED]:
         yield f"journal: {damaged}: can't be opened, and stays as it is"
     if (more := len(resealed.damaged) - _MOST_NAMED) > 0:
         yield f"journal: {more} more can't be opened"
     if resealed.lingering:
         yield f"journal: sealed, but not written anew ({resealed.lingering}); do this again"
-
-
-class _Bar:
-    """A bar on a terminal, and silence elsewhere."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("rows", total=None)
-
-    def begin(self, rows: int) -> None:
-        """Take note of how many there are."""
-        self._progress.update(self._task, total=rows)
-
-    def advance(self, rows: int) -> None:
-        """Take note of some that are done."""
-        self._progress.advance(self._task, rows)
-
-
-@contextmanager
-def _bar() -> Iterator[_Bar]:
-    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    console, silent = Console(stderr=True), not sys.stderr.isatty()
-    with Progress(*columns, console=console, transient=True, disable=silent) as progress:
-        yield _Bar(progress)

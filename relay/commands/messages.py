@@ -1,42 +1,31 @@
 """`relay messages`: what the journal knows of them."""
 
-import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.admin.answers import MessageList, to_data
-from relay.commands.contents import require_whole, with_bodies
-from relay.commands.desk import find_endpoint, require_bot, with_admin_store
-from relay.commands.failure import Failure, require_none
-from relay.commands.family import Family
-from relay.commands.filters import AGE, TIME, earliest
-from relay.commands.kinds import COUNT, MESSAGE_ID, TEXT, one_of_enum
-from relay.commands.options import config_option, json_option
-from relay.commands.printing import print_note, print_table
-from relay.commands.settings import read_settings
-from relay.commands.timeline import print_history
-from relay.config import Settings
-from relay.model.admin import (
-    AdminStore,
-    MessageQuery,
-    MessageState,
-    MessageSummary,
-    UnreadableRecord,
-)
-from relay.model.messages import MessageOutcome
+from relay.admin.requests import MESSAGE_FILTERS, message_query
+from relay.commands.failure import Failure, Family, require_none
+from relay.commands.history import print_histories
+from relay.commands.output import print_json, print_note, print_table
+from relay.commands.params import COUNT, MESSAGE_ID, config_option, filter_options, json_option
+from relay.commands.store import read_settings, require_bot, with_admin, with_known_names
+from relay.model.admin import MessageSummary, UnreadableRecord
 from relay.model.times import moment
+
+if TYPE_CHECKING:
+    from relay.admin.operations import AdminApi
 
 _LISTED = 50
 """What fits on a screen or two."""
 
-_FRAME_COLUMNS = ("last seen", "digest", "bot", "why", "times", "front")
 _COLUMNS = ("received", "message", "bot", "category", "conversation", "outcome", "receipt")
+_FRAME_COLUMNS = ("last seen", "digest", "bot", "why", "times", "front")
 
 
 @click.group(name="messages", cls=Family)
@@ -44,93 +33,53 @@ def command() -> None:
     """Look at messages: which came, and what happened to one of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    """The choice as it was typed."""
-
-    bot: str | None
-    endpoint: str | None
-    conversation: str | None
-    category: str | None
-    state: MessageState | None
-    outcome: MessageOutcome | None
-    since: float | None
-    until: float | None
-    older_than: float | None
-    cursor: int | None
-    pending: bool
-    finished: bool
-
-    def mistakes(self) -> Iterator[str]:
-        """Refuse what contradicts itself."""
-        if self.pending and (self.finished or self.outcome):
-            yield "--pending: expected alone, without --finished and --outcome"
-        if self.state and (self.pending or self.finished or self.outcome):
-            yield "--state: expected alone, without --pending, --finished and --outcome"
-
-    async def query(self, desk: AdminStore, settings: Settings, limit: int) -> MessageQuery:
-        """Put it as the journal understands it; names must be those of a bot and an endpoint."""
-        await require_bot(desk, settings, self.bot)
-        bot, endpoint = self.bot, self.endpoint
-        if endpoint is not None:
-            bot, endpoint = await find_endpoint(desk, endpoint, bot=bot, parameter="--endpoint")
-        return MessageQuery(
-            bot=bot,
-            conversation_id=self.conversation and self.conversation.lower(),
-            category=self.category,
-            pending=True if self.pending else (False if self.finished else None),
-            outcome=self.outcome,
-            limit=limit,
-            endpoint=endpoint,
-            since=self.since,
-            until=earliest(self.until, self.older_than, time.time()),
-            after=self.cursor,
-        ).narrowed(self.state)
-
-
 @command.command("list")
 @config_option
 @json_option
-@click.option("--bot", metavar="NAME", help="Only this bot's.")
-@click.option("--endpoint", metavar="NAME", help="Only those owed to it: NAME or BOT/NAME.")
-@click.option("--conversation", type=TEXT, metavar="ID", help="Only those of this conversation.")
-@click.option("--category", type=TEXT, metavar="CATEGORY", help="Only those of this category.")
-@click.option(
-    "--state",
-    type=one_of_enum(MessageState),
-    help="pending: unfinished; failing: of these, an attempt failed and another is to come; or how "
-    "it ended: read, unwanted, dead, discarded.",
-)
-@click.option("--outcome", type=one_of_enum(MessageOutcome), help="Only those that ended so.")
+@filter_options(MESSAGE_FILTERS)
 @click.option("--pending", is_flag=True, help="Only unfinished ones.")
 @click.option("--finished", is_flag=True, help="Only finished ones.")
-@click.option("--since", type=TIME, metavar="TIME", help="Came then or later; or an age, as in 2h.")
-@click.option("--until", type=TIME, metavar="TIME", help="Came before then.")
-@click.option("--older-than", type=AGE, metavar="AGE", help="Came longer ago, as in 2d.")
 @click.option("--limit", type=COUNT, metavar="N", help=f"At most so many; default {_LISTED}.")
-@click.option("--cursor", type=COUNT, metavar="CURSOR", help="Go on behind the page before.")
 @click.option("--all", "everything", is_flag=True, help="However many there are.")
 def list_messages(
-    config: Path | None, *, limit: int | None, everything: bool, as_json: bool, **chosen: Any
+    config: Path | None,
+    *,
+    limit: int | None,
+    everything: bool,
+    pending: bool,
+    finished: bool,
+    as_json: bool,
+    **filters: Any,
 ) -> None:
-    """List messages, the newest first."""
-    chosen_filter = _Filter(**chosen)
-    require_none(chosen_filter.mistakes())
+    """List messages, the newest first; times are those of their arrival."""
+    alone = "expected alone, without"
+    ended = finished or filters["outcome"]
+    require_none(
+        [
+            f"--pending: {alone} --finished and --outcome" if pending and ended else None,
+            f"--state: {alone} --pending, --finished and --outcome"
+            if filters["state"] and (pending or ended)
+            else None,
+        ]
+    )
     settings = read_settings(config)
-    most = limit or (sys.maxsize if everything else _LISTED)
+    asked = {
+        "limit": limit or (sys.maxsize if everything else _LISTED),
+        "pending": True if pending else (False if finished else None),
+    }
 
-    async def work(desk: AdminStore) -> Sequence[MessageSummary]:
-        return await desk.messages(await chosen_filter.query(desk, settings, most))
+    async def work(admin: "AdminApi") -> Any:
+        known = await with_known_names(admin.store, settings, filters)
+        return await admin.messages(message_query(known | asked, time.time()))
 
-    found = with_admin_store(settings, work)
-    cursor = str(found[-1].number) if len(found) == most else None
+    found = with_admin(settings, work)
     if as_json:
-        click.echo(json.dumps(to_data(MessageList(found, cursor)), indent=2))
+        print_json(found)
         return
     now = time.time()
-    print_table(_COLUMNS, [_row(message, now) for message in found])
-    if cursor is not None:
-        print_note(f"there may be more: --cursor {cursor}")
+    print_table(_COLUMNS, [_row(message, now) for message in found.messages])
+    if found.next_cursor is not None:
+        print_note(f"there may be more: --cursor {found.next_cursor}")
 
 
 @command.command()
@@ -141,13 +90,10 @@ def list_messages(
 def show(message_id: str, config: Path | None, *, content: bool, as_json: bool) -> None:
     """Tell all that happened to the message ID: received, attempts, what comes next, receipt."""
     settings = read_settings(config)
-    histories = with_admin_store(settings, lambda desk: desk.history(message_id))
+    histories = with_admin(settings, lambda admin: admin.store.history(message_id))
     if not histories:
         raise Failure(f"ID: {message_id!r}: the journal knows no such message")
-    bodies = with_bodies(histories, settings) if content else {}
-    print_history(histories, bodies, as_json=as_json)
-    if content:
-        require_whole(histories)
+    print_histories(histories, settings if content else None, as_json=as_json)
 
 
 @command.command()
@@ -162,31 +108,27 @@ def unreadable(
     """List frames from Mixin that were no message and no answer, the last seen first."""
     settings = read_settings(config)
 
-    async def work(desk: AdminStore) -> Sequence[UnreadableRecord]:
-        await require_bot(desk, settings, bot)
-        return await desk.unreadable(bot, limit)
+    async def work(admin: "AdminApi") -> Sequence[UnreadableRecord]:
+        await require_bot(admin.store, settings, bot)
+        return await admin.store.unreadable(bot, limit)
 
-    found = with_admin_store(settings, work)
-    now = time.time()
+    found = with_admin(settings, work)
     if as_json:
-        frames = [asdict(each) | {"sample": _text(each) if content else None} for each in found]
-        click.echo(json.dumps({"frames": frames}, indent=2))
+        frames = [asdict(each) | {"sample": _front(each) if content else None} for each in found]
+        print_json({"frames": frames})
         return
+    now = time.time()
     rows = [
         (
-            moment(each.last_at, now),
-            each.digest[:16],
-            each.bot,
-            each.why,
-            str(each.times),
-            *((_text(each),) if content else ()),
+            *(moment(each.last_at, now), each.digest[:16], each.bot, each.why, str(each.times)),
+            *((_front(each),) if content else ()),
         )
         for each in found
     ]
     print_table(_FRAME_COLUMNS if content else _FRAME_COLUMNS[:-1], rows)
 
 
-def _text(frame: UnreadableRecord) -> str:
+def _front(frame: UnreadableRecord) -> str:
     return frame.sample.decode(errors="backslashreplace")
 
 

@@ -1,39 +1,33 @@
 """`relay replay`: sends an endpoint again what the journal still holds."""
 
-import json
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
 
-from relay.admin.answers import to_data
-from relay.commands.desk import find_endpoint, with_admin_store
 from relay.commands.failure import Failure, WrongUsage
-from relay.commands.options import config_option, json_option
-from relay.commands.settings import read_settings
-from relay.commands.times import MOMENT
-from relay.config import Settings
-from relay.config.policies import routing
+from relay.commands.output import print_json, progress
+from relay.commands.params import TIME, config_option, json_option
+from relay.commands.store import find_endpoint, read_settings, with_admin
 from relay.model.admin import AdminStore
 from relay.model.messages import EndpointKey
 from relay.model.replays import Pick, ReplayOrder, RequestedReplay, Survey
+
+if TYPE_CHECKING:
+    from relay.admin.operations import AdminApi
+    from relay.config import Settings
 
 
 @click.command()
 @click.option(
     "--since",
-    type=MOMENT,
+    type=TIME,
     metavar="T",
     required=True,
     help="From this time on: 2026-11-22T09:30:00Z, 2026-11-22 (at 00:00 UTC), or 2h (ago).",
 )
-@click.option("--until", type=MOMENT, metavar="T", help="Up to this time; default: now.")
+@click.option("--until", type=TIME, metavar="T", help="Up to this time; default: now.")
 @click.option("--endpoint", metavar="NAME", required=True, help="To this endpoint: NAME, BOT/NAME.")
 @click.option("--bot", metavar="NAME", help="The endpoint's bot, if several have that name.")
 @click.option("--dry-run", is_flag=True, help="Only count the messages.")
@@ -59,35 +53,43 @@ def command(
         raise WrongUsage("--until: expected a time after --since")
     settings = read_settings(config)
 
-    async def work(desk: AdminStore) -> tuple[EndpointKey, int, RequestedReplay | None]:
-        key = await find_endpoint(desk, endpoint, bot=bot, parameter="--endpoint")
+    async def work(admin: "AdminApi") -> tuple[EndpointKey, int, RequestedReplay | None]:
+        key = await find_endpoint(admin.store, endpoint, bot=bot, parameter="--endpoint")
         order, pick = ReplayOrder(key, since, until), _pick(settings, key)
-        messages = await _count(desk, order, pick)
-        return key, messages, None if dry_run else await _ask(desk, order)
+        messages = await _count(admin.store, order, pick)
+        return key, messages, None if dry_run else await _ask(admin.store, order)
 
-    key, messages, asked = with_admin_store(settings, work)
-    _tell(key, messages, asked, as_json=as_json)
-
-
-def _pick(settings: Settings, endpoint: EndpointKey) -> Pick:
-    bots = (bot for bot in settings.bots if bot.name == endpoint.bot)
-    if not any(each.name == endpoint.name for bot in bots for each in bot.endpoints):
-        raise _not_configured(endpoint)
-    (bot,) = (bot for bot in settings.bots if bot.name == endpoint.bot)
-    return routing(bot).pick(endpoint)
+    key, messages, asked = with_admin(settings, work)
+    if as_json:
+        _print_document(key, messages, asked)
+    elif asked is None:
+        click.echo(f"{messages} messages would go to {key} again")
+    else:
+        begins = "a running relay begins within 5 seconds"
+        click.echo(f"replay {asked.replay.number}: {messages} messages to {key}; {begins}")
 
 
-async def _count(desk: AdminStore, order: ReplayOrder, pick: Pick) -> int:
+def _pick(settings: "Settings", endpoint: EndpointKey) -> Pick:
+    from relay.config.policies import routing
+
+    for bot in settings.bots:
+        if bot.name == endpoint.bot and endpoint.name in {each.name for each in bot.endpoints}:
+            return routing(bot).pick(endpoint)
+    raise _not_configured(endpoint)
+
+
+async def _count(store: AdminStore, order: ReplayOrder, pick: Pick) -> int:
     survey = Survey()
-    with _bar() as bar:
+    with progress("messages") as (begin, advance):
         while not survey.whole:
-            survey = await desk.survey_replay(order, pick, survey)
-            bar(survey)
+            before, survey = survey, await store.survey_replay(order, pick, survey)
+            begin(survey.upto or 0)
+            advance(survey.position - before.position)
     return survey.messages
 
 
-async def _ask(desk: AdminStore, order: ReplayOrder) -> RequestedReplay:
-    asked = await desk.ask_replay(order, time.time())
+async def _ask(store: AdminStore, order: ReplayOrder) -> RequestedReplay:
+    asked = await store.ask_replay(order, time.time())
     if asked is None:
         raise _not_configured(order.endpoint)
     if not asked.accepted:
@@ -101,36 +103,8 @@ def _not_configured(endpoint: EndpointKey) -> Failure:
     return Failure(f"--endpoint: {endpoint} is not configured; nobody would send to it")
 
 
-def _tell(
-    endpoint: EndpointKey, messages: int, asked: RequestedReplay | None, *, as_json: bool
-) -> None:
-    if as_json:
-        document: dict[str, Any] = {
-            "bot": endpoint.bot,
-            "endpoint": endpoint.name,
-            "messages": messages,
-            "replay": None if asked is None else to_data(asked.replay),
-        }
-        click.echo(json.dumps(document, indent=2))
-    elif asked is None:
-        click.echo(f"{messages} messages would go to {endpoint} again")
-    else:
-        begins = "a running relay begins within 5 seconds"
-        click.echo(f"replay {asked.replay.number}: {messages} messages to {endpoint}; {begins}")
+def _print_document(key: EndpointKey, messages: int, asked: RequestedReplay | None) -> None:
+    from relay.admin.answers import to_data
 
-
-class _Bar(Protocol):
-    """Shows how far a survey has come."""
-
-    def __call__(self, survey: Survey) -> None:
-        """Take note of it."""
-
-
-@contextmanager
-def _bar() -> Iterator[_Bar]:
-    """Show a bar on a terminal, and nothing elsewhere."""
-    columns = (*Progress.get_default_columns()[:3], TimeRemainingColumn())
-    console, silent = Console(stderr=True), not sys.stderr.isatty()
-    with Progress(*columns, console=console, transient=True, disable=silent) as progress:
-        task = progress.add_task("messages", total=None)
-        yield lambda survey: progress.update(task, total=survey.upto, completed=survey.position)
+    replay = None if asked is None else to_data(asked.replay)
+    print_json({"bot": key.bot, "endpoint": key.name, "messages": messages, "replay": replay})

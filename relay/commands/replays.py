@@ -1,32 +1,20 @@
 """`relay replays`: how they go on, and ending one."""
 
-import json
 import time
 from pathlib import Path
 
 import click
 
-from relay.admin.answers import ReplayList, to_data
-from relay.commands.desk import with_admin_store
-from relay.commands.failure import Failure
-from relay.commands.family import Family
-from relay.commands.kinds import COUNT
-from relay.commands.options import config_option, json_option
-from relay.commands.printing import print_table
-from relay.commands.settings import read_settings
+from relay.commands.failure import Failure, Family
+from relay.commands.output import print_json, print_table
+from relay.commands.params import COUNT, config_option, json_option
+from relay.commands.store import read_settings, with_admin
 from relay.model.replays import ReplayRecord
 from relay.model.times import moment
 
 _COLUMNS = (
-    "replay",
-    "endpoint",
-    "since",
-    "until",
-    "asked",
-    "state",
-    "pending",
-    "delivered",
-    "dead letters",
+    *("replay", "endpoint", "since", "until", "asked", "state"),
+    *("pending", "delivered", "dead letters"),
 )
 
 
@@ -40,12 +28,12 @@ def command() -> None:
 @json_option
 def list_replays(config: Path | None, *, as_json: bool) -> None:
     """List replays, the newest first: how much has been looked through, and what came of it."""
-    records = with_admin_store(read_settings(config), lambda desk: desk.replays())
+    found = with_admin(read_settings(config), lambda admin: admin.replays())
     if as_json:
-        click.echo(json.dumps(to_data(ReplayList(records)), indent=2))
+        print_json(found)
     else:
         now = time.time()
-        print_table(_COLUMNS, [_row(record, now) for record in records])
+        print_table(_COLUMNS, [_row(record, now) for record in found.replays])
 
 
 @command.command()
@@ -54,13 +42,14 @@ def list_replays(config: Path | None, *, as_json: bool) -> None:
 @json_option
 def cancel(number: int, config: Path | None, *, as_json: bool) -> None:
     """Send no more of the replay NUMBER; what has been sent has been sent."""
-    record = with_admin_store(
-        read_settings(config), lambda desk: desk.cancel_replay(number, time.time())
-    )
-    if record is None:
-        raise Failure(f"NUMBER: {number}: the journal knows no such replay")
+    from relay.admin.operations import NotKnown
+
+    try:
+        record = with_admin(read_settings(config), lambda admin: admin.cancel_replay(number))
+    except NotKnown:
+        raise Failure(f"NUMBER: {number}: the journal knows no such replay") from None
     if as_json:
-        click.echo(json.dumps(to_data(record), indent=2))
+        print_json(record)
     elif record.cancelled:
         click.echo(f"replay {number} cancelled; a running relay takes notice within 5 seconds")
     else:

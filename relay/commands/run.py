@@ -3,41 +3,32 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from relay import __version__
 from relay.commands.failure import Failure
-from relay.commands.options import config_option
-from relay.commands.settings import read_settings
-from relay.config import Settings, load_settings
-from relay.config.changes import endpoints_of
-from relay.config.policies import secrets_of
-from relay.journal.engines.sqlite.lock import JournalRefused
-from relay.model.ports import JournalUnavailable
-from relay.process import ServiceManager, freeze_memory, run_loop, told_by_signals
-from relay.service import Service
-from relay.telemetry.logs import LogFormat, configure_logging
-from relay.telemetry.metrics import Metrics
-from relay.telemetry.redaction import Redactor
-from relay.telemetry.voice import Voice
-from relay.web.server import ListenFailed
+from relay.commands.params import config_option
+from relay.commands.store import read_settings
+
+if TYPE_CHECKING:
+    from relay.config import Settings
 
 
 @click.command(name="run")
 @config_option
 def command(config: Path | None) -> int:
     """Hold the sockets and relay until SIGTERM or SIGINT; SIGHUP reloads the settings."""
-    return serve(read_settings(config), lambda: load_settings(config, os.environ))
+    settings = read_settings(config)
+    from relay.config import load_settings
+    from relay.journal.engines.sqlite.lock import JournalRefused
+    from relay.model.ports import JournalUnavailable
+    from relay.process import run_loop
+    from relay.web.server import ListenFailed
 
-
-def serve(settings: Settings, read: Callable[[], Settings]) -> int:
-    """Run the service, whose reloads call `read`; answers with the exit code.
-
-    Raises `Failure` if it can't start.
-    """
     try:
-        return run_loop(run(settings, read))
+        return run_loop(run(settings, lambda: load_settings(config, os.environ)))
     except JournalRefused as refused:
         raise Failure(f"journal {refused}") from None
     except JournalUnavailable as unavailable:
@@ -46,15 +37,24 @@ def serve(settings: Settings, read: Callable[[], Settings]) -> int:
         raise Failure(f"listen: {failed}") from None
 
 
-async def run(settings: Settings, read: Callable[[], Settings]) -> int:
+async def run(settings: "Settings", read: Callable[[], "Settings"]) -> int:
     """Run the relay until SIGTERM or SIGINT; answers with the exit code. SIGHUP reads anew."""
+    from relay.config.changes import endpoints_of
+    from relay.config.policies import secrets_of
+    from relay.process import ServiceManager, freeze_memory, told_by_signals
+    from relay.service import Service
+    from relay.telemetry.logs import LogFormat, configure_logging
+    from relay.telemetry.metrics import Metrics
+    from relay.telemetry.redaction import Redactor
+    from relay.telemetry.voice import Voice
+
     log_format = None if settings.log_format is None else LogFormat(settings.log_format)
     redactor = Redactor(secrets_of(settings))
     log = configure_logging(settings.log_level, log_format, redactor=redactor)
     bots, endpoints = [bot.name for bot in settings.bots], endpoints_of(settings.bots)
     metrics = Metrics(version=__version__, bots=bots, endpoints=endpoints)
 
-    def prepare(new: Settings) -> None:
+    def prepare(new: "Settings") -> None:
         redactor.learn(secrets_of(new))
         for warning in new.warnings:
             log.warning("settings.doubtful", detail=warning)

@@ -4,9 +4,6 @@ import secrets
 
 import click
 
-from relay.journal.encryption.keys import KEY_BYTES, new_key
-from relay.webhook.signature import new_secret
-
 _BYTES = 32
 """As many as SHA-256 has; Standard Webhooks asks for 24 to 64."""
 
@@ -15,6 +12,9 @@ _BYTES = 32
 @click.option("--journal-key", is_flag=True, help="Print a key for journal_key_file instead.")
 def command(*, journal_key: bool) -> None:
     """Print a new signing secret for a webhook and its receiver."""
+    from relay.journal.encryption.keys import KEY_BYTES, new_key
+    from relay.webhook.signature import new_secret
+
     if journal_key:
         click.echo(new_key(secrets.token_bytes(KEY_BYTES)))
     else:

@@ -26,7 +26,11 @@ HURTS = "RELAY_HURTS"
 
 _MODULES = (
     *("run", "endpoints", "messages", "dead_letters", "replay", "replays", "healthcheck"),
-    "reload",
+    *("reload", "surface"),
+)
+_IMPORTED_AT_WORK = (
+    *("relay.service", "relay.admin.operations", "relay.admin.answers", "relay.config.policies"),
+    *("relay.telemetry.logs", "relay.telemetry.voice", "relay.journal.encryption.file_tools"),
 )
 _MOST_BYTES = 1 << 20
 
@@ -178,6 +182,8 @@ def main() -> None:
 
     for module in _MODULES:
         importlib.import_module(f"relay.commands.{module}")
+    for module in _IMPORTED_AT_WORK:
+        importlib.import_module(module)
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
         is_child = _serve(control)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.admin.batches import in_batches
-from relay.commands.sheet import Sheet
+from relay.commands.dead_letters import Sheet
 from relay.journal.history import SqlAdminStore
 from relay.journal.open import OpenJournal
 from relay.model.admin import DeadLetter, DeadLetterQuery
@@ -277,6 +277,6 @@ def test_a_table_for_a_person_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     sheet.add([letter] * 60)
     with pytest.MonkeyPatch.context() as patched:
         printed: list[str] = []
-        patched.setattr("relay.commands.sheet.print_note", printed.append)
+        patched.setattr("relay.commands.dead_letters.print_note", printed.append)
         sheet.end()
     assert ["and 100 more"] == printed

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from relay.commands.times import MOMENT
+from relay.commands.params import TIME
 from relay.model.replays import ReplayTurn
 from tests.commands.stage import CRM, LOG, NOW, SALES, Stage, uuid
 
@@ -137,13 +137,13 @@ def test_a_bar_on_a_terminal(delivered: Stage, monkeypatch: pytest.MonkeyPatch) 
 )
 def test_times(text: str, at: float) -> None:
     """RFC 3339, and dates, which begin in UTC."""
-    assert at == MOMENT.convert(text, None, None)
+    assert at == TIME.convert(text, None, None)
 
 
 def test_a_duration_ago() -> None:
     """So long before now."""
     before = time.time()
-    at = MOMENT.convert("2h", None, None)
+    at = TIME.convert("2h", None, None)
     assert before - 7200 <= at <= time.time() - 7200
 
 
