@@ -10,24 +10,6 @@ from relay.config.sections import Section
 from relay.config.settings import Bot, Endpoint, Settings
 from relay.model.messages import EndpointKey
 
-_FOLLOWED = frozenset({"drain_timeout"})
-"""What a running relay can follow beside its bots: it is looked up when it is needed."""
-
-_FOLLOWED_OF_BOT = frozenset({"unwanted"})
-"""What a running bot can follow beside its endpoints; for the rest it is started anew."""
-
-_READ_FROM = frozenset(
-    {
-        "keystore_file",
-        "admin_token_file",
-        "secret_file",
-        "bearer_token_file",
-        "back_token_file",
-        "allow_plaintext",
-    }
-)
-"""Only what is read from a file matters, and not where the file is."""
-
 
 @dataclass(frozen=True, slots=True)
 class Changes:
@@ -53,14 +35,14 @@ class Changes:
 
 def compare(old: Settings, new: Settings) -> Changes:
     """Say what differs between two valid settings."""
-    keys = tuple(_different(old, new, but="bots"))
+    keys, live, live_of_bot = tuple(_different(old, new, but="bots")), _live(Settings), _live(Bot)
     before, after = ({bot.name: bot for bot in each.bots} for each in (old, new))
     of_bots = {
         name: tuple(_different(before[name], bot, but="endpoints"))
         for name, bot in after.items()
         if name in before
     }
-    paths: list[KeyPath] = [(key,) for key in keys if key in _FOLLOWED]
+    paths: list[KeyPath] = [(key,) for key in keys if key in live]
     paths += [("bots", list(after).index(name), key) for name in of_bots for key in of_bots[name]]
     was, now = endpoints_of(old.bots), endpoints_of(new.bots)
     changes = {key: tuple(_different(was[key], now[key])) for key in now if key in was}
@@ -69,11 +51,11 @@ def compare(old: Settings, new: Settings) -> Changes:
         removed=tuple(key for key in was if key not in now),
         changed={key: names for key, names in changes.items() if names},
         settings=tuple(map(setting_name, paths)),
-        fixed=tuple(key for key in keys if key not in _FOLLOWED),
+        fixed=tuple(key for key in keys if key not in live),
         bots_added=tuple(name for name in after if name not in before),
         bots_removed=tuple(name for name in before if name not in after),
         bots_restarted=tuple(
-            name for name, differ in of_bots.items() if not set(differ) <= _FOLLOWED_OF_BOT
+            name for name, differ in of_bots.items() if not set(differ) <= live_of_bot
         ),
     )
 
@@ -83,10 +65,19 @@ def endpoints_of(bots: Iterable[Bot]) -> dict[EndpointKey, Endpoint]:
     return {EndpointKey(bot.name, each.name): each for bot in bots for each in bot.endpoints}
 
 
+def _live(section: type[Section]) -> set[str]:
+    """Name what is looked up each time that it is needed."""
+    return {key for key, one in section.declared().items() if one.live}
+
+
 def _different(old: Section, new: Section, *, but: str = "") -> Iterator[str]:
-    for key, one in new.declared().items():
-        was, now = getattr(old, one.name), getattr(new, one.name)
-        if key not in _READ_FROM | {but} and not _same(was, now):
+    """Name what differs; of a file with a secret only what is in it matters."""
+    declared = new.declared()
+    for key, one in declared.items():
+        is_read = key.endswith("_file") and key.removesuffix("_file") in declared
+        if key in (but, "allow_plaintext") or is_read:
+            continue
+        if not _same(getattr(old, one.name), getattr(new, one.name)):
             yield key
 
 

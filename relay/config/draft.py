@@ -94,6 +94,12 @@ class Draft:
                 return None
         return value
 
+    def lay(self, path: KeyPath, value: str, origin: str) -> None:
+        """Lay a value over what is written at a path."""
+        self.at(path[:-1])[path[-1]] = value
+        self.origins[path] = origin
+        self.written.pop(path, None)
+
     def _value(self, path: KeyPath) -> str:
         value = self.written.get(path, self.at(path))
         if value is None or (value == "" and is_secret(path)):

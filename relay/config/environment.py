@@ -8,26 +8,25 @@ a file with `bots`: which of them they would change is anybody's guess, so that 
 import difflib
 from collections.abc import Mapping
 
-from relay.config.draft import Draft, Mistake, Tree, mappings
+from relay.config.draft import Draft, Mistake, mappings
+from relay.config.sections import Section
+from relay.config.settings import Bot, Endpoint, Settings
 
 CONFIG = "RELAY_CONFIG"
 
-_HOUSE = {
-    "RELAY_JOURNAL": "journal",
-    "RELAY_JOURNAL_KEY_FILE": "journal_key_file",
-    "RELAY_JOURNAL_RECOVERY": "journal_recovery",
-    "RELAY_LISTEN": "listen",
-    "RELAY_LOG_LEVEL": "log_level",
-    "RELAY_LOG_FORMAT": "log_format",
-    "RELAY_ADMIN_TOKEN": "admin_token",
-    "RELAY_ADMIN_TOKEN_FILE": "admin_token_file",
-}
-_BOT = {"RELAY_KEYSTORE": "keystore", "RELAY_KEYSTORE_FILE": "keystore_file"}
-_ENDPOINT = {"RELAY_WEBHOOK_SECRET": "secret", "RELAY_WEBHOOK_SECRET_FILE": "secret_file"}
 _URLS = "RELAY_WEBHOOK_URLS"
-_HOSTS = {"RELAY_BLAZE_URL": "blaze_url", "RELAY_API_URL": "api_url"}
+_HOSTS = ("RELAY_BLAZE_URL", "RELAY_API_URL")
 
-VARIABLES = (CONFIG, _URLS, *_HOUSE, *_BOT, *_ENDPOINT, *_HOSTS)
+
+def _keys(section: type[Section]) -> dict[str, str]:
+    """Find the keys of a section's settings by their variables."""
+    return {one.variable: key for key, one in section.declared().items() if one.variable}
+
+
+_OF_ALL, _OF_BOT, _OF_ENDPOINT = _keys(Settings), _keys(Bot), _keys(Endpoint)
+_MAKERS = (*(name for name in _OF_BOT if name not in _HOSTS), _URLS, *_OF_ENDPOINT)
+
+VARIABLES = (CONFIG, *_MAKERS, *_OF_ALL, *_HOSTS)
 """Every variable that the relay looks at."""
 
 _NO_VARIABLES = {"RELAY_JOURNAL_KEY": "RELAY_JOURNAL_KEY_FILE, the path of a file with the keys"}
@@ -43,15 +42,18 @@ def apply_environment(draft: Draft, environ: Mapping[str, str], *, alone: bool) 
     for name, expected in _NO_VARIABLES.items():
         if name in environ:
             draft.mistakes.append(Mistake(name, f"no setting; expected {expected}"))
-    _apply_house(draft, given)
-    makers = [name for name in (*_BOT, _URLS, *_ENDPOINT) if name in given]
+    _apply_to_all(draft, given)
+    makers = [name for name in _MAKERS if name in given]
     if "bots" in draft.tree:
         for name in makers:
             text = "expected unset, since the config file defines bots, and this makes another"
             draft.mistakes.append(Mistake(name, text))
     elif makers or alone:
         _make_default_bot(draft, given)
-    _apply_hosts(draft, given)
+    for position, _ in mappings(draft.tree.get("bots")):
+        for name in _HOSTS:
+            if name in given:
+                draft.lay(("bots", position, _OF_BOT[name]), given[name], name)
 
 
 def misspellings(environ: Mapping[str, str]) -> list[str]:
@@ -80,41 +82,26 @@ def _given(draft: Draft, environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _apply_house(draft: Draft, given: Mapping[str, str]) -> None:
-    for name, key in _HOUSE.items():
-        if name in given:
-            draft.tree.pop(key.removesuffix("_file"), None)
-            draft.tree.pop(f"{key}_file", None)
-    for name, key in _HOUSE.items():
-        if name in given:
-            draft.tree[key] = given[name]
-            draft.origins[(key,)] = name
-            draft.written.pop((key,), None)
+def _apply_to_all(draft: Draft, given: Mapping[str, str]) -> None:
+    laid = {name: key for name, key in _OF_ALL.items() if name in given}
+    for key in laid.values():
+        draft.tree.pop(key.removesuffix("_file"), None)
+        draft.tree.pop(f"{key}_file", None)
+    for name, key in laid.items():
+        draft.lay((key,), given[name], name)
 
 
 def _make_default_bot(draft: Draft, given: Mapping[str, str]) -> None:
     """Make the bot `default` with endpoints `webhook-1`, `webhook-2` and so on."""
-    bot: Tree = {"name": "default"}
-    draft.tree["bots"] = [bot]
+    urls = given.get(_URLS, "").replace(",", " ").split()
+    endpoints = [{"name": f"webhook-{n}", "url": url} for n, url in enumerate(urls, 1)]
+    draft.tree["bots"] = [{"name": "default", **({"endpoints": endpoints} if urls else {})}]
     draft.origins["bots", 0, "keystore_file"] = "RELAY_KEYSTORE_FILE"
     draft.origins["bots", 0, "endpoints"] = _URLS
-    for name, key in _BOT.items():
-        if name in given:
-            bot[key] = given[name]
-            draft.origins["bots", 0, key] = name
-    for position, url in enumerate(given.get(_URLS, "").replace(",", " ").split()):
-        endpoint = {"name": f"webhook-{position + 1}", "url": url}
-        for name, key in _ENDPOINT.items():
-            if name in given:
-                endpoint[key] = given[name]
-                draft.origins["bots", 0, "endpoints", position, key] = name
-        bot.setdefault("endpoints", []).append(endpoint)
-
-
-def _apply_hosts(draft: Draft, given: Mapping[str, str]) -> None:
-    for position, bot in mappings(draft.tree.get("bots")):
-        for name, key in _HOSTS.items():
-            if name in given:
-                bot[key] = given[name]
-                draft.origins["bots", position, key] = name
-                draft.written.pop(("bots", position, key), None)
+    for name in given.keys() & set(_MAKERS) - {_URLS}:
+        if name in _OF_BOT:
+            draft.lay(("bots", 0, _OF_BOT[name]), given[name], name)
+        else:
+            for position in range(len(urls)):
+                path = ("bots", 0, "endpoints", position, _OF_ENDPOINT[name])
+                draft.lay(path, given[name], name)

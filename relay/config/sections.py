@@ -13,7 +13,7 @@ and a start that takes no time builds no validators.
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack, overload
 
 from relay.config.draft import Draft, KeyPath, Tree, mappings
 
@@ -37,34 +37,38 @@ class Kind(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A setting: the field's name, its key in the file, an old key, the kind and the default."""
+    """A setting of a section, as `setting` declared it under a field's name."""
 
     name: str
-    key: str
-    old_key: str
     kind: Kind[Any]
     default: Any
+    old_key: str
+    variable: str
+    live: bool
 
 
-@overload
-def setting(kind: Kind[T], *, key: str = "", old_key: str = "", repr: bool = True) -> T: ...
-@overload
-def setting(
-    kind: Kind[T], *, default: D, key: str = "", old_key: str = "", repr: bool = True
-) -> T | D: ...
-def setting(
-    kind: Kind[T],
-    *,
-    default: Any = MISSING,
-    key: str = "",
-    old_key: str = "",
-    repr: bool = True,  # noqa: A002 - as dataclasses have it
-) -> Any:
-    """Declare a setting; `key` is its key in the file if that is not the field's name.
+class How(TypedDict, total=False):
+    """What else is declared of a setting.
 
-    `old_key` is another one that is still read, with a warning.
+    `key` is its key in the file, if that is not the field's name, and `old_key` one that is still
+    read, with a warning. `variable` of the environment wins over the file. A `live` one is followed
+    by whatever runs when the settings are read anew.
     """
-    return field(default=default, repr=repr, metadata={"declared": (key, old_key, kind)})
+
+    key: str
+    old_key: str
+    variable: str
+    live: bool
+    repr: bool
+
+
+@overload
+def setting(kind: Kind[T], **how: Unpack[How]) -> T: ...
+@overload
+def setting(kind: Kind[T], *, default: D, **how: Unpack[How]) -> T | D: ...
+def setting(kind: Kind[T], *, default: Any = MISSING, **how: Unpack[How]) -> Any:
+    """Declare a setting; without a default it has to be given."""
+    return field(default=default, repr=how.get("repr", True), metadata={"kind": kind, **how})
 
 
 class Section:
@@ -75,19 +79,24 @@ class Section:
     @classmethod
     def declared(cls) -> dict[str, Declared]:
         """List every setting by its key."""
-        found = {}
-        for one in fields(cls):  # type: ignore[arg-type]  # every section is a dataclass
-            if "declared" in one.metadata:
-                key, old_key, kind = one.metadata["declared"]
-                key = key or one.name
-                found[key] = Declared(one.name, key, old_key, kind, one.default)
-        return found
+        return {
+            of.get("key", one.name): Declared(
+                one.name,
+                of["kind"],
+                one.default,
+                of.get("old_key", ""),
+                of.get("variable", ""),
+                of.get("live", False),
+            )
+            for one in fields(cls)  # type: ignore[arg-type]  # every section is a dataclass
+            if "kind" in (of := one.metadata)
+        }
 
     @classmethod
     def read(cls, tree: Tree, draft: Draft, path: KeyPath) -> Self | None:
         """Read a mapping; None after a mistake, which is noted in the draft."""
         declared = cls.declared()
-        read = {one.name: _read(one, tree, draft, path) for one in declared.values()}
+        read = {one.name: _read(key, one, tree, draft, path) for key, one in declared.items()}
         values = {name: value for name, value in read.items() if value is not MISSING}
         _refuse_unknown(tree, declared, draft, path)
         for keys, text in cls.check(tree, values):
@@ -117,9 +126,8 @@ def _refuse_unknown(
         draft.blame_key((*path, key), f"unknown key; {text}")
 
 
-def _read(one: Declared, tree: Tree, draft: Draft, path: KeyPath) -> Any:
+def _read(key: str, one: Declared, tree: Tree, draft: Draft, path: KeyPath) -> Any:
     """Read one setting; MISSING after a mistake."""
-    key = one.key
     if one.old_key in tree:
         old = (*path, one.old_key)
         if key in tree:

@@ -133,8 +133,12 @@ class Endpoint(Section):
     name: str = setting(of.NAME)
     allow_plaintext: bool = setting(of.FLAG, default=False)
     url: Url = setting(of.WEBHOOK_URL, repr=False)
-    secret_file: Path | None = setting(of.SECRET_FILE, default=None)
-    signer: Signer | None = setting(of.SIGNER, default=None, key="secret", repr=False)
+    secret_file: Path | None = setting(
+        of.SECRET_FILE, default=None, variable="RELAY_WEBHOOK_SECRET_FILE"
+    )
+    signer: Signer | None = setting(
+        of.SIGNER, default=None, key="secret", repr=False, variable="RELAY_WEBHOOK_SECRET"
+    )
     required: bool = setting(of.FLAG, default=True)
     begin: Begin = setting(of.choice(Begin), default=Begin.NOW, key="from")
     categories: tuple[str, ...] = setting(of.CATEGORIES, default=("*",))
@@ -189,16 +193,22 @@ class Bot(Section):
     """One Mixin app and the webhooks that its messages go to."""
 
     name: str = setting(of.NAME)
-    keystore_file: Path | None = setting(of.SECRET_FILE, default=None)
-    keystore: Keystore = setting(of.KEYSTORE)
+    keystore_file: Path | None = setting(
+        of.SECRET_FILE, default=None, variable="RELAY_KEYSTORE_FILE"
+    )
+    keystore: Keystore = setting(of.KEYSTORE, variable="RELAY_KEYSTORE")
     blaze_url: tuple[Url, ...] = setting(
-        of.BLAZE_URLS, default=(parse_url("wss://blaze.mixin.one/", ("wss",)),)
+        of.BLAZE_URLS,
+        default=(parse_url("wss://blaze.mixin.one/", ("wss",)),),
+        variable="RELAY_BLAZE_URL",
     )
     api_url: tuple[Url, ...] = setting(
-        of.API_URLS, default=(parse_url("https://api.mixin.one", ("https",)),)
+        of.API_URLS,
+        default=(parse_url("https://api.mixin.one", ("https",)),),
+        variable="RELAY_API_URL",
     )
     ordering: Ordering = setting(of.choice(Ordering), default=Ordering.CONVERSATION)
-    unwanted: Unwanted = setting(of.choice(Unwanted), default=Unwanted.READ)
+    unwanted: Unwanted = setting(of.choice(Unwanted), default=Unwanted.READ, live=True)
     endpoints: tuple[Endpoint, ...] = setting(named("at least one webhook", Endpoint))
 
 
@@ -206,21 +216,31 @@ class Bot(Section):
 class Settings(Section):
     """All of the settings; durations in seconds. `doubts` are warnings that reading brought up."""
 
-    listen: Listen = setting(of.LISTENING, default=Listen("0.0.0.0", 8080))  # noqa: S104 - probes and scrapes come from outside the container
-    journal: str = setting(of.JOURNAL, default="sqlite:///relay.db")
-    journal_key_file: KeyFile | None = setting(of.JOURNAL_KEY_FILE, default=None)
-    journal_recovery: Recovery = setting(of.choice(Recovery), default=Recovery.REFUSE)
-    drain_timeout: float = setting(of.DURATION, default=25.0)
+    listen: Listen = setting(of.LISTENING, default=Listen("0.0.0.0", 8080), variable="RELAY_LISTEN")  # noqa: S104 - probes and scrapes come from outside the container
+    journal: str = setting(of.JOURNAL, default="sqlite:///relay.db", variable="RELAY_JOURNAL")
+    journal_key_file: KeyFile | None = setting(
+        of.JOURNAL_KEY_FILE, default=None, variable="RELAY_JOURNAL_KEY_FILE"
+    )
+    journal_recovery: Recovery = setting(
+        of.choice(Recovery), default=Recovery.REFUSE, variable="RELAY_JOURNAL_RECOVERY"
+    )
+    drain_timeout: float = setting(of.DURATION, default=25.0, live=True)
     ready_grace: float = setting(of.DURATION, default=30.0)
     retention: float = setting(
         of.duration(SHORTEST_RETENTION, expected="a duration of at least 8d"),
         default=SHORTEST_RETENTION,
     )
     blocked_networks: tuple[IPv4Network | IPv6Network, ...] = setting(of.NETWORKS, default=())
-    admin_token_file: Path | None = setting(of.SECRET_FILE, default=None)
-    admin_token: Secret | None = setting(of.TOKEN, default=None)
-    log_level: LogLevel = setting(of.choice(LogLevel), default=LogLevel.INFO)
-    log_format: LogFormat | None = setting(of.choice(LogFormat), default=None)
+    admin_token_file: Path | None = setting(
+        of.SECRET_FILE, default=None, variable="RELAY_ADMIN_TOKEN_FILE"
+    )
+    admin_token: Secret | None = setting(of.TOKEN, default=None, variable="RELAY_ADMIN_TOKEN")
+    log_level: LogLevel = setting(
+        of.choice(LogLevel), default=LogLevel.INFO, variable="RELAY_LOG_LEVEL"
+    )
+    log_format: LogFormat | None = setting(
+        of.choice(LogFormat), default=None, variable="RELAY_LOG_FORMAT"
+    )
     bots: tuple[Bot, ...] = setting(
         named("a list of bots, or RELAY_KEYSTORE_FILE and RELAY_WEBHOOK_URLS", Bot)
     )

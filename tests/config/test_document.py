@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.config.document import read_document
 from relay.config.draft import SettingsError
-from relay.config.load import read_document
 
 
 def _said(text: str) -> list[str]:

@@ -87,7 +87,7 @@ def test_the_schema_knows_the_relays_settings(
 ) -> None:
     """The chart takes every setting of the relay, except a secret's text."""
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    keys = {key for one in model.declared().values() for key in (one.key, one.old_key) if key}
+    keys = {key for new, one in model.declared().items() for key in (new, one.old_key) if key}
     assert keys - _SECRET_TEXTS == set(schema["definitions"][definition]["properties"])
 
 

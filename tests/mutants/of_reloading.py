@@ -214,7 +214,7 @@ MUTANTS = (
     Mutant(
         "everything-can-be-followed",
         "relay/config/changes.py",
-        "fixed=tuple(key for key in keys if key not in _FOLLOWED),",
+        "fixed=tuple(key for key in keys if key not in live),",
         "fixed=(),",
         "another journal would be said to be in use",
         _CHANGES,
