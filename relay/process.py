@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, Self, TypeVar
 
-from relay.telemetry.events import Fact, LoopLagged, RelayStarted, RelayStopping, Telemetry
+from relay.telemetry.events import Event, LoopLagged, RelayStarted, RelayStopping, Telemetry
 
 BEAT = 0.5
 """Seconds between beats: often enough to meet a short stall, too seldom to cost anything."""
@@ -158,7 +158,7 @@ class ServiceManager:
         address = environ.get("NOTIFY_SOCKET", "")
         return cls(address) if address[:1] in {"/", "@"} else None
 
-    def __call__(self, fact: Fact) -> None:
+    def __call__(self, fact: Event) -> None:
         """Say what a fact means to who looks after the process."""
         match fact:
             case RelayStarted():

@@ -31,7 +31,7 @@ from relay.telemetry.events import RelayStarted, RelayStopped, RelayStopping, Te
 from relay.telemetry.health import Health, loop_turns, tasks_live
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.receipts import ReceiptTrouble
-from relay.telemetry.voice import Voice, broadcast
+from relay.telemetry.voice import Broadcast, Voice
 from relay.web.api import admin_app
 from relay.web.server import Address, Server
 from relay.webhook.address_guard import AddressGuard
@@ -62,17 +62,17 @@ class Service:
         self._wall = wall
         self._health = Health([bot.name for bot in settings.bots], ready_grace=settings.ready_grace)
         self._receipts = ReceiptTrouble()
-        self._tell = broadcast(self._health.note, self._receipts.note, voice, *follow)
+        self._tell = Broadcast(self._health, self._receipts, voice, follow=follow)
         self._stop_asked = asyncio.Event()
         self._read = read or (lambda: settings)
         self._prepare = prepare
         self._reloader: Reloader | None = None
         self._reload_early = False
-        metrics.ready.set_function(lambda: self._health.ready().ok)
-        metrics.journal_writable.set_function(lambda: self._health.journal_ok)
+        metrics.ready.set(lambda: self._health.ready().ok)
+        metrics.journal_writable.set(lambda: self._health.journal_ok)
         if (journal := settings.journal_file) is not None:
-            metrics.journal_free.set_function(lambda: free_bytes(journal))
-            metrics.journal_set_aside.set_function(lambda: last_set_aside(journal.resolve()))
+            metrics.journal_free.set(lambda: free_bytes(journal))
+            metrics.journal_set_aside.set(lambda: last_set_aside(journal.resolve()))
         self.address: Address | None = None
 
     @property

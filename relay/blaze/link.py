@@ -21,7 +21,6 @@ from relay.model.ports import Clock, Inlet
 from relay.model.times import read_retry_after
 from relay.telemetry.events import (
     DisconnectReason,
-    FrameReceived,
     FrameUnreadable,
     RequestRefused,
     Telemetry,
@@ -106,7 +105,8 @@ async def dial(
 class Link:
     """An open socket and what came of it.
 
-    `proved` once a frame came that is no refusal, `useful` once a message did.
+    `proved` once a frame came that is no refusal, `useful` once a message did; `last_frame` is when
+    a frame of any kind came last, control frames included, in Unix seconds, or 0.
     """
 
     def __init__(
@@ -123,6 +123,7 @@ class Link:
     ) -> None:
         self.proved = False
         self.useful = False
+        self.last_frame = 0.0
         self._bot = bot
         self._socket = socket
         self._session = session
@@ -169,8 +170,7 @@ class Link:
                 return self._closed(frame)
 
     async def _take(self, kind: WSMsgType, data: bytes) -> Ending | None:
-        now = self._clock()
-        self._tell(FrameReceived(self._bot, now))
+        self.last_frame = now = self._clock()
         match kind:
             case WSMsgType.PING:
                 self._prove()

@@ -26,6 +26,7 @@ from relay.telemetry.events import (
     ConnectResult,
     Disconnected,
     DisconnectReason,
+    ListenerStarted,
     TakeoverSuspected,
     Telemetry,
 )
@@ -84,6 +85,7 @@ class Listener:
         self._soon_closed = 0
         self._link: Link | None = None
         self._opened_at = 0.0
+        self._last_frame = 0.0
         self._status = LinkStatus(up=False, since=clock(), detail="connecting", ever=False)
         self._stopped = asyncio.Event()
         self._closed = asyncio.Event()
@@ -92,8 +94,13 @@ class Listener:
         """Tell how the socket is, for readiness."""
         return self._status
 
+    def last_frame(self) -> float:
+        """Tell when a frame came last, in Unix seconds, or 0."""
+        return max(self._last_frame, self._link.last_frame if self._link else 0.0)
+
     async def run(self) -> None:
         """Hold the socket until `close`. Raises only what is a bug."""
+        self._tell(ListenerStarted(self._bot, self.last_frame))
         try:
             async with asyncio.TaskGroup() as group:
                 claiming = group.create_task(self._claim.run())
@@ -202,6 +209,7 @@ class Listener:
         if link is None:
             return 0.0
         lasted = asyncio.get_running_loop().time() - self._opened_at
+        self._last_frame = max(self._last_frame, link.last_frame)
         if link.proved:
             self._status = LinkStatus(up=False, since=self._clock(), detail=ending.detail)
         try:

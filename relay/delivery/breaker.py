@@ -70,7 +70,7 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """The state, as the metric `relay_endpoint_state` counts it."""
+        """The state, as the metric `relay_circuit_state` counts it."""
         if self._gone:
             return BreakerState.GONE
         if self._paused:

@@ -14,7 +14,7 @@ from relay.demo.receiver import Visit, one_line, preview
 from relay.model.messages import Outcome, Postponed
 from relay.simulator import Ack, Violation
 from relay.simulator.journal import Entry
-from relay.telemetry.events import AttemptsEnded, Fact, MessagesReceived
+from relay.telemetry.events import AttemptsEnded, Event, MessagesReceived
 
 
 class State(StrEnum):
@@ -129,7 +129,7 @@ class Board:
 
     # --- The relay's word
 
-    def follow(self, fact: Fact) -> None:
+    def follow(self, fact: Event) -> None:
         """Follow the relay; a `relay.telemetry.events.Telemetry`."""
         match fact:
             case MessagesReceived():

@@ -20,7 +20,7 @@ from relay.demo.views import View, choose_view
 from relay.service import Service
 from relay.simulator import CAST, Simulator, Traffic
 from relay.simulator.people import contact_conversation
-from relay.telemetry.events import Fact, RelayStarted, Telemetry
+from relay.telemetry.events import Event, RelayStarted, Telemetry
 from relay.telemetry.logs import configure_logging
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.voice import Voice
@@ -109,7 +109,7 @@ async def set_stage(closing: AsyncExitStack, *, refuses: Refuses, on_change: OnC
     settings = _settings(simulator, receiver, secret, Path(folder))
     started = asyncio.Event()
 
-    def follow(fact: Fact) -> None:
+    def follow(fact: Event) -> None:
         board.follow(fact)
         if isinstance(fact, RelayStarted):
             started.set()

@@ -9,20 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from relay.telemetry.events import (
-    BotLeft,
-    ConnectEnded,
-    ConnectResult,
-    CredentialsRefused,
-    DamageFound,
-    Disconnected,
-    Fact,
-    JournalCommitted,
-    JournalFailed,
-    JournalRecovered,
-    RelayStopping,
-    SettingsReloaded,
-)
+from relay.telemetry import events
 
 BEAT_LIMIT = 30.0
 """Seconds without a beat after which the event loop counts as stuck."""
@@ -104,7 +91,7 @@ class Link:
 
 
 class Health:
-    """Follows the facts, and answers for the whole relay. `clock` is monotonic, in seconds."""
+    """Listens to events, and answers for the whole relay. `clock` is monotonic, in seconds."""
 
     def __init__(
         self,
@@ -124,24 +111,6 @@ class Health:
             self._journal,
             self._drain,
         ]
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            ConnectEnded: self._connect_ended,
-            Disconnected: lambda fact: self._links[fact.bot].went_down(),
-            CredentialsRefused: lambda fact: self._links[fact.bot].was_refused(),
-            JournalCommitted: lambda _: self._set_journal(""),
-            JournalRecovered: lambda _: self._set_journal(""),
-            JournalFailed: self._journal_failed,
-            DamageFound: lambda _: self._set_journal("is damaged"),
-            SettingsReloaded: self._settings_reloaded,
-            BotLeft: self._bot_left,
-            RelayStopping: self._stopping,
-        }
-
-    def note(self, fact: Fact) -> None:
-        """Follow one fact; a `relay.telemetry.events.Telemetry`."""
-        handler = self._handlers.get(type(fact))
-        if handler is not None:
-            handler(fact)
 
     def watch_live(self, probe: Probe) -> None:
         """Make liveness depend on a probe."""
@@ -165,25 +134,34 @@ class Health:
         """Whether the journal took what was last written."""
         return not self._journal_trouble
 
-    def _connect_ended(self, fact: ConnectEnded) -> None:
-        if fact.result is ConnectResult.OK:
-            self._links[fact.bot].came_up()
+    def _on_connect_ended(self, event: events.ConnectEnded) -> None:
+        if event.result is events.ConnectResult.OK:
+            self._links[event.bot].came_up()
 
-    def _set_journal(self, trouble: str) -> None:
-        self._journal_trouble = trouble
+    def _on_disconnected(self, event: events.Disconnected) -> None:
+        self._links[event.bot].went_down()
 
-    def _journal_failed(self, fact: JournalFailed) -> None:
-        known = next((each for each in _DISK_TROUBLE if each in fact.detail), None)
-        self._set_journal(f"accepts no writes: {known}" if known else "accepts no writes")
+    def _on_credentials_refused(self, event: events.CredentialsRefused) -> None:
+        self._links[event.bot].was_refused()
 
-    def _settings_reloaded(self, fact: SettingsReloaded) -> None:
-        for bot in fact.bots_added:
+    def _on_journal_ok(self, _: events.JournalCommitted | events.JournalRecovered) -> None:
+        self._journal_trouble = ""
+
+    def _on_journal_failed(self, event: events.JournalFailed) -> None:
+        known = next((each for each in _DISK_TROUBLE if each in event.detail), None)
+        self._journal_trouble = f"accepts no writes: {known}" if known else "accepts no writes"
+
+    def _on_damage_found(self, _: events.DamageFound) -> None:
+        self._journal_trouble = "is damaged"
+
+    def _on_settings_reloaded(self, event: events.SettingsReloaded) -> None:
+        for bot in event.bots_added:
             self._links[bot] = Link(bot, self._ready_grace, self._clock)
 
-    def _bot_left(self, fact: BotLeft) -> None:
-        self._links.pop(fact.bot, None)
+    def _on_bot_left(self, event: events.BotLeft) -> None:
+        self._links.pop(event.bot, None)
 
-    def _stopping(self, _: RelayStopping) -> None:
+    def _on_relay_stopping(self, _: events.RelayStopping) -> None:
         self._draining = True
 
     def _journal(self) -> Component:

@@ -30,8 +30,8 @@ class Allowance:
         return True
 
 
-class BotTold:
-    """What was last said of a bot.
+class BotLoudness:
+    """What was last said aloud of a bot.
 
     What there was no allowance for was not said: it stays due, and is said once there is.
     """
@@ -42,12 +42,11 @@ class BotTold:
         self.receipts_delayed: str | None = None
 
 
-class EndpointTold:
-    """What was last said of an endpoint, by the same rule, and which requests are under way."""
+class EndpointLoudness:
+    """What was last said aloud of an endpoint, by the same rule."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.allowance = Allowance(clock)
         self.trouble: tuple[object, ...] | None = None
         self.rejection: tuple[object, ...] | None = None
-        self.gate = BreakerState.CLOSED
-        self.in_flight: set[str] = set()
+        self.circuit = BreakerState.CLOSED

@@ -1,24 +1,17 @@
-"""The metric series (docs/reference.md, Metrics), on a registry of their own."""
+"""The metric series (docs/reference.md, Metrics)."""
 
 import math
 import platform
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    PlatformCollector,
-    ProcessCollector,
-)
-from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.metrics_core import Metric
+from prometheus_client import PlatformCollector, ProcessCollector
+from prometheus_client.metrics_core import InfoMetricFamily, Metric
 
 from relay.model.messages import AttemptOutcome, EndpointKey, MessageOutcome, Reason, Source
 from relay.telemetry.events import ConnectResult, DisconnectReason
+from relay.telemetry.series import Counter, Family, Gauge, Histogram, Owner
 
 _CONTENTS = (
     *("TEXT", "POST", "IMAGE", "DATA", "AUDIO", "VIDEO", "STICKER"),
@@ -31,6 +24,12 @@ _SYSTEM = (
 _CALLS = ("OFFER", "ANSWER", "CANCEL", "DECLINE", "END", "BUSY", "FAILED")
 
 OTHER = "other"
+
+ENDINGS = DELIVERED, DEAD = "delivered", "dead"
+"""How a delivery ends."""
+
+RECEIPTS = CONFIRMED, RETRIED, REFUSED = "confirmed", "retried", "refused"
+"""What becomes of a READ receipt."""
 
 REFUSALS = ("missing", "wrong", "throttled")
 """Why the admin API refuses: no token, a wrong one, one of too many wrong ones."""
@@ -63,144 +62,11 @@ DELAY_BUCKETS = (
 COMMIT_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 """From a commit to memory to a disk in trouble."""
 
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-_Family = TypeVar("_Family", bound=MetricWrapperBase)
+BOT: Owner = ("bot",)
+EACH: Owner = ("bot", "endpoint")
+NONE: Owner = ()
 
-
-class Made(dict[_Key, _Value]):
-    """A dict that makes what it lacks: a fact about a name not foreseen is counted all the same."""
-
-    def __init__(self, make: Callable[[_Key], _Value], foreseen: Iterable[_Key] = ()) -> None:
-        super().__init__((key, make(key)) for key in foreseen)
-        self._make = make
-
-    def __missing__(self, key: _Key) -> _Value:
-        value = self[key] = self._make(key)
-        return value
-
-
-class _Families:
-    """Every labelled series, before its labels have values."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.of_bots: list[MetricWrapperBase] = []
-        self.of_endpoints: list[MetricWrapperBase] = []
-
-        def kept(family: _Family, labels: tuple[str, ...]) -> _Family:
-            (self.of_endpoints if "endpoint" in labels else self.of_bots).append(family)
-            return family
-
-        def counter(name: str, told: str, *labels: str) -> Counter:
-            return kept(Counter(f"relay_{name}_total", told, labels, registry=registry), labels)
-
-        def gauge(name: str, told: str, *labels: str) -> Gauge:
-            return kept(Gauge(f"relay_{name}", told, labels, registry=registry), labels)
-
-        def histogram(name: str, told: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            made = Histogram(f"relay_{name}", told, labels, buckets=buckets, registry=registry)
-            return kept(made, labels)
-
-        each = ("bot", "endpoint")
-        self.connected = gauge("blaze_connected", "1 while the Blaze socket is up.", "bot")
-        self.connects = counter("blaze_connects", "Connects, by result.", "bot", "result")
-        self.disconnects = counter("blaze_disconnects", "Sockets given up.", "bot", "reason")
-        self.last_frame = gauge(
-            "blaze_last_frame_timestamp_seconds", "When a frame last came in.", "bot"
-        )
-        self.session_shared = gauge(
-            "blaze_session_shared", "1 while another relay here has the same session.", "bot"
-        )
-        self.received = counter(
-            "messages_received", "Messages, each once.", "bot", "category", "source"
-        )
-        self.duplicates = counter("messages_duplicate", "Messages that came again.", "bot")
-        self.unreadable = counter("frames_unreadable", "Frames that were no event.", "bot")
-        self.finished = counter(
-            "messages_finished", "Messages that need nothing more.", "bot", "outcome"
-        )
-        self.pending = gauge("messages_pending", "Messages that are not finished.", "bot")
-        self.oldest_unread = gauge(
-            "oldest_unread_timestamp_seconds", "When the oldest unread one came; or 0.", "bot"
-        )
-        self.deliveries = counter("deliveries", "Deliveries that ended.", *each, "outcome")
-        self.replayed = counter("replayed", "Deliveries of replays that ended.", *each, "outcome")
-        self.attempts = counter("attempts", "Requests that ended.", *each, "outcome")
-        self.failures = counter("attempt_failures", "Requests that failed.", *each, "reason")
-        self.duration = histogram(
-            "attempt_duration_seconds", "How long requests took.", ATTEMPT_BUCKETS, *each
-        )
-        self.delay = histogram(
-            "delivery_delay_seconds", "From reception to the 2xx.", DELAY_BUCKETS, *each
-        )
-        self.receipts = counter("receipts", "READ receipts, by result.", "bot", "result")
-        self.receipts_pending = gauge("receipts_pending", "READ receipts that are owed.", "bot")
-        self.receipts_stuck = gauge(
-            "receipts_stuck", "READ receipts that fail for long while others get through.", "bot"
-        )
-        self.state = gauge(
-            "endpoint_state", "0 closed, 1 probing, 2 open, 3 paused, 4 gone.", *each
-        )
-        self.in_flight = gauge("endpoint_in_flight", "Requests under way.", *each)
-        self.limit = gauge("endpoint_concurrency_limit", "Most requests under way.", *each)
-        self.oldest_pending = gauge(
-            "endpoint_oldest_pending_timestamp_seconds",
-            "When the oldest message came that the endpoint is owed; or 0.",
-            *each,
-        )
-        self.dead_letters = gauge("dead_letters", "Dead letters that are kept.", *each)
-        self.imbalance = gauge(
-            "conservation_imbalance", "Received - (finished + pending); always 0.", "bot"
-        )
-
-
-class BotSeries:
-    """One bot's series, each looked up once."""
-
-    def __init__(self, families: _Families, bot: str) -> None:
-        self.connected = families.connected.labels(bot)
-        self.connects = {r: families.connects.labels(bot, r) for r in ConnectResult}
-        self.disconnects = {r: families.disconnects.labels(bot, r) for r in DisconnectReason}
-        self.last_frame = families.last_frame.labels(bot)
-        self.session_shared = families.session_shared.labels(bot)
-        self.duplicates = families.duplicates.labels(bot)
-        self.unreadable = families.unreadable.labels(bot)
-        self.finished = {o: families.finished.labels(bot, o) for o in MessageOutcome}
-        self.pending = families.pending.labels(bot)
-        self.oldest_unread = families.oldest_unread.labels(bot)
-        self.receipts_confirmed = families.receipts.labels(bot, "confirmed")
-        self.receipts_retried = families.receipts.labels(bot, "retried")
-        self.receipts_refused = families.receipts.labels(bot, "refused")
-        self.receipts_pending = families.receipts_pending.labels(bot)
-        self.receipts_stuck = families.receipts_stuck.labels(bot)
-        self.imbalance = families.imbalance.labels(bot)
-        self._received: Made[tuple[str, Source], Counter] = Made(
-            lambda key: families.received.labels(bot, *key),
-            ((category, source) for category in KNOWN_CATEGORIES for source in Source),
-        )
-
-    def received(self, category: str, source: Source) -> Counter:
-        """Find the counter of a category, whatever upstream calls it."""
-        return self._received[category if category in _KNOWN else OTHER, source]
-
-
-class EndpointSeries:
-    """One endpoint's series, each looked up once."""
-
-    def __init__(self, families: _Families, key: EndpointKey) -> None:
-        self.delivered = families.deliveries.labels(*key, "delivered")
-        self.dead = families.deliveries.labels(*key, "dead")
-        self.replayed = families.replayed.labels(*key, "delivered")
-        self.replayed_dead = families.replayed.labels(*key, "dead")
-        self.attempts = {o: families.attempts.labels(*key, o) for o in AttemptOutcome}
-        self.failures = {r: families.failures.labels(*key, r) for r in Reason}
-        self.duration = families.duration.labels(*key)
-        self.delay = families.delay.labels(*key)
-        self.state = families.state.labels(*key)
-        self.in_flight = families.in_flight.labels(*key)
-        self.limit = families.limit.labels(*key)
-        self.oldest_pending = families.oldest_pending.labels(*key)
-        self.dead_letters = families.dead_letters.labels(*key)
+_F = TypeVar("_F", bound="Family[Any]")
 
 
 class Metrics:
@@ -209,77 +75,155 @@ class Metrics:
     def __init__(
         self, *, version: str, bots: Iterable[str] = (), endpoints: Iterable[EndpointKey] = ()
     ) -> None:
-        self.registry = registry = CollectorRegistry()
-        self._families = families = _Families(registry)
-        self.bots = Made(lambda bot: BotSeries(families, bot), bots)
-        self.endpoints = Made(lambda key: EndpointSeries(families, key), endpoints)
-        self.commit = Histogram(
-            "relay_journal_commit_seconds",
-            "How long group commits took.",
-            buckets=COMMIT_BUCKETS,
-            registry=registry,
-        )
-        self.journal_bytes = Gauge(
-            "relay_journal_bytes", "The journal's size on disk.", registry=registry
-        )
-        self.journal_free = Gauge(
-            "relay_journal_free_bytes",
-            "Free on the journal's volume; NaN for one in memory.",
-            registry=registry,
-        )
+        self._version = version
+        self._process = ProcessCollector(registry=None), PlatformCollector(registry=None)
+        self._families: list[Family[Any]] = []
+        self._make_of_bots()
+        self._make_of_endpoints()
+        self._make_of_process()
+        for bot in bots:
+            self.foresee(bot)
+        for key in endpoints:
+            self.foresee(key)
         self.journal_free.set(math.nan)
-        self.journal_set_aside = Gauge(
-            "relay_journal_set_aside_timestamp_seconds",
-            "When a damaged journal was set aside that still lies there; or 0.",
-            registry=registry,
-        )
-        self.journal_writable = Gauge(
-            "relay_journal_writable", "1 while the journal accepts writes.", registry=registry
-        )
-        self.ready = Gauge("relay_ready", "1 while /readyz answers 200.", registry=registry)
-        self.loop_lag = Gauge(
-            "relay_event_loop_lag_seconds",
-            "How late the event loop was, at worst, in the last half minute.",
-            registry=registry,
-        )
-        refused = Counter(
-            "relay_admin_refused_total",
-            "Requests to the admin API without the right token.",
-            ["reason"],
-            registry=registry,
-        )
-        self.admin_refused = {reason: refused.labels(reason) for reason in REFUSALS}
-        self.reload_successful = Gauge(
-            "relay_config_last_reload_successful",
-            "1 unless the settings were refused when they were last read anew.",
-            registry=registry,
-        )
         self.reload_successful.set(1)
-        self.reloaded_at = Gauge(
-            "relay_config_last_reload_success_timestamp_seconds",
-            "When settings were last read that hold.",
-            registry=registry,
+        self.reloaded_at.set(time.time())
+
+    def _make_of_bots(self) -> None:
+        counter, gauge = self._counter, self._gauge
+        self.connected = gauge("blaze_connected", "1 while the Blaze socket is up.", BOT)
+        self.connects = counter("blaze_connects", "Connects.", BOT, result=[*ConnectResult])
+        self.disconnects = counter(
+            "blaze_disconnects", "Sockets given up.", BOT, reason=[*DisconnectReason]
         )
-        self.reloaded_at.set_to_current_time()
-        build = Info("relay_build", "What runs.", registry=registry)
-        build.info({"version": version, "python": platform.python_version()})
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
+        self.last_frame = gauge(
+            "blaze_last_frame_timestamp_seconds", "When a frame last came in.", BOT
+        )
+        self.session_shared = gauge(
+            "blaze_session_shared", "1 while another relay here has the same session.", BOT
+        )
+        self.received = counter(
+            *("messages_received", "Messages, each once.", BOT),
+            category=KNOWN_CATEGORIES,
+            source=[*Source],
+        )
+        self.duplicates = counter("messages_duplicate", "Messages that came again.", BOT)
+        self.unreadable = counter("frames_unreadable", "Frames that were no event.", BOT)
+        self.finished = counter(
+            "messages_finished", "Messages that need nothing more.", BOT, outcome=[*MessageOutcome]
+        )
+        self.pending = gauge("messages_pending", "Messages that are not finished.", BOT)
+        self.oldest_unread = gauge(
+            "oldest_unread_timestamp_seconds", "When the oldest unread one came; or 0.", BOT
+        )
+        self.receipts = counter("receipts", "READ receipts, by result.", BOT, result=RECEIPTS)
+        self.receipts_pending = gauge("receipts_pending", "READ receipts that are owed.", BOT)
+        self.receipts_stuck = gauge(
+            "receipts_stuck", "READ receipts that fail for long while others get through.", BOT
+        )
+        self.imbalance = gauge(
+            "conservation_imbalance", "Received - (finished + pending); always 0.", BOT
+        )
 
-    def forget(self, key: EndpointKey) -> None:
-        """Drop an endpoint's series: it is gone, and its last values would be taken for news."""
-        self.endpoints.pop(key, None)
-        for family in self._families.of_endpoints:
-            family.remove_by_labels({"bot": key.bot, "endpoint": key.name})
+    def _make_of_endpoints(self) -> None:
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        self.deliveries = counter("deliveries", "Deliveries that ended.", EACH, outcome=ENDINGS)
+        self.replayed = counter(
+            "replayed", "Deliveries of replays that ended.", EACH, outcome=ENDINGS
+        )
+        self.attempts = counter("attempts", "Requests that ended.", EACH, outcome=[*AttemptOutcome])
+        self.failures = counter("attempt_failures", "Requests that failed.", EACH, reason=[*Reason])
+        self.duration = histogram(
+            "attempt_duration_seconds", "How long requests took.", EACH, ATTEMPT_BUCKETS
+        )
+        self.delay = histogram(
+            "delivery_delay_seconds", "From reception to the 2xx.", EACH, DELAY_BUCKETS
+        )
+        states = "0 closed, 1 probing, 2 open, 3 paused, 4 gone."
+        self.circuit_state = gauge("circuit_state", states, EACH)
+        self.endpoint_state = gauge("endpoint_state", "As relay_circuit_state.", EACH)
+        self.in_flight = gauge("endpoint_in_flight", "Requests under way.", EACH)
+        self.limit = gauge("endpoint_concurrency_limit", "Most requests under way.", EACH)
+        self.oldest_pending = gauge(
+            "endpoint_oldest_pending_timestamp_seconds",
+            "When the oldest message came that the endpoint is owed; or 0.",
+            EACH,
+        )
+        self.dead_letters = gauge("dead_letters", "Dead letters that are kept.", EACH)
 
-    def forget_bot(self, bot: str) -> None:
-        """Drop a bot's series; those of its endpoints are dropped one by one."""
-        self.bots.pop(bot, None)
-        for family in self._families.of_bots:
-            family.remove_by_labels({"bot": bot})
+    def _make_of_process(self) -> None:
+        gauge = self._gauge
+        self.commit = self._histogram(
+            "journal_commit_seconds", "How long group commits took.", NONE, COMMIT_BUCKETS
+        )
+        self.journal_bytes = gauge("journal_bytes", "The journal's size on disk.", NONE)
+        self.journal_free = gauge(
+            "journal_free_bytes", "Free on the journal's volume; NaN for one in memory.", NONE
+        )
+        self.journal_set_aside = gauge(
+            "journal_set_aside_timestamp_seconds",
+            "When a damaged journal was set aside that still lies there; or 0.",
+            NONE,
+        )
+        self.journal_writable = gauge(
+            "journal_writable", "1 while the journal accepts writes.", NONE
+        )
+        self.ready = gauge("ready", "1 while /readyz answers 200.", NONE)
+        self.loop_lag = gauge(
+            "event_loop_lag_seconds",
+            "How late the event loop was, at worst, in the last half minute.",
+            NONE,
+        )
+        told = "Requests to the admin API without the right token."
+        self.admin_refused = self._counter("admin_refused", told, NONE, reason=REFUSALS)
+        self.reload_successful = gauge(
+            "config_last_reload_successful",
+            "1 unless the settings were refused when they were last read anew.",
+            NONE,
+        )
+        self.reloaded_at = gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "When settings were last read that hold.",
+            NONE,
+        )
+
+    def _counter(self, name: str, told: str, owner: Owner, **more: Sequence[str]) -> Counter:
+        return self._kept(Counter(name, told, owner, more))
+
+    def _gauge(self, name: str, told: str, owner: Owner) -> Gauge:
+        return self._kept(Gauge(name, told, owner))
+
+    def _histogram(self, name: str, told: str, owner: Owner, bounds: Sequence[float]) -> Histogram:
+        return self._kept(Histogram(name, told, owner, bounds))
+
+    def _kept(self, family: _F) -> _F:
+        self._families.append(family)
+        return family
+
+    def foresee(self, owner: str | EndpointKey) -> None:
+        """Have the series of a bot or an endpoint from now on, at 0."""
+        for family in self._of(owner):
+            family.foresee(owner)
+
+    def forget(self, owner: str | EndpointKey) -> None:
+        """Drop the series of a bot or an endpoint: the last values would be taken for news."""
+        for family in self._of(owner):
+            family.forget(owner)
+
+    def _of(self, owner: str | EndpointKey) -> Iterator[Family[Any]]:
+        labels = BOT if isinstance(owner, str) else EACH
+        return (family for family in self._families if family.owner == labels)
 
     def collect(self) -> Iterator[Metric]:
-        """Read every series; without the `_created` twins, which are not documented."""
-        for family in self.registry.collect():
-            family.samples = [s for s in family.samples if not s.name.endswith("_created")]
-            yield family
+        """Read every series; a `prometheus_client.registry.Collector`."""
+        for family in self._families:
+            yield family.read()
+        build = {"version": self._version, "python": platform.python_version()}
+        yield InfoMetricFamily("relay_build", "What runs.", build)
+        for collector in self._process:
+            yield from collector.collect()
+
+
+def category_label(category: str) -> str:
+    """Give a category as its series has it, whatever upstream calls it."""
+    return category if category in _KNOWN else OTHER

@@ -1,44 +1,29 @@
-"""What is said of webhooks: attempts, deliveries, messages that are done with, and gates."""
+"""What is logged and counted of webhooks: attempts, deliveries, circuit breakers."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from relay.model.messages import (
+    Attempt,
     BreakerState,
     Delivered,
+    Delivery,
     EndpointKey,
-    Gone,
     MessageOutcome,
     Outcome,
     Postponed,
     Rejected,
     Success,
-    Transient,
 )
 from relay.model.times import rfc3339
-from relay.telemetry.events import (
-    AttemptCrashed,
-    AttemptDeferred,
-    AttemptEnded,
-    AttemptsEnded,
-    AttemptStarted,
-    BreakerMoved,
-    DeliveriesSettled,
-    DeliverySettled,
-    EndpointLeft,
-    EndpointServed,
-    MessageDamaged,
-    MessageFinished,
-    MessagesDiscarded,
-    MessagesFinished,
-)
+from relay.telemetry import events
 from relay.telemetry.logs import Log
-from relay.telemetry.loudness import EndpointTold
-from relay.telemetry.metrics import Made, Metrics
+from relay.telemetry.loudness import EndpointLoudness
+from relay.telemetry.metrics import DEAD, DELIVERED, Metrics
 
-_GATE_VALUES = {
+_STATES = {
     BreakerState.CLOSED: 0,
     BreakerState.PROBING: 1,
     BreakerState.OPEN: 2,
@@ -47,231 +32,157 @@ _GATE_VALUES = {
 }
 
 
-class DeliveriesVoice:
-    """Says what happens between the journal and the webhooks."""
+class OnDeliveries:
+    """Listens to what happens between the journal and the webhooks."""
 
     def __init__(self, metrics: Metrics, log: Log, clock: Callable[[], float]) -> None:
-        self._bots = metrics.bots
-        self._forget_series = metrics.forget
-        self._series = metrics.endpoints
+        self._metrics = metrics
         self._log = log
         self._at_length = log.is_enabled_for(logging.DEBUG)
-        self._told: Made[EndpointKey, EndpointTold] = Made(lambda _: EndpointTold(clock))
-        self._gate_says = {
-            BreakerState.CLOSED: partial(log.info, "gate.closed"),
-            BreakerState.OPEN: partial(log.warning, "gate.opened"),
-            BreakerState.PAUSED: partial(log.info, "gate.paused"),
-            BreakerState.GONE: partial(log.warning, "endpoint.gone"),
-        }
-        self.handlers: dict[type, Callable[[Any], None]] = {
-            AttemptStarted: self._attempt_started,
-            AttemptEnded: self._attempt_ended,
-            AttemptsEnded: self._attempts_ended,
-            AttemptDeferred: self._attempt_deferred,
-            AttemptCrashed: self._attempt_crashed,
-            MessageDamaged: self._message_damaged,
-            DeliverySettled: self._delivery_settled,
-            DeliveriesSettled: self._deliveries_settled,
-            MessageFinished: self._message_finished,
-            MessagesDiscarded: self._messages_discarded,
-            MessagesFinished: self._messages_finished,
-            BreakerMoved: self._gate_moved,
-            EndpointServed: self._endpoint_served,
-            EndpointLeft: self._endpoint_left,
-        }
-
-    # --- One attempt ----------------------------------------------------------------------------
-
-    def _attempt_started(self, fact: AttemptStarted) -> None:
-        in_flight = self._told[fact.endpoint].in_flight
-        in_flight.add(fact.message_id)
-        self._series[fact.endpoint].in_flight.set(len(in_flight))
-        self._log.debug(
-            "attempt.started",
-            **_names(fact.endpoint),
-            message_id=fact.message_id,
-            number=fact.number,
+        self._loudness: defaultdict[EndpointKey, EndpointLoudness] = defaultdict(
+            lambda: EndpointLoudness(clock)
         )
+        self._circuit_lines = {
+            BreakerState.CLOSED: (log.info, "circuit.closed", "gate.closed"),
+            BreakerState.OPEN: (log.warning, "circuit.opened", "gate.opened"),
+            BreakerState.PAUSED: (log.info, "circuit.paused", "gate.paused"),
+            BreakerState.GONE: (log.warning, "endpoint.gone", ""),
+        }
 
-    def _attempt_ended(self, fact: AttemptEnded) -> None:
-        self._landed(fact.endpoint, fact.message_id)
-        series, verdict = self._series[fact.endpoint], fact.attempt.verdict
-        series.attempts[verdict.outcome].inc()
-        series.duration.observe(fact.attempt.duration)
-        if verdict.reason is not None:
-            series.failures[verdict.reason].inc()
-        if self._at_length:
-            self._log.debug("attempt.ended", **_of(fact))
-        told = self._told[fact.endpoint]
+    def _on_endpoint_served(self, event: events.EndpointServed) -> None:
+        self._metrics.in_flight[event.endpoint] = event.in_flight
+
+    def _on_endpoint_left(self, event: events.EndpointLeft) -> None:
+        self._loudness.pop(event.endpoint, None)
+        self._metrics.forget(event.endpoint)
+
+    # --- Attempts -------------------------------------------------------------------------------
+
+    def _on_attempts_ended(self, event: events.AttemptsEnded) -> None:
+        key, metrics, loudness = event.endpoint, self._metrics, self._loudness[event.endpoint]
+        duration = metrics.duration[key]
+        for outcome in event.outcomes:
+            verdict = outcome.attempt.verdict
+            metrics.attempts[key, verdict.outcome] += 1
+            duration.observe(outcome.attempt.duration)
+            if verdict.reason is not None:
+                metrics.failures[key, verdict.reason] += 1
+            if self._at_length:
+                self._log.debug("attempt.ended", **_attempt(key, outcome))
+            if verdict.reason is not None or loudness.trouble is not None or loudness.rejection:
+                self._say_what_changed(key, loudness, outcome)
+
+    def _say_what_changed(
+        self, key: EndpointKey, loudness: EndpointLoudness, outcome: Outcome
+    ) -> None:
+        verdict = outcome.attempt.verdict
+        error = verdict.outcome, verdict.reason, verdict.status
         match verdict:
             case Success():
-                self._went_well(told, fact)
+                loudness.rejection = None
+                if loudness.trouble is not None and loudness.allowance.spend():
+                    loudness.trouble = None
+                    self._log.info("endpoint.recovered", **_names(key))
             case Rejected():
-                self._was_rejected(told, fact)
-            case Transient() | Gone():
-                self._was_in_trouble(told, fact)
+                if error != loudness.rejection and loudness.allowance.spend():
+                    loudness.rejection = error
+                    self._log.warning("delivery.rejected", **_attempt(key, outcome))
+            case _:
+                if error != loudness.trouble and loudness.allowance.spend():
+                    loudness.trouble = error
+                    self._log.warning("endpoint.failed", **_attempt(key, outcome))
 
-    def _attempts_ended(self, fact: AttemptsEnded) -> None:
-        for outcome in fact.outcomes:
-            message_id = outcome.delivery.message.message_id
-            self._attempt_ended(
-                AttemptEnded(fact.endpoint, message_id, outcome.attempt, _due_at(outcome))
-            )
+    def _on_attempt_deferred(self, event: events.AttemptDeferred) -> None:
+        self._log.debug("attempt.deferred", **event.fields())
 
-    def _went_well(self, told: EndpointTold, fact: AttemptEnded) -> None:
-        told.rejection = None
-        if told.trouble is not None and told.allowance.spend():
-            told.trouble = None
-            self._log.info("endpoint.recovered", **_names(fact.endpoint))
+    def _on_attempt_crashed(self, event: events.AttemptCrashed) -> None:
+        self._say_error(event, "attempt.crashed", exception=event.trace)
 
-    def _was_rejected(self, told: EndpointTold, fact: AttemptEnded) -> None:
-        error = _error(fact)
-        if error != told.rejection and told.allowance.spend():
-            told.rejection = error
-            self._log.warning("delivery.rejected", **_of(fact))
+    def _on_message_damaged(self, event: events.MessageDamaged) -> None:
+        advice = "restore the journal from a backup, or discard the dead letter"
+        self._say_error(event, "message.damaged", detail=event.why, advice=advice)
 
-    def _was_in_trouble(self, told: EndpointTold, fact: AttemptEnded) -> None:
-        error = _error(fact)
-        if error != told.trouble and told.allowance.spend():
-            told.trouble = error
-            self._log.warning("endpoint.failed", **_of(fact))
+    def _say_error(
+        self, event: events.AttemptCrashed | events.MessageDamaged, what: str, **fields: str
+    ) -> None:
+        """Show what is wrong; it is counted as the failed attempt that it ends as."""
+        loud = self._loudness[event.endpoint].allowance.spend()
+        say = self._log.error if loud else self._log.debug
+        say(what, **_names(event.endpoint), message_id=event.message_id, **fields)
 
-    def _attempt_deferred(self, fact: AttemptDeferred) -> None:
-        self._landed(fact.endpoint, fact.message_id)
-        self._log.debug("attempt.deferred", **_names(fact.endpoint), message_id=fact.message_id)
+    # --- Deliveries -----------------------------------------------------------------------------
 
-    def _attempt_crashed(self, fact: AttemptCrashed) -> None:
-        """Show the trace; the crash is counted as the failed attempt that it ends as."""
-        loud = self._told[fact.endpoint].allowance.spend()
-        (self._log.error if loud else self._log.debug)(
-            "attempt.crashed",
-            **_names(fact.endpoint),
-            message_id=fact.message_id,
-            exception=fact.trace,
-        )
+    def _on_deliveries_settled(self, event: events.DeliveriesSettled) -> None:
+        key, metrics = event.endpoint, self._metrics
+        delay = metrics.delay[key]
+        for outcome in event.outcomes:
+            delivery, attempt = outcome.delivery, outcome.attempt
+            delivered = isinstance(outcome, Delivered)
+            ended = metrics.deliveries if delivery.replay is None else metrics.replayed
+            ended[key, DELIVERED if delivered else DEAD] += 1
+            if delivered and delivery.replay is None:
+                delay.observe(_delay(delivery, attempt))
+            if not delivered:
+                self._log.warning("delivery.dead_lettered", **_ended(key, delivery, attempt))
+            elif self._at_length:
+                self._log.debug("delivery.settled", **_ended(key, delivery, attempt))
 
-    def _message_damaged(self, fact: MessageDamaged) -> None:
-        """Say what is wrong; it is counted as the failed attempt that it ends as."""
-        loud = self._told[fact.endpoint].allowance.spend()
-        (self._log.error if loud else self._log.debug)(
-            "message.damaged",
-            **_names(fact.endpoint),
-            message_id=fact.message_id,
-            detail=fact.why,
-            advice="restore the journal from a backup, or discard the dead letter",
-        )
-
-    def _landed(self, endpoint: EndpointKey, message_id: str) -> None:
-        in_flight = self._told[endpoint].in_flight
-        in_flight.discard(message_id)
-        self._series[endpoint].in_flight.set(len(in_flight))
-
-    # --- What comes of it -----------------------------------------------------------------------
-
-    def _delivery_settled(self, fact: DeliverySettled) -> None:
-        series = self._series[fact.endpoint]
-        if fact.replay:
-            (series.replayed if fact.delivered else series.replayed_dead).inc()
-        elif fact.delivered:
-            series.delivered.inc()
-            series.delay.observe(fact.delay)
-        else:
-            series.dead.inc()
-        if self._at_length or not fact.delivered:
-            say = self._log.debug if fact.delivered else self._log.warning
-            say(
-                "delivery.settled" if fact.delivered else "delivery.dead_lettered",
-                **_names(fact.endpoint),
-                message_id=fact.message_id,
-                attempts=fact.attempts,
-                delay=round(fact.delay, 3),
-                reason=fact.reason,
-                **({"replay": True} if fact.replay else {}),
-            )
-
-    def _deliveries_settled(self, fact: DeliveriesSettled) -> None:
-        for outcome in fact.outcomes:
-            message, attempt = outcome.delivery.message, outcome.attempt
-            self._delivery_settled(
-                DeliverySettled(
-                    fact.endpoint,
-                    message.message_id,
-                    delivered=isinstance(outcome, Delivered),
-                    attempts=attempt.number,
-                    delay=attempt.started_at + attempt.duration - message.received_at,
-                    reason=attempt.verdict.reason,
-                    replay=outcome.delivery.replay is not None,
-                )
-            )
-
-    def _message_finished(self, fact: MessageFinished) -> None:
-        self._bots[fact.bot].finished[fact.outcome].inc()
-        self._log.debug(
-            "message.finished", bot=fact.bot, message_id=fact.message_id, outcome=fact.outcome
-        )
-
-    def _messages_discarded(self, fact: MessagesDiscarded) -> None:
-        self._bots[fact.bot].finished[MessageOutcome.DISCARDED].inc(fact.count)
-        self._log.info("messages.discarded", bot=fact.bot, count=fact.count)
-
-    def _messages_finished(self, fact: MessagesFinished) -> None:
-        self._bots[fact.bot].finished[fact.outcome].inc(fact.count)
-        for message_id in fact.message_ids if self._at_length else ():
+    def _on_messages_finished(self, event: events.MessagesFinished) -> None:
+        self._metrics.finished[event.bot, event.outcome] += event.count
+        for message_id in event.message_ids if self._at_length else ():
             self._log.debug(
-                "message.finished", bot=fact.bot, message_id=message_id, outcome=fact.outcome
+                "message.finished", bot=event.bot, message_id=message_id, outcome=event.outcome
             )
 
-    def _endpoint_served(self, fact: EndpointServed) -> None:
-        self._series[fact.endpoint].in_flight.set_function(fact.in_flight)
+    def _on_messages_discarded(self, event: events.MessagesDiscarded) -> None:
+        self._metrics.finished[event.bot, MessageOutcome.DISCARDED] += event.count
+        self._log.info("messages.discarded", **event.fields())
 
-    def _endpoint_left(self, fact: EndpointLeft) -> None:
-        self._told.pop(fact.endpoint, None)
-        self._forget_series(fact.endpoint)
+    # --- The circuit breaker --------------------------------------------------------------------
 
-    # --- The gate -------------------------------------------------------------------------------
-
-    def _gate_moved(self, fact: BreakerMoved) -> None:
-        series, told = self._series[fact.endpoint], self._told[fact.endpoint]
-        series.state.set(_GATE_VALUES[fact.state])
-        series.limit.set(fact.limit)
+    def _on_breaker_moved(self, event: events.BreakerMoved) -> None:
+        key, state, loudness = event.endpoint, event.state, self._loudness[event.endpoint]
+        self._metrics.circuit_state[key] = self._metrics.endpoint_state[key] = _STATES[state]
+        self._metrics.limit[key] = event.limit
+        say, what, formerly = self._log.debug, "circuit.moved", "gate.moved"
         # A probe that fails comes back to where it started: nothing that changed.
-        moved = fact.state is not told.gate and fact.state is not BreakerState.PROBING
-        if moved:
-            told.gate = fact.state
-        say = self._gate_says[fact.state] if moved else partial(self._log.debug, "gate.moved")
-        say(
-            **_names(fact.endpoint),
-            state=fact.state,
-            limit=fact.limit,
-            until=rfc3339(fact.until),
-            detail=fact.detail,
-        )
+        if state not in (loudness.circuit, BreakerState.PROBING):
+            loudness.circuit = state
+            say, what, formerly = self._circuit_lines[state]
+        old_name = {"formerly": formerly} if formerly else {}
+        say(what, **event.fields() | {"until": rfc3339(event.until)} | old_name)
 
 
-def _names(endpoint: EndpointKey) -> dict[str, str]:
-    return {"bot": endpoint.bot, "endpoint": endpoint.name}
+def _names(key: EndpointKey) -> dict[str, Any]:
+    return {"bot": key.bot, "endpoint": key.name}
 
 
-def _due_at(outcome: Outcome) -> float | None:
-    return outcome.due_at if isinstance(outcome, Postponed) else None
+def _delay(delivery: Delivery, attempt: Attempt) -> float:
+    return attempt.started_at + attempt.duration - delivery.message.received_at
 
 
-def _error(fact: AttemptEnded) -> tuple[object, ...]:
-    verdict = fact.attempt.verdict
-    return verdict.outcome, verdict.reason, verdict.status
-
-
-def _of(fact: AttemptEnded) -> dict[str, Any]:
-    attempt = fact.attempt
+def _ended(key: EndpointKey, delivery: Delivery, attempt: Attempt) -> dict[str, Any]:
     return {
-        **_names(fact.endpoint),
-        "message_id": fact.message_id,
-        "number": attempt.number,
-        "outcome": attempt.verdict.outcome,
+        **_names(key),
+        "message_id": delivery.message.message_id,
+        "attempts": attempt.number,
+        "delay": round(_delay(delivery, attempt), 3),
         "reason": attempt.verdict.reason,
-        "status": attempt.verdict.status,
+        **({} if delivery.replay is None else {"replay": True}),
+    }
+
+
+def _attempt(key: EndpointKey, outcome: Outcome) -> dict[str, Any]:
+    attempt, verdict = outcome.attempt, outcome.attempt.verdict
+    return {
+        **_names(key),
+        "message_id": outcome.delivery.message.message_id,
+        "number": attempt.number,
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "status": verdict.status,
         # A receiver's own words may quote the message: they are for `relay messages show`.
-        "detail": "" if attempt.verdict.status else attempt.verdict.detail,
+        "detail": "" if verdict.status else verdict.detail,
         "duration": round(attempt.duration, 3),
-        "due_at": rfc3339(fact.due_at),
+        "due_at": rfc3339(outcome.due_at if isinstance(outcome, Postponed) else None),
     }

@@ -1,6 +1,6 @@
 """Why READ fails at the moment, for whoever asks about a message that waits for it."""
 
-from relay.telemetry.events import BotLeft, Fact, ReceiptsConfirmed, ReceiptsRetried, ReceiptsStuck
+from relay.telemetry import events
 
 
 class ReceiptTrouble:
@@ -14,24 +14,23 @@ class ReceiptTrouble:
         self._why: dict[str, str] = {}
         self._alone: dict[tuple[str, str], str] = {}
 
-    def note(self, fact: Fact) -> None:
-        """Follow what is told of receipts."""
-        match fact:
-            case ReceiptsRetried(alone=False):
-                self._why[fact.bot] = fact.detail
-            case ReceiptsConfirmed():
-                self._why.pop(fact.bot, None)
-            case ReceiptsStuck():
-                for message_id in fact.stuck:
-                    self._alone[fact.bot, message_id] = f"{fact.detail}, for this message alone"
-                for message_id in fact.cured:
-                    self._alone.pop((fact.bot, message_id), None)
-            case BotLeft():
-                self._why.pop(fact.bot, None)
-                self._alone = {key: why for key, why in self._alone.items() if key[0] != fact.bot}
-            case _:
-                pass
-
     def trouble(self, bot: str, message_id: str) -> str:
         """Say why a message's READ fails; empty if it does not, or if nobody knows."""
         return self._alone.get((bot, message_id), "") or self._why.get(bot, "")
+
+    def _on_receipts_retried(self, event: events.ReceiptsRetried) -> None:
+        if not event.alone:
+            self._why[event.bot] = event.detail
+
+    def _on_receipts_confirmed(self, event: events.ReceiptsConfirmed) -> None:
+        self._why.pop(event.bot, None)
+
+    def _on_receipts_stuck(self, event: events.ReceiptsStuck) -> None:
+        for message_id in event.stuck:
+            self._alone[event.bot, message_id] = f"{event.detail}, for this message alone"
+        for message_id in event.cured:
+            self._alone.pop((event.bot, message_id), None)
+
+    def _on_bot_left(self, event: events.BotLeft) -> None:
+        self._why.pop(event.bot, None)
+        self._alone = {key: why for key, why in self._alone.items() if key[0] != event.bot}

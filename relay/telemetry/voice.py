@@ -1,25 +1,58 @@
-"""The relay's voice: turns facts into log events and metric series.
+"""The relay's voice: turns events into log lines and metric series.
 
 Loud is what changes; what only repeats itself is told at the debug level (as Alertmanager does).
 """
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from inspect import getmembers
+from typing import Any, get_args, get_type_hints
 
-from relay.telemetry.events import Fact, Telemetry
+from relay.telemetry.events import Event, Telemetry
 from relay.telemetry.logs import Log
 from relay.telemetry.metrics import Metrics
-from relay.telemetry.on_deliveries import DeliveriesVoice
-from relay.telemetry.on_service import ServiceVoice
-from relay.telemetry.on_upstream import UpstreamVoice
+from relay.telemetry.on_deliveries import OnDeliveries
+from relay.telemetry.on_service import OnService
+from relay.telemetry.on_upstream import OnUpstream
+
+Handler = Callable[[Any], None]
 
 
-class Voice:
-    """Says facts as log events and counts them as series; a `relay.telemetry.events.Telemetry`.
+class Broadcast:
+    """Tells each event to the listeners that handle its kind, in order; a `Telemetry`.
 
-    `clock` is monotonic: it counts out how many loud lines there are in a minute.
+    A listener is any object with methods `_on_…`: what kind of event each handles is the annotation
+    of its argument. Whoever follows is told every event.
     """
+
+    def __init__(self, *listeners: object, follow: Iterable[Telemetry] = ()) -> None:
+        self.handlers: dict[type[Event], list[Handler]] = {k: [] for k in Event.__subclasses__()}
+        for listener in listeners:
+            for kind, handlers in _handlers(listener).items():
+                self.handlers[kind] += handlers
+        followers = tuple(follow)
+        for kind in self.handlers:
+            self.handlers[kind] += followers
+
+    def __call__(self, event: Event) -> None:
+        """Tell one event."""
+        for handle in self.handlers[type(event)]:
+            handle(event)
+
+
+def _handlers(listener: object) -> Mapping[type[Event], list[Handler]]:
+    if isinstance(listener, Broadcast):
+        return listener.handlers
+    found: dict[type[Event], list[Handler]] = {}
+    for name, method in getmembers(listener, callable):
+        if name.startswith("_on_"):
+            (kinds,) = (kind for of, kind in get_type_hints(method).items() if of != "return")
+            found |= {kind: [method] for kind in get_args(kinds) or (kinds,)}
+    return found
+
+
+class Voice(Broadcast):
+    """Logs and counts events. `clock` is monotonic: it counts loud lines in a minute."""
 
     def __init__(
         self,
@@ -28,22 +61,9 @@ class Voice:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.handlers: dict[type, Callable[[Any], None]] = {
-            **UpstreamVoice(metrics, log, clock).handlers,
-            **DeliveriesVoice(metrics, log, clock).handlers,
-            **ServiceVoice(metrics, log, clock).handlers,
-        }
 
-    def __call__(self, fact: Fact) -> None:
-        """Say one fact."""
-        self.handlers[type(fact)](fact)
-
-
-def broadcast(*listeners: Telemetry) -> Telemetry:
-    """Tell every listener each fact, in order."""
-
-    def tell(fact: Fact) -> None:
-        for listen in listeners:
-            listen(fact)
-
-    return tell
+        super().__init__(
+            OnUpstream(metrics, log, clock),
+            OnDeliveries(metrics, log, clock),
+            OnService(metrics, log, clock),
+        )

@@ -37,13 +37,13 @@ async def test_an_open_circuit_charges_nobody(house: House) -> None:
     receiver.default = Answer(500)
     relay = await house.relay()
     ids = house.push(20)
-    await relay.said("gate.opened")
+    await relay.said("circuit.opened")
     await house.posts(receiver, 10)
     tried = {post.message_id for post in receiver.posts}
     assert len(tried) <= 4, "probes are of the oldest one"
     receiver.default = OK
     await house.read(ids)
-    await relay.said("gate.closed")
+    await relay.said("circuit.closed")
     spared = [post.attempt for post in receiver.posts if post.message_id not in tried]
     assert [1] * (20 - len(tried)) == spared
 

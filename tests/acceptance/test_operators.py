@@ -45,7 +45,7 @@ async def test_a_paused_endpoint_keeps_everything(house: House) -> None:
     await noticed(house, relay, "paused", "endpoints", "pause", "crm")
     ids = house.push(5)
     await relay.said("message.received", times=5)
-    state = (await relay.metrics()).value("relay_endpoint_state", bot=BOT, endpoint="crm")
+    state = (await relay.metrics()).value("relay_circuit_state", bot=BOT, endpoint="crm")
     assert 3 == state
     (listed,) = (await house.command("endpoints", "list"))["endpoints"]
     assert ("paused", 5) == (listed["state"], listed["pending"])
@@ -63,7 +63,7 @@ async def test_resume_pokes_an_open_circuit(house: House) -> None:
     receiver.next(Answer(500))
     relay = await house.relay()
     ids = house.push(3)
-    await relay.said("gate.opened")
+    await relay.said("circuit.opened")
     await noticed(house, relay, "resumed", "endpoints", "resume", "crm")
     await house.read(ids)
 
@@ -163,7 +163,7 @@ async def test_a_receiver_says_that_it_is_back(house: House) -> None:
     receiver.next(Answer(500))
     relay = await house.relay()
     ids = house.push(3)
-    await relay.said("gate.opened")
+    await relay.said("circuit.opened")
     async with aiohttp.ClientSession(relay.base) as http:
         back = f"/api/v1/endpoints/{BOT}/crm/back"
         for given, status in (("wrong", 401), (token, 200)):

@@ -146,7 +146,7 @@ async def test_an_endpoint_comes_and_goes(house: House) -> None:
     status, answer = await hand.reload(relay)
     assert (200, [f"{BOT}/log"], []) == (status, answer["added"], answer["removed"])
     metrics = await relay.metrics()
-    assert 0 == metrics.value("relay_endpoint_state", bot=BOT, endpoint="log")
+    assert 0 == metrics.value("relay_circuit_state", bot=BOT, endpoint="log")
     between = house.push(5)
     await house.read(between)
     assert sorted(between) == sorted(log.taken)

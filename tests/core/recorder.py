@@ -20,7 +20,7 @@ from relay.model.messages import (
 from relay.telemetry.events import (
     AttemptsEnded,
     DeliveriesSettled,
-    Fact,
+    Event,
     MessagesFinished,
     MessagesReceived,
     ReceiptsConfirmed,
@@ -81,7 +81,7 @@ class MessageFinished:
     outcome: MessageOutcome
 
 
-Told = Fact | MessageReceived | AttemptStarted | AttemptEnded | DeliverySettled | MessageFinished
+Told = Event | MessageReceived | AttemptStarted | AttemptEnded | DeliverySettled | MessageFinished
 
 F = TypeVar("F", bound=Told)
 
@@ -157,7 +157,7 @@ def one_by_one(fact: Told) -> Iterator[Told]:
             yield fact
 
 
-def confirmed_ids(fact: ReceiptsConfirmed) -> tuple[str, ...]:
+def confirmed_ids(fact: ReceiptsConfirmed) -> Iterable[str]:
     """Name the messages of which Mixin has taken the receipt."""
     return fact.message_ids
 

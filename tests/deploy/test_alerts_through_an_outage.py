@@ -172,7 +172,7 @@ async def test_an_endpoint_that_is_paused(house: House, http: aiohttp.ClientSess
     relay = await house.relay()
     async with watched(house, http, relay, pace=QUARTER_HOUR_A_SECOND) as prometheus:
         await house.command("endpoints", "pause", "crm")
-        await prometheus.has("relay_endpoint_state == 3")
+        await prometheus.has("relay_circuit_state == 3")
         waiting = house.push(3)
         await prometheus.fires(of_crm("RelayEndpointPaused"))
         await house.command("endpoints", "resume", "crm")

@@ -6,16 +6,16 @@ from uuid import uuid4
 import pytest
 
 from relay.blaze.claim import Claim
-from relay.telemetry.events import Fact, SessionShared
+from relay.telemetry.events import Event, SessionShared
 
 
 class Ears:
     """Remembers facts, and lets a test wait for them."""
 
     def __init__(self) -> None:
-        self.heard: asyncio.Queue[Fact] = asyncio.Queue()
+        self.heard: asyncio.Queue[Event] = asyncio.Queue()
 
-    def __call__(self, fact: Fact) -> None:
+    def __call__(self, fact: Event) -> None:
         """Hear a fact."""
         self.heard.put_nowait(fact)
 

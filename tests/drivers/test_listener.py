@@ -4,14 +4,16 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 import trustme
 
-from relay.blaze.link import Patience
+from relay.blaze.link import Link, Patience
 from relay.blaze.listener import TAKEOVER_CLOSES
+from relay.blaze.session import Session
 from relay.blaze.transport import open_session
 from relay.model.messages import Message, Source
 from relay.telemetry.events import (
@@ -20,12 +22,12 @@ from relay.telemetry.events import (
     CredentialsRefused,
     Disconnected,
     DisconnectReason,
-    FrameReceived,
     FrameUnreadable,
+    ListenerStarted,
     RequestRefused,
     TakeoverSuspected,
 )
-from tests.drivers.upstream import BOT, LIMIT, Basket, Upstream
+from tests.drivers.upstream import BOT, LIMIT, Basket, Ears, Upstream
 from tests.support.simulator import (
     Answer,
     AppError,
@@ -117,11 +119,63 @@ async def test_the_status_follows_the_socket(upstream: Upstream) -> None:
     assert (False, True) == (upstream.listener.status().up, upstream.listener.status().ever)
 
 
-async def test_control_frames_count_as_signs_of_life(upstream: Upstream) -> None:
-    """Pings of the server are answered and told of."""
-    upstream.simulator.faults.ping_every = 0.01
+class Pinging:
+    """A socket on which the server pings, and goes."""
+
+    close_code = 1000
+
+    def __init__(self) -> None:
+        self.ponged: list[bytes] = []
+        self._frames = iter(
+            [
+                aiohttp.WSMessage(aiohttp.WSMsgType.PING, b"1", None),
+                aiohttp.WSMessage(aiohttp.WSMsgType.PONG, b"", None),
+                aiohttp.WSMessage(aiohttp.WSMsgType.CLOSE, 1000, ""),
+            ]
+        )
+
+    async def send_bytes(self, hello: bytes) -> None:
+        assert b"hello" == hello
+
+    async def receive(self) -> aiohttp.WSMessage:
+        return next(self._frames)
+
+    async def pong(self, data: bytes) -> None:
+        self.ponged.append(data)
+
+    def exception(self) -> None:
+        return None
+
+
+async def test_control_frames_count_as_signs_of_life() -> None:
+    """Pings of the server are answered, and when one came is known."""
+    socket: Any = Pinging()
+    times = iter([7.0, 8.0])
+    link = Link(
+        BOT,
+        socket,
+        Session(BOT, "app"),
+        inlet=Basket(),
+        tell=Ears(),
+        clock=lambda: next(times),
+        patience=Patience(),
+        on_proof=lambda: None,
+    )
+    ending = await link.read(b"hello")
+    assert (DisconnectReason.CLOSED, [b"1"]) == (ending.reason, socket.ponged)
+    assert (8.0, True) == (link.last_frame, link.proved)
+
+
+async def test_when_a_frame_came_last_is_known_across_connections(upstream: Upstream) -> None:
+    """It is told where to ask before the first connect, when there is none."""
     async with upstream.running():
-        await upstream.ears.hear(FrameReceived, times=5)
+        started = await upstream.ears.hear(ListenerStarted)
+        assert 0.0 == started.last_frame()
+        upstream.simulator.push()
+        await upstream.basket.holding(1)
+        heard_at = started.last_frame()
+        assert heard_at > 0.0
+    assert heard_at == started.last_frame()
 
 
 # --- Coming back --------------------------------------------------------------------------------

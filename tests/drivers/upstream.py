@@ -14,10 +14,10 @@ from relay.blaze.link import Patience
 from relay.blaze.listener import Listener
 from relay.model.journal import UnreadableFrame
 from relay.model.messages import Message
-from relay.telemetry.events import Fact
+from relay.telemetry.events import Event
 from tests.support.simulator import Simulator
 
-F = TypeVar("F", bound=Fact)
+F = TypeVar("F", bound=Event)
 
 BOT = "support"
 # Waits of a test end with an error after so many seconds; none is expected to.
@@ -28,10 +28,10 @@ class Ears:
     """A telemetry that remembers every fact, and wakes who waits for one."""
 
     def __init__(self) -> None:
-        self.facts: list[Fact] = []
+        self.facts: list[Event] = []
         self._waiters: set[asyncio.Event] = set()
 
-    def __call__(self, fact: Fact) -> None:
+    def __call__(self, fact: Event) -> None:
         self.facts.append(fact)
         for waiter in self._waiters:
             waiter.set()

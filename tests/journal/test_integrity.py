@@ -17,7 +17,7 @@ from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.journal.open import open_journal
 from relay.journal.versions import WrongVersion
 from relay.model.ports import JournalDamaged, JournalGone, JournalUnavailable, Recovery
-from relay.telemetry.events import Fact, JournalSetAside, JournalUnchecked
+from relay.telemetry.events import Event, JournalSetAside, JournalUnchecked
 from tests.acceptance.damages import DAMAGES, Damage, emptied
 from tests.journal.relay_process import relay_process
 from tests.journal.samples import CRM, KEYS, LOG, NOW, arrival, delivered, receive
@@ -94,9 +94,9 @@ def names(directory: Path) -> set[str]:
     return {file.name for file in directory.iterdir() if not file.name.endswith(passing)}
 
 
-async def opened_afresh(path: Path) -> list[Fact]:
+async def opened_afresh(path: Path) -> list[Event]:
     """Open it with start_fresh; gives the facts that were told."""
-    facts: list[Fact] = []
+    facts: list[Event] = []
     recovery = Recovery.START_FRESH
     location = f"sqlite:///{path}"
     async with open_journal(location, recovery=recovery, telemetry=facts.append) as opened:
@@ -364,7 +364,7 @@ async def test_a_run_that_ends_with_damage(
 ) -> None:
     """What the next start would meet again is set aside, if so told; what replaced it never is."""
     await make(path)
-    facts: list[Fact] = []
+    facts: list[Event] = []
     location = f"sqlite:///{path}"
     with pytest.raises(JournalRefused, match=said):
         async with open_journal(location, recovery=recovery, telemetry=facts.append):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from relay.process import BEAT, LoopWatch
-from relay.telemetry.events import Fact, LoopLagged
+from relay.telemetry.events import Event, LoopLagged
 
 
 class Late:
@@ -21,8 +21,8 @@ class Late:
         self.now += seconds + self._late.pop(0)
 
 
-async def watched(*late: float) -> tuple[list[Fact], LoopWatch, Late]:
-    facts: list[Fact] = []
+async def watched(*late: float) -> tuple[list[Event], LoopWatch, Late]:
+    facts: list[Event] = []
     clock = Late(*late)
     watch = LoopWatch(facts.append, clock=lambda: clock.now, sleep=clock.sleep)
     with pytest.raises(asyncio.CancelledError):
@@ -55,7 +55,7 @@ async def test_the_age_of_the_beat_grows_while_the_loop_stands() -> None:
 
 async def test_it_beats_on_a_real_loop() -> None:
     """With the real clock the first beat comes, and cancelling ends it."""
-    beats: asyncio.Queue[Fact] = asyncio.Queue()
+    beats: asyncio.Queue[Event] = asyncio.Queue()
     watch = asyncio.create_task(LoopWatch(beats.put_nowait).run())
 
     assert isinstance(await beats.get(), LoopLagged)

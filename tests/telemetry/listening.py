@@ -3,7 +3,7 @@
 from typing import Any
 
 from relay.model.messages import EndpointKey, Message, Source
-from relay.telemetry.events import Fact
+from relay.telemetry.events import Event
 from relay.telemetry.logs import Log
 from relay.telemetry.metrics import Metrics
 from relay.telemetry.voice import Voice
@@ -19,6 +19,17 @@ def message(
     return Message(BOT, message_id, "c1", "u1", category, source, b"{}", 999.0)
 
 
+def value_of(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """Read the value of one series, if there is one."""
+    found = [
+        sample.value
+        for family in metrics.collect()
+        for sample in family.samples
+        if (sample.name, sample.labels) == (name, labels)
+    ]
+    return found[0] if found else None
+
+
 class Listening:
     """Hears every line and reads every series."""
 
@@ -29,9 +40,9 @@ class Listening:
         log = Log(level, lambda of, event: self.entries.append({**event, "log_level": of}))
         self.voice = Voice(self.metrics, log, clock=lambda: self.now)
 
-    def tell(self, *facts: Fact) -> None:
-        for fact in facts:
-            self.voice(fact)
+    def tell(self, *events: Event) -> None:
+        for event in events:
+            self.voice(event)
 
     @property
     def loud(self) -> list[tuple[str, str]]:
@@ -46,7 +57,7 @@ class Listening:
         return [dict(line) for line in self.entries if line["event"] == event]
 
     def series(self, name: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(name, labels)
+        return value_of(self.metrics, name, **labels)
 
     def of_bot(self, name: str, **labels: str) -> float | None:
         return self.series(name, bot=BOT, **labels)

@@ -12,7 +12,7 @@ from relay.telemetry.events import (
     DamageFound,
     Disconnected,
     DisconnectReason,
-    Fact,
+    Event,
     JournalCommitted,
     JournalFailed,
     JournalRecovered,
@@ -21,6 +21,7 @@ from relay.telemetry.events import (
     SettingsReloaded,
 )
 from relay.telemetry.health import BEAT_LIMIT, Component, Health, Report, loop_turns, tasks_live
+from relay.telemetry.voice import Broadcast
 
 GRACE = 30.0
 
@@ -32,9 +33,10 @@ class Patient:
         self.now = 0.0
         self.health = Health(bots, ready_grace=GRACE, clock=lambda: self.now)
 
-    def tell(self, *facts: Fact) -> None:
-        for fact in facts:
-            self.health.note(fact)
+    def tell(self, *events: Event) -> None:
+        tell = Broadcast(self.health)
+        for event in events:
+            tell(event)
 
     def unready(self) -> list[str]:
         """Name what keeps the relay from being ready."""
@@ -113,7 +115,7 @@ def test_refused_credentials_get_no_grace() -> None:
 
 
 @pytest.mark.parametrize("healed", [JournalRecovered(), JournalCommitted(0.1, 1)])
-def test_a_journal_that_takes_no_writes_is_not_ready(healed: Fact) -> None:
+def test_a_journal_that_takes_no_writes_is_not_ready(healed: Event) -> None:
     """Unready from a failed write to the next one that succeeds; the error's words stay inside."""
     patient = Patient()
     patient.tell(JournalFailed("disk full at a secret place", 1.0))
@@ -137,7 +139,7 @@ def test_a_journal_that_takes_no_writes_is_not_ready(healed: Fact) -> None:
         (DamageFound("not a journal, or damaged (at a secret place)"), "is damaged"),
     ],
 )
-def test_why_a_journal_takes_no_writes_is_told(fact: Fact, reason: str) -> None:
+def test_why_a_journal_takes_no_writes_is_told(fact: Event, reason: str) -> None:
     """Of SQLite's words those are repeated that name nothing."""
     patient = Patient()
     patient.tell(fact)

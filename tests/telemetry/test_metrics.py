@@ -10,7 +10,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
 from relay.model.messages import EndpointKey, Source
-from relay.telemetry.metrics import KNOWN_CATEGORIES, Metrics
+from relay.telemetry.metrics import KNOWN_CATEGORIES, Metrics, category_label
+from tests.telemetry.listening import value_of
 from tests.telemetry.series_table import Series, documented_series
 
 BOT = {"bot"}
@@ -37,6 +38,7 @@ TABLE: dict[str, tuple[str, set[str]]] = {
     "relay_receipts_total": ("counter", BOT | {"result"}),
     "relay_receipts_pending": ("gauge", BOT),
     "relay_receipts_stuck": ("gauge", BOT),
+    "relay_circuit_state": ("gauge", ENDPOINT),
     "relay_endpoint_state": ("gauge", ENDPOINT),
     "relay_endpoint_in_flight": ("gauge", ENDPOINT),
     "relay_endpoint_concurrency_limit": ("gauge", ENDPOINT),
@@ -162,10 +164,10 @@ def test_only_known_categories_become_labels(category: str, label: str) -> None:
     """Upstream can't make series: whatever is not in docs/protocol.md counts as `other`."""
     metrics = make()
 
-    metrics.bots["a"].received(category, Source.LIVE).inc()
+    metrics.received["a", category_label(category), Source.LIVE] += 1
 
-    labels = {"bot": "a", "category": label, "source": "live"}
-    assert 1.0 == metrics.registry.get_sample_value("relay_messages_received_total", labels)
+    name, labels = "relay_messages_received_total", {"bot": "a", "source": "live"}
+    assert 1.0 == value_of(metrics, name, category=label, **labels)
 
 
 def test_known_categories_are_bounded() -> None:
@@ -177,34 +179,59 @@ def test_build_info_names_version_and_python() -> None:
     """The build is told as an info series of value 1."""
     labels = {"version": "1.2.3", "python": platform.python_version()}
 
-    assert 1.0 == make().registry.get_sample_value("relay_build_info", labels)
-
-
-def test_a_registry_of_its_own() -> None:
-    """Two relays in one process don't share series."""
-    one, other = make(), make()
-
-    one.bots["a"].duplicates.inc()
-
-    name = "relay_messages_duplicate_total"
-    assert 1.0 == one.registry.get_sample_value(name, {"bot": "a"})
-    assert 0.0 == other.registry.get_sample_value(name, {"bot": "a"})
+    assert 1.0 == value_of(make(), "relay_build_info", **labels)
 
 
 def test_a_name_not_foreseen_is_counted_all_the_same() -> None:
     """A fact about a bot that is not configured does no harm."""
     metrics = make()
 
-    metrics.bots["late"].duplicates.inc()
+    metrics.duplicates["late"] += 1
 
-    labels = {"bot": "late"}
-    assert 1.0 == metrics.registry.get_sample_value("relay_messages_duplicate_total", labels)
+    assert 1.0 == value_of(metrics, "relay_messages_duplicate_total", bot="late")
+
+
+def test_values_may_be_asked_for_when_they_are_read() -> None:
+    """What is known elsewhere is kept there, and nowhere twice."""
+    metrics, under_way = make(), ["m1", "m2"]
+    metrics.in_flight[EndpointKey("a", "crm")] = lambda: len(under_way)
+    name, labels = "relay_endpoint_in_flight", {"bot": "a", "endpoint": "crm"}
+    assert 2.0 == value_of(metrics, name, **labels)
+
+    under_way.clear()
+    assert 0.0 == value_of(metrics, name, **labels)
+
+
+def test_values_are_counted_in_buckets() -> None:
+    """Each counts in every bucket whose bound it does not exceed, and in the sum."""
+    metrics, key = make(), EndpointKey("a", "crm")
+    for seconds in (0.005, 0.3, 0.5, 99.0):
+        metrics.duration[key].observe(seconds)
+
+    name, labels = "relay_attempt_duration_seconds", {"bot": "a", "endpoint": "crm"}
+    assert [1.0, 1.0, 3.0, 3.0, 4.0] == [
+        value_of(metrics, f"{name}_bucket", le=bound, **labels)
+        for bound in ("0.005", "0.25", "0.5", "60.0", "+Inf")
+    ]
+    assert 4.0 == value_of(metrics, f"{name}_count", **labels)
+    assert 99.805 == value_of(metrics, f"{name}_sum", **labels)
+
+
+def test_what_is_forgotten_leaves_nothing_else() -> None:
+    """Neither a bot whose name begins alike, nor another bot's endpoint of the same name."""
+    keys = [EndpointKey("a", "crm"), EndpointKey("ab", "crm")]
+    metrics = Metrics(version="1", bots=["a", "ab"], endpoints=keys)
+    metrics.forget("a")
+    metrics.forget(keys[0])
+
+    labels = [sample.labels for family in metrics.collect() for sample in family.samples]
+    assert {"ab"} == {each["bot"] for each in labels if "bot" in each}
 
 
 def test_both_formats_can_be_read_back() -> None:
     """Text and OpenMetrics are well-formed, and hold no `_created` series."""
     metrics = make()
-    metrics.endpoints[EndpointKey("a", "crm")].duration.observe(0.1)
+    metrics.duration[EndpointKey("a", "crm")].observe(0.1)
 
     read: Callable[[str], Iterable[Metric]] = read_openmetrics  # the library leaves it untyped
 

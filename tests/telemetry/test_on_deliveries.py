@@ -21,15 +21,11 @@ from relay.model.messages import (
 from relay.telemetry.events import (
     AttemptCrashed,
     AttemptDeferred,
-    AttemptEnded,
     AttemptsEnded,
-    AttemptStarted,
     BreakerMoved,
     DeliveriesSettled,
-    DeliverySettled,
-    Fact,
+    EndpointServed,
     MessageDamaged,
-    MessageFinished,
     MessagesDiscarded,
     MessagesFinished,
 )
@@ -42,14 +38,6 @@ SLOW = Transient(Reason.TIMEOUT)
 BAD = Rejected(Reason.HTTP_4XX, 422)
 
 
-def ended(verdict: Verdict, message_id: str = "m1", number: int = 1) -> AttemptEnded:
-    return AttemptEnded(CRM, message_id, Attempt(number, 1000.0, 0.25, verdict))
-
-
-def all_ended(*verdicts: Verdict) -> list[AttemptEnded]:
-    return [ended(verdict) for verdict in verdicts]
-
-
 def outcome(
     verdict: Verdict, message_id: str = "m1", *, dead: bool = False, replay: int | None = None
 ) -> Outcome:
@@ -59,6 +47,10 @@ def outcome(
     if isinstance(verdict, Success):
         return Delivered(delivery, attempt)
     return DeadLettered(delivery, attempt) if dead else Postponed(delivery, attempt, 1060.0)
+
+
+def ended(*verdicts: Verdict) -> AttemptsEnded:
+    return AttemptsEnded(CRM, [outcome(verdict) for verdict in verdicts])
 
 
 def settled(*outcomes: Outcome) -> DeliveriesSettled:
@@ -82,7 +74,7 @@ def test_attempts_count_by_outcome_and_reason(
     listening: Listening, verdict: Verdict, outcome: str, reason: str | None
 ) -> None:
     """An attempt counts once by outcome, once by reason if it failed, and its time is observed."""
-    listening.tell(AttemptStarted(CRM, "m1", 1), ended(verdict))
+    listening.tell(ended(verdict))
 
     assert 1.0 == listening.of_crm("relay_attempts_total", outcome=outcome)
     assert 0.25 == listening.of_crm("relay_attempt_duration_seconds_sum")
@@ -90,26 +82,13 @@ def test_attempts_count_by_outcome_and_reason(
     assert {str(r): float(r == reason) for r in Reason} == failures
 
 
-@pytest.mark.parametrize(
-    "ending",
-    [
-        [ended(OK, "m2")],
-        [ended(DOWN, "m2")],
-        [AttemptDeferred(CRM, "m2")],
-        [AttemptCrashed(CRM, "m2", "trace"), ended(BAD, "m2")],
-    ],
-)
-def test_in_flight_goes_down_however_an_attempt_ends(
-    listening: Listening, ending: list[Fact]
-) -> None:
-    """Every request under way counts once, and none is left over or taken off twice."""
-    listening.tell(AttemptStarted(CRM, "m1", 1), AttemptStarted(CRM, "m2", 1))
+def test_requests_in_flight_are_asked_for(listening: Listening) -> None:
+    """The gauge shows what the dispatcher counts when it is read."""
+    under_way = ["m1", "m2"]
+    listening.tell(EndpointServed(CRM, lambda: len(under_way)))
     assert 2.0 == listening.of_crm("relay_endpoint_in_flight")
 
-    listening.tell(*ending)
-    assert 1.0 == listening.of_crm("relay_endpoint_in_flight")
-
-    listening.tell(ended(OK, "m1"))
+    under_way.clear()
     assert 0.0 == listening.of_crm("relay_endpoint_in_flight")
 
 
@@ -142,14 +121,15 @@ def test_a_group_of_deliveries_counts_as_each_of_them(listening: Listening) -> N
     assert 1.0 == listening.of_crm("relay_replayed_total", outcome="delivered")
     assert 7.0 == listening.of_crm("relay_delivery_delay_seconds_sum")
     assert [("warning", "delivery.dead_lettered")] == listening.loud
-    assert ["m1", "m3", "m4"] == [
-        line["message_id"] for line in listening.lines("delivery.settled")
+    lines = listening.lines("delivery.settled")
+    assert [("m1", 2, 3.5), ("m3", 2, 3.5), ("m4", 2, 3.5)] == [
+        (line["message_id"], line["attempts"], line["delay"]) for line in lines
     ]
 
 
 def test_an_error_is_loud_when_it_changes(listening: Listening) -> None:
     """The same failure again is for debugging; another one, and the recovery, are told."""
-    listening.tell(*all_ended(OK, DOWN, DOWN, DOWN, SLOW, SLOW, OK, OK, DOWN))
+    listening.tell(ended(OK, DOWN, DOWN, DOWN, SLOW, SLOW, OK, OK, DOWN))
 
     assert [
         ("warning", "endpoint.failed"),
@@ -165,14 +145,14 @@ def test_an_error_is_loud_when_it_changes(listening: Listening) -> None:
 
 def test_an_endpoint_that_flaps_does_not_flood_the_log(listening: Listening) -> None:
     """Success and failure in turn are a burst of lines, then a few in a minute."""
-    listening.tell(*all_ended(DOWN, OK) * 100)
+    listening.tell(*[ended(DOWN, OK)] * 100)
 
     assert BURST == len(listening.loud)
 
 
 def test_what_could_not_be_told_is_told_later(listening: Listening) -> None:
     """The last word about an endpoint is the true one, however often it changed before."""
-    listening.tell(*all_ended(DOWN, OK) * (BURST // 2), ended(DOWN))
+    listening.tell(*[ended(DOWN, OK)] * (BURST // 2), ended(DOWN))
     assert ("info", "endpoint.recovered") == listening.loud[-1]
 
     listening.now += PERIOD
@@ -183,14 +163,14 @@ def test_what_could_not_be_told_is_told_later(listening: Listening) -> None:
 
 def test_a_rejected_message_says_nothing_about_the_endpoint(listening: Listening) -> None:
     """A poison message is a warning once, without any talk of recovery among the successes."""
-    listening.tell(*all_ended(OK, BAD, BAD, OK))
+    listening.tell(ended(OK, BAD, BAD, OK))
 
     assert [("warning", "delivery.rejected")] == listening.loud
 
 
 def test_a_rejection_does_not_end_an_endpoints_trouble(listening: Listening) -> None:
     """Only a 2xx is a recovery."""
-    listening.tell(*all_ended(DOWN, BAD, OK))
+    listening.tell(ended(DOWN, BAD, OK))
 
     assert [
         ("warning", "endpoint.failed"),
@@ -224,21 +204,9 @@ def test_a_damaged_message_is_an_error(listening: Listening) -> None:
     assert ("m0", "can't be opened") == (line["message_id"], line["detail"])
 
 
-def test_delivered_counts_with_its_delay(listening: Listening) -> None:
-    """A delivery that ended well is counted, its delay observed, and the log quiet."""
-    listening.tell(DeliverySettled(CRM, "m1", delivered=True, attempts=2, delay=3.5))
-
-    assert 1.0 == listening.of_crm("relay_deliveries_total", outcome="delivered")
-    assert 3.5 == listening.of_crm("relay_delivery_delay_seconds_sum")
-    assert [] == listening.loud
-    assert 2 == listening.lines("delivery.settled")[0]["attempts"]
-
-
 def test_replays_are_counted_apart(listening: Listening) -> None:
     """What is sent again is no delivery that was owed, and its delay is none; it is loud dead."""
-    for delivered in (True, False):
-        fact = DeliverySettled(CRM, "m1", delivered=delivered, attempts=1, delay=9.0, replay=True)
-        listening.tell(fact)
+    listening.tell(settled(outcome(OK, replay=1), outcome(BAD, dead=True, replay=1)))
 
     assert 1.0 == listening.of_crm("relay_replayed_total", outcome="delivered")
     assert 1.0 == listening.of_crm("relay_replayed_total", outcome="dead")
@@ -252,12 +220,9 @@ def test_replays_are_counted_apart(listening: Listening) -> None:
 
 def test_every_dead_letter_is_a_warning(listening: Listening) -> None:
     """A dead letter is told with id and reason, counted, and has no delay."""
-    dead = [
-        DeliverySettled(CRM, f"m{i}", delivered=False, attempts=10, delay=600, reason=Reason.TLS)
-        for i in range(2 * BURST)
-    ]
+    tls = Transient(Reason.TLS)
 
-    listening.tell(*dead)
+    listening.tell(settled(*[outcome(tls, f"m{i}", dead=True) for i in range(2 * BURST)]))
 
     assert [("warning", "delivery.dead_lettered")] * 2 * BURST == listening.loud
     line = listening.lines("delivery.dead_lettered")[0]
@@ -269,9 +234,8 @@ def test_every_dead_letter_is_a_warning(listening: Listening) -> None:
 def test_finished_messages_count_by_outcome(listening: Listening) -> None:
     """What finishes in the relay and what operators discard is one series."""
     listening.tell(
-        MessageFinished(BOT, "m1", MessageOutcome.READ),
-        MessageFinished(BOT, "m2", MessageOutcome.DEAD),
-        MessagesFinished(BOT, MessageOutcome.READ, 2, ("m3", "m4")),
+        MessagesFinished(BOT, MessageOutcome.READ, 3, ("m1", "m2", "m3")),
+        MessagesFinished(BOT, MessageOutcome.DEAD, 1, ("m4",)),
         MessagesDiscarded(BOT, 3),
     )
 
@@ -299,6 +263,7 @@ def test_the_gate_is_a_gauge(listening: Listening, state: BreakerState, value: f
     """State and limit are what the gate says."""
     listening.tell(gate(state, limit=7))
 
+    assert value == listening.of_crm("relay_circuit_state")
     assert value == listening.of_crm("relay_endpoint_state")
     assert 7.0 == listening.of_crm("relay_endpoint_concurrency_limit")
 
@@ -317,13 +282,14 @@ def test_a_gate_is_loud_when_it_moves(listening: Listening) -> None:
     ]
 
     listening.tell(gate(BreakerState.CLOSED, limit=3), *map(gate, states))
+    assert "gate.opened" == listening.lines("circuit.opened")[0]["formerly"]
 
     assert [
-        ("warning", "gate.opened"),
-        ("info", "gate.closed"),
+        ("warning", "circuit.opened"),
+        ("info", "circuit.closed"),
         ("warning", "endpoint.gone"),
-        ("info", "gate.paused"),
-        ("info", "gate.closed"),
+        ("info", "circuit.paused"),
+        ("info", "circuit.closed"),
     ] == listening.loud
 
 
@@ -332,10 +298,9 @@ def test_nothing_is_said_of_single_messages_at_info() -> None:
     quiet = Listening("info")
 
     quiet.tell(
-        AttemptStarted(CRM, "m1", 1),
         ended(OK),
-        DeliverySettled(CRM, "m1", delivered=True, attempts=1, delay=0.1),
-        MessageFinished(BOT, "m1", MessageOutcome.READ),
+        settled(outcome(OK)),
+        MessagesFinished(BOT, MessageOutcome.READ, 1, ("m1",)),
         AttemptDeferred(CRM, "m2"),
     )
 

@@ -9,8 +9,8 @@ from relay.telemetry.events import (
     CredentialsRefused,
     Disconnected,
     DisconnectReason,
-    FrameReceived,
     FrameUnreadable,
+    ListenerStarted,
     MessageDuplicated,
     MessagesReceived,
     ReceiptRefused,
@@ -24,6 +24,7 @@ from relay.telemetry.events import (
 from relay.telemetry.loudness import BURST, PERIOD
 from relay.telemetry.on_upstream import advice
 from relay.telemetry.receipts import ReceiptTrouble
+from relay.telemetry.voice import Broadcast
 from tests.telemetry.listening import BOT, Listening, message
 
 HOST = "blaze.example.com"
@@ -147,8 +148,8 @@ def test_a_shared_session_is_an_error_until_it_is_over(listening: Listening) -> 
 
 
 def test_the_last_frame_is_a_timestamp(listening: Listening) -> None:
-    """The gauge holds when a frame came in last."""
-    listening.tell(FrameReceived(BOT, 1.5e9), FrameReceived(BOT, 1.6e9))
+    """The gauge asks the listener when it is read."""
+    listening.tell(ListenerStarted(BOT, lambda: 1.6e9))
 
     assert 1.6e9 == listening.of_bot("relay_blaze_last_frame_timestamp_seconds")
     assert [] == listening.entries
@@ -253,10 +254,11 @@ def test_a_failure_beside_others_is_no_delay(listening: Listening) -> None:
 def test_why_a_read_fails_is_known() -> None:
     """For all of a bot during an outage, and for one message alone."""
     trouble = ReceiptTrouble()
-    trouble.note(ReceiptsStuck(BOT, 1, stuck=("a",), detail="500"))
+    tell = Broadcast(trouble)
+    tell(ReceiptsStuck(BOT, 1, stuck=("a",), detail="500"))
     assert ("500, for this message alone", "") == tuple(trouble.trouble(BOT, m) for m in "ab")
-    trouble.note(ReceiptsRetried(BOT, 3, "502", 1.0))
+    tell(ReceiptsRetried(BOT, 3, "502", 1.0))
     assert "502" == trouble.trouble(BOT, "b")
-    trouble.note(ReceiptsConfirmed(BOT, ("b",)))
-    trouble.note(ReceiptsStuck(BOT, 0, cured=("a",)))
+    tell(ReceiptsConfirmed(BOT, ("b",)))
+    tell(ReceiptsStuck(BOT, 0, cured=("a",)))
     assert ("", "") == tuple(trouble.trouble(BOT, m) for m in "ab")

@@ -23,7 +23,7 @@ from relay.model.admin import (
 )
 from relay.model.messages import EndpointKey, MessageOutcome, Reason
 from relay.model.ports import Clock, JournalUnavailable
-from relay.telemetry.events import AdminRefused, Fact, OperatorActed
+from relay.telemetry.events import AdminRefused, Event, OperatorActed
 from relay.web.api import admin_app
 from relay.web.auth import BURST, DELAY
 from tests.web.fake_admin_store import CRM, DEAD_LETTER, MESSAGE_ID, SUMMARY, FakeAdminStore
@@ -46,7 +46,7 @@ def routes(bot: str) -> list[Route] | None:
 async def calling(
     desk: FakeAdminStore,
     headers: dict[str, str] | None = None,
-    facts: list[Fact] | None = None,
+    facts: list[Event] | None = None,
     *,
     token: str = TOKEN,
     back: dict[EndpointKey, str] | None = None,
@@ -184,9 +184,9 @@ def test_an_empty_token_is_refused() -> None:
         (BEARER, []),
     ],
 )
-async def test_who_is_refused_is_told(headers: dict[str, str], told: list[Fact]) -> None:
+async def test_who_is_refused_is_told(headers: dict[str, str], told: list[Event]) -> None:
     """Each wrong token is a fact that names who asked, and nothing of the token."""
-    facts: list[Fact] = []
+    facts: list[Event] = []
     path = f"{API}/endpoints"
     async with calling(FakeAdminStore(), headers, facts) as client, client.get(path) as answer:
         assert (401 if told else 200) == answer.status
@@ -195,7 +195,7 @@ async def test_who_is_refused_is_told(headers: dict[str, str], told: list[Fact])
 
 async def test_who_guesses_is_slowed_down_and_locks_nobody_out() -> None:
     """Too many wrong tokens are 429, counted as such; the right one opens all the same, later."""
-    facts: list[Fact] = []
+    facts: list[Event] = []
     path, wrong = f"{API}/endpoints", {"Authorization": "Bearer wrong"}
     async with calling(FakeAdminStore(), {}, facts) as client:
         again_in = None
@@ -546,7 +546,7 @@ def bearer(token: str) -> dict[str, str]:
 @pytest.mark.parametrize("admin", ["", TOKEN])
 async def test_a_receiver_says_that_it_is_back(admin: str) -> None:
     """Its own token opens this and nothing else, whether the admin's is set or not."""
-    desk, facts = FakeAdminStore(), list[Fact]()
+    desk, facts = FakeAdminStore(), list[Event]()
     options: dict[str, Any] = {"token": admin, "back": {CRM: OWN}}
     off = 401 if admin else 404
 
@@ -582,7 +582,7 @@ async def test_a_receiver_says_that_it_is_back(admin: str) -> None:
 )
 async def test_another_s_token_is_wrong(path: str, token: str) -> None:
     """A token is good for its own endpoint only, and who tries is told like with the admin's."""
-    desk, facts = FakeAdminStore(), list[Fact]()
+    desk, facts = FakeAdminStore(), list[Event]()
     back = {CRM: OWN, CRM._replace(name="log"): "the-other's-own"}
 
     async with (
@@ -649,7 +649,7 @@ async def test_every_action_is_told(
     path: str, body: object, asked: str, count: int, result: str
 ) -> None:
     """Who, what, on which, how many, and what came of it."""
-    facts: list[Fact] = []
+    facts: list[Event] = []
 
     async with (
         calling(FakeAdminStore(), facts=facts) as client,
@@ -670,7 +670,7 @@ async def test_every_action_is_told(
 
 async def test_looking_is_no_action() -> None:
     """Who only reads is not told of."""
-    facts: list[Fact] = []
+    facts: list[Event] = []
     async with (
         calling(FakeAdminStore(), facts=facts) as client,
         client.get(f"{API}/messages") as answer,

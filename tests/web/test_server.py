@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from relay.telemetry.events import RelayStopping
 from relay.telemetry.health import Component, Health
 from relay.telemetry.metrics import Metrics
+from relay.telemetry.voice import Broadcast
 from relay.web.server import MAX_BODY, Address, ListenFailed, Server
 from tests.web.serving import ANYWHERE, read_problem, serving
 
@@ -31,7 +32,7 @@ async def test_a_healthy_relay_says_ok(path: str) -> None:
 async def test_readyz_says_503_while_draining_and_livez_does_not() -> None:
     """A stop takes the relay out of service, and nobody restarts it for that."""
     health = Health([], ready_grace=30.0)
-    health.note(RelayStopping("SIGTERM"))
+    Broadcast(health)(RelayStopping("SIGTERM"))
 
     async with serving(health) as client:
         async with client.get("/readyz") as answer:
