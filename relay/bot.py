@@ -169,16 +169,17 @@ class Bot:
 
     # --- The end --------------------------------------------------------------------------------
 
-    def stop(self, *, forget: bool = False) -> None:
+    def stop(self, *, leaving: bool = False) -> None:
         """Read no more, and start no new attempt; the socket stays open.
 
-        `forget` what has been read and is not journaled: Mixin pushes it again.
+        One that is `leaving` forgets what it has read and not journaled, for Mixin pushes it again,
+        and has the journal remember what is in memory.
         """
         self._listener.stop_reading()
-        if forget:
+        if leaving:
             self.intake.forget()
         for webhook in self._loops:
-            webhook.dispatcher.stop()
+            webhook.dispatcher.stop(leaving=leaving)
 
     async def drain(self, seconds: float) -> None:
         """Come to rest alone; what the journal does not take yet is waited for."""

@@ -140,7 +140,7 @@ class Service:
         """Hold every loop in one group: a bug in one ends them all, and with them the process."""
         async with asyncio.TaskGroup() as group:
             start = group.create_task
-            supervisor = Supervisor(group, context.journal, self._tell, self._clock)
+            supervisor = Supervisor(group, context.journal, context.writer, self._tell, self._clock)
             maintenance = Maintenance(
                 context.journal,
                 supervisor.bots,

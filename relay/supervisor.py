@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from relay.bot import Bot, BotChanges, Rest, Webhook
 from relay.model.journal import Discarded
 from relay.model.messages import EndpointKey
-from relay.model.ports import Clock, Journal, JournalUnavailable
+from relay.model.ports import Clock, Journal, JournalUnavailable, Writer
 from relay.telemetry.events import (
     BotLeft,
     DeliveriesDiscarded,
@@ -69,11 +68,17 @@ class Supervisor:
     """Runs bots in a task group: a bug in one of them ends the group."""
 
     def __init__(
-        self, group: asyncio.TaskGroup, journal: Journal, telemetry: Telemetry, clock: Clock
+        self,
+        group: asyncio.TaskGroup,
+        journal: Journal,
+        writer: Writer,
+        telemetry: Telemetry,
+        clock: Clock,
     ) -> None:
         self.bots: dict[str, Bot] = {}
         self._group = group
         self._journal = journal
+        self._writer = writer
         self._telemetry = telemetry
         self._clock = clock
         self._runs: dict[Bot, asyncio.Task[None]] = {}
@@ -101,9 +106,7 @@ class Supervisor:
         leave everything as it was. `introduce` tells the journal of the endpoints that are new to
         it, before a message is routed to them.
         """
-        async with AsyncExitStack() as holding:
-            for bot in self.bots.values():
-                await holding.enter_async_context(bot.intake.held())
+        async with self._writer.held():
             owed = await self._journal.reconfigure(
                 added=plan.added, removed=() if discard else plan.removed, now=self._clock()
             )
@@ -115,7 +118,7 @@ class Supervisor:
             webhooks = {bot: bot.apply(changes) for bot, changes in staying.items()}
             bots = [self.bots.pop(name) for name in plan.stopped]
             for bot in bots:
-                bot.stop(forget=True)
+                bot.stop(leaving=True)
         return Departure(plan, webhooks, bots)
 
     async def see_off(self, leaving: Departure, seconds: float, *, discard: bool) -> int:

@@ -128,7 +128,7 @@ class Dispatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._unwritten = 0
-        self._stopping = self._cutting = False
+        self._stopping = self._cutting = self._leaving = False
         self._waits_for_room = False
         self._poked = False
         self._no_load_before = 0.0
@@ -386,9 +386,13 @@ class Dispatcher:
         """Whether no new attempt is started."""
         return self._stopping
 
-    def stop(self) -> None:
-        """Start no new attempt; those in flight go on."""
+    def stop(self, *, leaving: bool = False) -> None:
+        """Start no new attempt; those in flight go on.
+
+        With `leaving` the journal remembers in the end what is in memory: another may follow.
+        """
         self._stopping = True
+        self._leaving = self._leaving or leaving
         self._end_if_idle()
 
     def cut(self) -> int:
@@ -404,7 +408,12 @@ class Dispatcher:
         over = self._over
         if over is None or over.done() or not self._stopping:
             return
-        if not self._tasks and not self._unwritten:
+        if self._tasks or self._unwritten:
+            return
+        if self._leaving:
+            self._leaving = False
+            self._put(Dropped(self.endpoint))
+        else:
             over.set_result(None)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

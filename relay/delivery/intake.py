@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from relay.delivery.routing import Routing
@@ -141,13 +140,6 @@ class Intake:
         """By what messages are routed now."""
         return self._routing
 
-    def held(self) -> AbstractAsyncContextManager[None]:
-        """Let the group end that is being committed, and none begin; taking goes on.
-
-        Raises `JournalUnavailable` if that group is one that the journal does not take.
-        """
-        return self._writer.held()
-
     def forget(self) -> None:
         """Forget what is not journaled yet, and take nothing more: Mixin pushes it again."""
         self._forgetting = True
@@ -155,7 +147,7 @@ class Intake:
         self._committed.set()
 
     def reroute(self, routing: Routing) -> None:
-        """Route by this from the next group on; only while `held`."""
+        """Route by this from the next group on; only while the writer is held."""
         self._routing = routing
 
     def arrival(self, message: Message) -> Arrival | None:

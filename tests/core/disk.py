@@ -64,6 +64,7 @@ class Disk:
         self.reads = 0
         self.read_for: Counter[EndpointKey] = Counter()
         self.writes = 0
+        self.dropped: list[EndpointKey] = []
         self.receipt_reads = 0
         self.arrivals: dict[str, Arrival] = {}
         self._on_recorded = on_recorded
@@ -91,6 +92,7 @@ class Disk:
 
     async def commit(self, batch: Batch) -> Committed:
         self.asked_to_record += bool(batch.arrivals)
+        self.dropped += batch.dropped
         if self.damaged:
             raise JournalDamaged("spoilt")
         if any(arrival.message.message_id in self.poisonous for arrival in batch.arrivals):

@@ -8,15 +8,23 @@ class FakeListener:
 
     def __init__(self) -> None:
         self.reading = True
+        self.bug: Exception | None = None
         self._closed = asyncio.Event()
 
     async def run(self) -> None:
         await self._closed.wait()
+        if self.bug is not None:
+            raise self.bug
 
     def stop_reading(self) -> None:
         self.reading = False
 
     def close(self) -> None:
+        self._closed.set()
+
+    def fail(self, bug: Exception) -> None:
+        """End as a loop with a bug does."""
+        self.bug = bug
         self._closed.set()
 
 

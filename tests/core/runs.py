@@ -39,7 +39,7 @@ class Run:
     async def _hold(self, bots: Sequence[Bot], begun: asyncio.Event) -> None:
         disk, tell, clock = self._parts
         async with asyncio.TaskGroup() as group:
-            self.supervisor = Supervisor(group, disk, tell, clock)
+            self.supervisor = Supervisor(group, disk, self.writer, tell, clock)
             self.maintenance = Maintenance(
                 disk,
                 self.supervisor.bots,

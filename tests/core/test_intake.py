@@ -198,7 +198,7 @@ async def test_a_reload_exchanges_the_routing_between_groups() -> None:
     on.intake.take(message(1))
     await asyncio.sleep(0)
     on.intake.take(message(2))
-    async with on.intake.held():
+    async with on.writer.held():
         on.intake.reroute(Routing([Route(LOG)]))
     await on.intake.drained()
     assert [([1], [2])] == [tuple([n for n, *_ in each.offered] for each in (on.crm, on.log))]

@@ -4,8 +4,8 @@ What outlives a crash is the world's: the journal, the receivers, Mixin. The res
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from random import Random
 from types import TracebackType
 from typing import Any, Self
@@ -165,7 +165,7 @@ class World:
         noticed = await last_notice(self.disk)
         writer = Writer(self.disk, self.tell, self.wall, jitter=self._jitter)
         self._run = Run(self.disk, writer, self.tell, self.wall, noticed)
-        await self._run.begin([await self._bot(writer)])
+        await self._run.begin([await self.bot(BOT, *self.endpoints)])
 
     async def stop(self, drain: float = DRAIN) -> None:
         """Let the relay come to rest; what is in flight after `drain` seconds is cut."""
@@ -218,6 +218,16 @@ class World:
         self.endpoints, self._routing = endpoints, changes.routing
         return await run.supervisor.see_off(leaving, DRAIN, discard=discard)
 
+    async def change_bots(self, plan: Plan, *, discard: bool = False) -> int:
+        """Let bots come and go; answers how many deliveries were discarded."""
+
+        async def introduce() -> None:
+            pass
+
+        supervisor = self.run.supervisor
+        leaving = await supervisor.exchange(plan, discard=discard, introduce=introduce)
+        return await supervisor.see_off(leaving, DRAIN, discard=discard)
+
     async def _introduce(self, endpoints: Sequence[Endpoint]) -> None:
         came = [EndpointInfo(each.key, str(each.key), each.retained) for each in endpoints]
         await self.disk.register_endpoints(came, self.wall())
@@ -257,19 +267,18 @@ class World:
 
     # --- What Mixin does ------------------------------------------------------------------------
 
-    def push(self, number: int, conversation: str = "c", **more: Any) -> str:
+    def push(self, number: int, conversation: str = "c", *, bot: str = BOT, **more: Any) -> str:
         """Push a message, or push it again; answers with its id."""
-        pushed = self._messages.setdefault(
-            uuid(number), message(number, conversation, at=self.wall(), **more)
-        )
-        self.run.intake.take(pushed)
+        new = replace(message(number, conversation, at=self.wall(), **more), bot=bot)
+        pushed = self._messages.setdefault(uuid(number), new)
+        self.run.supervisor.bots[bot].intake.take(pushed)
         return pushed.message_id
 
     def push_unread(self) -> None:
         """Push everything again that is not READ, as Mixin does after each connect."""
         for message_id, pushed in self._messages.items():
-            if message_id not in self.mixin.read:
-                self.run.intake.take(pushed)
+            if message_id not in self.mixin.read and pushed.bot in self.run.supervisor.bots:
+                self.run.supervisor.bots[pushed.bot].intake.take(pushed)
 
     def may_be_read(self, message_id: str) -> bool:
         """Say whether every endpoint that READ waits for has answered 2xx."""
@@ -300,11 +309,28 @@ class World:
             unwanted_read=self._unwanted_read,
         )
 
-    async def _bot(self, writer: Writer) -> Bot:
-        outbox = self._outbox(writer)
-        webhooks = {each.key: await self._webhook(each, writer, outbox) for each in self.endpoints}
-        intake = self._intake(webhooks, writer, outbox)
-        return Bot(BOT, listener=FakeListener(), intake=intake, outbox=outbox, webhooks=webhooks)
+    async def bot(self, name: str, *endpoints: Endpoint) -> Bot:
+        """Build a bot that does not run yet, as the journal has left it."""
+        writer = self.run.writer
+        outbox = Outbox(
+            name,
+            self.disk,
+            writer,
+            self.mixin,
+            telemetry=self.tell,
+            clock=self.wall,
+            jitter=self._jitter,
+        )
+        webhooks = {each.key: await self._webhook(each, writer, outbox) for each in endpoints}
+        intake = Intake(
+            name,
+            self._route(endpoints),
+            writer,
+            webhooks,
+            owe_receipt=outbox.owe,
+            telemetry=self.tell,
+        )
+        return Bot(name, listener=FakeListener(), intake=intake, outbox=outbox, webhooks=webhooks)
 
     async def _webhook(self, endpoint: Endpoint, writer: Writer, outbox: Outbox) -> Webhook:
         note = await self.disk.endpoint_note(endpoint.key)
@@ -332,29 +358,6 @@ class World:
             jitter=self._jitter,
             lanes=lanes,
             noted=note,
-        )
-
-    def _intake(
-        self, webhooks: Mapping[EndpointKey, Webhook], writer: Writer, outbox: Outbox
-    ) -> Intake:
-        return Intake(
-            BOT,
-            self._routing,
-            writer,
-            webhooks,
-            owe_receipt=outbox.owe,
-            telemetry=self.tell,
-        )
-
-    def _outbox(self, writer: Writer) -> Outbox:
-        return Outbox(
-            BOT,
-            self.disk,
-            writer,
-            self.mixin,
-            telemetry=self.tell,
-            clock=self.wall,
-            jitter=self._jitter,
         )
 
 

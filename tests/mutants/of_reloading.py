@@ -6,7 +6,7 @@ _CORE = ("tests/core/test_reload.py",)
 _GATE = ("tests/pure/test_breaker.py",)
 _JOURNAL = ("tests/journal/test_contract_running.py",)
 _CHANGES = ("tests/config/test_changes.py",)
-_BOTS = ("tests/acceptance/test_reload.py",)
+_BOTS = ("tests/core/test_bots.py",)
 
 MUTANTS = (
     Mutant(
@@ -265,6 +265,14 @@ MUTANTS = (
         "await self.rest(seconds, None)",
         "await self.rest(seconds)",
         "what was answered would be posted again without a word",
+        _BOTS,
+    ),
+    Mutant(
+        "journal-forgets-what-a-bot-had-in-memory",
+        "relay/bot.py",
+        "webhook.dispatcher.stop(leaving=leaving)",
+        "webhook.dispatcher.stop()",
+        "what waited would never be found by the bot that follows",
         _BOTS,
     ),
 )
