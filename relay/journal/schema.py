@@ -187,7 +187,7 @@ FINISHED_ALIVE = messages.c.outcome != literal_column(f"'{MessageOutcome.DEAD}'"
 
 def _index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> None:
     """Index the rows that something is left to do with: the rest, which is most, costs nothing."""
-    Index(name, *columns, sqlite_where=where, postgresql_where=where)
+    Index(name, *columns, sqlite_where=where)  # an option of a dialect imports all of it
 
 
 _index(
