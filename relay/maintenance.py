@@ -42,13 +42,13 @@ async def last_notice(journal: Journal) -> int:
 
 
 async def tell_of_endpoints(
-    desk: AdminStore, begun: Sequence[ReplayRecord], tell: Telemetry
+    store: AdminStore, begun: Sequence[ReplayRecord], tell: Telemetry
 ) -> None:
     """Tell what a start has found: replays that begin, and dead letters that nobody owns."""
     for replay in begun:
         tell(ReplayBegun(replay))
     with suppress(JournalUnavailable):  # a report only
-        for record in await desk.endpoints():
+        for record in await store.endpoints():
             if record.dead_letters and not record.configured:
                 tell(EndpointRemoved(record.endpoint, record.dead_letters))
 

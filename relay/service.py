@@ -126,7 +126,7 @@ class Service:
             builders = {bot.name: BotBuilder(bot, context) for bot in settings.bots}
             bots = [await builder.build() for builder in builders.values()]
             tell(RelayStarted(__version__, tuple(builders), clean, server.address.text))
-            await tell_of_endpoints(opened.desk, begun, tell)
+            await tell_of_endpoints(opened.admin, begun, tell)
             with damage_told(tell):
                 return await self._run(context, builders, bots, noticed)
 
@@ -191,7 +191,7 @@ class Service:
         settings = self._settings
         token = "" if settings.admin_token is None else settings.admin_token.get_secret_value()
         admin = AdminApi(
-            opened.desk,
+            opened.admin,
             self._clock,
             lambda bot: routes_of(self._in_force, bot),
             settings.retention,

@@ -1,4 +1,4 @@
-"""The operator's desk over the journal in a SQL database."""
+"""What operators may ask of the journal in a SQL database."""
 
 from collections.abc import Sequence
 from typing import Any

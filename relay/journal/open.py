@@ -32,7 +32,7 @@ class OpenJournal:
     """An open journal, as the relay and as the operator see it."""
 
     journal: Journal
-    desk: AdminStore
+    admin: AdminStore
 
 
 @asynccontextmanager

@@ -178,7 +178,7 @@ async def backlog(location: str, count: int, lanes: int) -> None:
         with measured("prune"):
             await journal.prune(NOW * 2, limit=GROUP)
         with measured("endpoints of the desk"):
-            await opened.desk.endpoints()
+            await opened.admin.endpoints()
         await journal.stop()
     async with open_journal(location) as opened:
         with measured("start after a clean stop"):

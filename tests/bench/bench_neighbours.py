@@ -258,8 +258,8 @@ async def preload(relay: Relay, kind: Kind, count: int) -> None:
     routes = [Route(EndpointKey("bot", name), required=kind.bad_required) for name in _BAD]
     routing = Routing(routes, by_conversation=kind.ordering == "conversation")
     async with open_journal(relay.journal) as opened:
-        (last,) = await opened.desk.messages(MessageQuery(limit=1))
-        (history,) = await opened.desk.history(last.message_id)
+        (last,) = await opened.admin.messages(MessageQuery(limit=1))
+        (history,) = await opened.admin.history(last.message_id)
         await opened.journal.start(
             [EndpointKey("bot", name) for name in ("well", *_BAD)], time.time()
         )

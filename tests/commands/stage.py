@@ -126,8 +126,8 @@ class Stage:
         """Look at the journal as an operator."""
 
         async def run() -> T:
-            async with open_admin_store(self.location, keys=self.keys) as desk:
-                return await work(desk)
+            async with open_admin_store(self.location, keys=self.keys) as store:
+                return await work(store)
 
         return asyncio.run(run())
 

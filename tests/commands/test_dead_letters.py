@@ -26,7 +26,7 @@ def burials(stage: Stage) -> Stage:
 
 
 def _left(stage: Stage) -> list[str]:
-    letters = stage.with_admin_store(lambda desk: desk.dead_letters(DeadLetterQuery()))
+    letters = stage.with_admin_store(lambda store: store.dead_letters(DeadLetterQuery()))
     return sorted(letter.message_id for letter in letters)
 
 
@@ -105,7 +105,7 @@ def test_retry_makes_it_due_again(burials: Stage) -> None:
     """A retried dead letter is a delivery like a new one."""
     said = burials.relay("dead-letters", "retry", "--all", "--endpoint", "support/crm")
     assert (0, "") == (said.code, said.err)
-    (history,) = burials.with_admin_store(lambda desk: desk.history(uuid(1)))
+    (history,) = burials.with_admin_store(lambda store: store.history(uuid(1)))
     (delivery,) = history.deliveries
     assert DeliveryState.PENDING is delivery.state
     assert delivery.due_at is not None
@@ -136,7 +136,7 @@ def test_discard_marks_read_only_when_told(
     """A discarded message stays unread, unless --mark-read says otherwise."""
     said = burials.relay("dead-letters", "discard", uuid(1), *options)
     assert (0, "") == (said.code, said.err)
-    (history,) = burials.with_admin_store(lambda desk: desk.history(uuid(1)))
+    (history,) = burials.with_admin_store(lambda store: store.history(uuid(1)))
     assert state is history.deliveries[0].state
     assert receipt is history.message.receipt
     assert [uuid(2), uuid(3)] == _left(burials)
@@ -254,9 +254,9 @@ def test_a_journal_that_fails_half_way(burials: Stage, monkeypatch: pytest.Monke
     monkeypatch.setattr(in_batches, "__kwdefaults__", {"size": 2})
     retry, calls = SqlAdminStore.retry, iter((True, False))
 
-    async def failing(desk: SqlAdminStore, query: DeadLetterQuery, now: float) -> Any:
+    async def failing(store: SqlAdminStore, query: DeadLetterQuery, now: float) -> Any:
         if next(calls):
-            return await retry(desk, query, now)
+            return await retry(store, query, now)
         raise JournalUnavailable("disk full")
 
     monkeypatch.setattr(SqlAdminStore, "retry", failing)

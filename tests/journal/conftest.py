@@ -46,4 +46,4 @@ async def journal(opened: OpenJournal) -> Journal:
 @pytest.fixture
 def desk(opened: OpenJournal) -> AdminStore:
     """Give the operator's desk of the same journal."""
-    return opened.desk
+    return opened.admin

@@ -48,12 +48,12 @@ async def stock(opened: OpenJournal, number: int = 1) -> Delivery:
 
 async def told(opened: OpenJournal, *numbers: int) -> Any:
     """Read everything back."""
-    histories = [await opened.desk.history(uuid(number)) for number in numbers or (1, 2)]
+    histories = [await opened.admin.history(uuid(number)) for number in numbers or (1, 2)]
     return (
         [delivery.message.frame for delivery in (await due(opened.journal)).deliveries],
         [history.frame for of in histories for history in of],
         [a.detail for of in histories for h in of for d in h.deliveries for a in d.attempts],
-        [frame.sample for frame in await opened.desk.unreadable(None, 1000)],
+        [frame.sample for frame in await opened.admin.unreadable(None, 1000)],
         (await opened.journal.endpoint_note(CRM)).last_error,
-        [record.note.last_error for record in await opened.desk.endpoints()],
+        [record.note.last_error for record in await opened.admin.endpoints()],
     )

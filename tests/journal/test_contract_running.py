@@ -79,7 +79,7 @@ async def test_an_endpoint_that_is_owed_nothing_is_removed(opened: OpenJournal) 
     await journal.stop()
     await journal.start([CRM], NOW)
     assert {} == await journal.reconfigure(added=[LOG], removed=[CRM], now=LATER)
-    configured = {each.endpoint: each.configured for each in await opened.desk.endpoints()}
+    configured = {each.endpoint: each.configured for each in await opened.admin.endpoints()}
     assert {CRM: False, LOG: True} == configured
     assert [log.id] == [each.id for each in (await due(journal, LOG)).deliveries]
     assert 0 == await imbalance(journal)
@@ -162,9 +162,9 @@ async def test_unreadable_frames_are_kept_once(opened: OpenJournal, journal: Jou
     await journal.keep_unreadable("bot", frame, NOW + 2)
     kept = UnreadableRecord("bot", "digest", "not gzip", 2, NOW, NOW + 2, b"\x00\xff")
     others = UnreadableRecord("other", "digest", "not gzip", 1, NOW + 1, NOW + 1, b"\x00\xff")
-    assert [kept, others] == await opened.desk.unreadable(None, 10)
-    assert [kept] == await opened.desk.unreadable(None, 1)
-    assert [others] == await opened.desk.unreadable("other", 10)
+    assert [kept, others] == await opened.admin.unreadable(None, 10)
+    assert [kept] == await opened.admin.unreadable(None, 1)
+    assert [others] == await opened.admin.unreadable("other", 10)
 
 
 async def test_unreadable_frames_are_bounded(
@@ -176,7 +176,7 @@ async def test_unreadable_frames_are_bounded(
     for number in range(4):
         frame = UnreadableFrame(f"digest {number}", "not gzip", b"")
         await journal.keep_unreadable("bot", frame, NOW + number)
-    kept = await opened.desk.unreadable("bot", 10)
+    kept = await opened.admin.unreadable("bot", 10)
     assert ["digest 3", "digest 2"] == [record.digest for record in kept]
 
 

@@ -115,7 +115,7 @@ class Engines(RuleBasedStateMachine):
         return self._both(lambda each, _: each.journal.owed_receipts(bot, after=0, limit=limit))
 
     def _show(self, number: int) -> None:
-        self._both(lambda each, _: each.desk.history(uuid(number)))
+        self._both(lambda each, _: each.admin.history(uuid(number)))
 
     def _in_flight(self, dice: Random) -> list[Pair]:
         """Choose deliveries that may be under way, one of a lane.
@@ -252,7 +252,7 @@ class Engines(RuleBasedStateMachine):
         """Forget what is old; nothing that still owes READ."""
         before, limit = self._now - dice.randrange(20), dice.randint(1, 6)
         self._both(lambda each, _: each.journal.prune(before, limit=limit))
-        kept = at_once(self._memory.desk.messages(MessageQuery(limit=1000)))
+        kept = at_once(self._memory.admin.messages(MessageQuery(limit=1000)))
         left = {(summary.bot, summary.message_id) for summary in kept}
         for key in self._promises.keys() - left:
             assert not self._promises.pop(key).receipt_owed
@@ -274,13 +274,13 @@ class Engines(RuleBasedStateMachine):
     def retry(self, dice: Random) -> None:
         """Revive dead letters."""
         query = draw_query(dice, self._now, self._seen)
-        self._both(lambda each, _: each.desk.retry(query, self._now))
+        self._both(lambda each, _: each.admin.retry(query, self._now))
 
     def discard(self, dice: Random) -> None:
         """Give dead letters up."""
         query, waived = draw_query(dice, self._now, self._seen), dice.random() < 0.5
         letters, _ = self._both(
-            lambda each, _: each.desk.discard(query, self._now, mark_read=waived)
+            lambda each, _: each.admin.discard(query, self._now, mark_read=waived)
         )
         for letter in [each for each in letters if waived and each.replay is None]:
             self._promises[letter.endpoint.bot, letter.message_id].taken.add(letter.endpoint)
@@ -291,22 +291,22 @@ class Engines(RuleBasedStateMachine):
         key, most = dice.choice(ENDPOINTS), dice.randint(0, 4)
         since, until = self._now - dice.randrange(200), dice.choice([None, self._now - 50])
         order, lane = ReplayOrder(key, since, until), dice.choice([*LANES, None])
-        self._both(lambda each, _: each.desk.survey_replay(order, lambda _: lane, Survey()))
-        self._both(lambda each, _: each.desk.ask_replay(order, self._now))
+        self._both(lambda each, _: each.admin.survey_replay(order, lambda _: lane, Survey()))
+        self._both(lambda each, _: each.admin.ask_replay(order, self._now))
         for _ in range(dice.randint(0, 3) if key in self._configured else 0):
             self._both(
                 lambda each, _: each.journal.feed_replay(key, lambda _: lane, self._now, most=most)
             )
         if dice.random() < 0.2:
             number = dice.randint(1, 5)
-            self._both(lambda each, _: each.desk.cancel_replay(number, self._now))
+            self._both(lambda each, _: each.admin.cancel_replay(number, self._now))
         self._both(lambda each, _: each.journal.replays_under_way())
-        self._both(lambda each, _: each.desk.replays())
+        self._both(lambda each, _: each.admin.replays())
 
     def pause_or_resume(self, dice: Random) -> None:
         """Pause an endpoint, or resume it."""
         key, paused = dice.choice(ENDPOINTS), dice.random() < 0.5
-        self._both(lambda each, _: each.desk.pause(key) if paused else each.desk.resume(key))
+        self._both(lambda each, _: each.admin.pause(key) if paused else each.admin.resume(key))
 
     def look(self, dice: Random) -> None:
         """List and show."""
@@ -317,9 +317,9 @@ class Engines(RuleBasedStateMachine):
             pending=dice.choice([None, True, False]),
             limit=dice.randint(1, 5),
         )
-        self._both(lambda each, _: each.desk.messages(query))
-        self._both(lambda each, _: each.desk.dead_letters(letters))
-        self._both(lambda each, _: each.desk.unreadable(query.bot, query.limit))
+        self._both(lambda each, _: each.admin.messages(query))
+        self._both(lambda each, _: each.admin.dead_letters(letters))
+        self._both(lambda each, _: each.admin.unreadable(query.bot, query.limit))
         self._show(dice.randint(1, self._seen + 1))
 
     # --- What always holds ----------------------------------------------------------------------
@@ -347,9 +347,9 @@ class Engines(RuleBasedStateMachine):
         assert rows[0] == rows[1]
 
     def _compare_all(self) -> None:
-        self._both(lambda each, _: each.desk.messages(MessageQuery(limit=1000)))
-        self._both(lambda each, _: each.desk.dead_letters(DeadLetterQuery()))
-        self._both(lambda each, _: each.desk.endpoints())
+        self._both(lambda each, _: each.admin.messages(MessageQuery(limit=1000)))
+        self._both(lambda each, _: each.admin.dead_letters(DeadLetterQuery()))
+        self._both(lambda each, _: each.admin.endpoints())
         self._both(lambda each, _: each.journal.operator_events(0))
         for number in range(1, self._seen + 1):
             self._show(number)

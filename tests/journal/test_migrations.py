@@ -127,8 +127,8 @@ async def test_a_journal_of_the_first_release_goes_on(of_0001: Path, keys: Keyri
     async with open_journal(location, keys=keys) as opened:
         assert await opened.journal.start([CRM], NOW)
         (delivery,) = (await due(opened.journal)).deliveries
-        (history,) = await opened.desk.history(uuid(1))
-        (frame,) = await opened.desk.unreadable(None, 10)
+        (history,) = await opened.admin.history(uuid(1))
+        (frame,) = await opened.admin.unreadable(None, 10)
         note = await opened.journal.endpoint_note(CRM)
         await receive(opened.journal, arrival(2, CRM, lane="d"))
     assert (b"{}", b"{}", b"\x00") == (delivery.message.frame, history.frame, frame.sample)
@@ -194,7 +194,7 @@ async def test_replays_are_over_before_the_way_back(tmp_path: Path) -> None:
         await opened.journal.start([CRM], NOW)
         (delivery,) = await receive(opened.journal, arrival(1, CRM))
         await opened.journal.settle([delivered(delivery)], NOW)
-        await opened.desk.ask_replay(ReplayOrder(CRM), NOW)
+        await opened.admin.ask_replay(ReplayOrder(CRM), NOW)
         await opened.journal.feed_replay(CRM, lambda _: "c", NOW, most=1)
     async with open_vault(f"sqlite:///{path}", keys=None) as vault:
         with pytest.raises(JournalRefused, match=r"unfinished replays.*: relay replays cancel"):

@@ -51,8 +51,8 @@ async def work(path: Path, keys: Keyring | None, first: int = 1) -> set[tuple[st
         await journal.settle([postponed(each, NOW, said) for each in deliveries], NOW)
         await journal.settle([delivered(each) for each in deliveries[::3]], NOW)
         await journal.settle([dead(each, said) for each in deliveries[1::3]], NOW)
-        await opened.desk.retry(DeadLetterQuery(limit=10), NOW)
-        await opened.desk.discard(DeadLetterQuery(limit=10), NOW, mark_read=False)
+        await opened.admin.retry(DeadLetterQuery(limit=10), NOW)
+        await opened.admin.discard(DeadLetterQuery(limit=10), NOW, mark_read=False)
         await confirm(journal)
         for number in range(20):
             frame = UnreadableFrame(f"{first} {number}", "no", SAMPLE * 50)

@@ -40,7 +40,7 @@ async def test_a_revived_delivery_starts_anew(opened: OpenJournal) -> None:
     await journal.start([CRM], NOW)
     (delivery,) = await receive(journal, arrival(1, CRM))
     await journal.settle([DeadLettered(delivery, attempt(delivery, REFUSED, NOW))], NOW)
-    await opened.desk.retry(DeadLetterQuery(), LATER)
+    await opened.admin.retry(DeadLetterQuery(), LATER)
     revived = await only(journal)
     assert (None, 1, 0, 0) == (
         revived.first_attempt_at,

@@ -199,7 +199,7 @@ async def test_a_frame_that_does_not_open_is_said_to_be_damaged(path: Path, sql:
     change(path, sql)
     async with running(path, ROTATED) as opened:
         one, two = (each.message for each in (await due(opened.journal)).deliveries)
-        (history,) = await opened.desk.history(uuid(1))
+        (history,) = await opened.admin.history(uuid(1))
     assert (b"", frames[1], "") == (one.frame, two.frame, two.damage)
     assert one.damage.startswith(DAMAGE)
     assert (b"", one.damage) == (history.frame, history.damage)
@@ -227,12 +227,12 @@ async def test_words_that_do_not_open_are_said_to_be_closed(path: Path, detail: 
         change(path, f"UPDATE attempts SET detail = {detail}")
         change(path, "UPDATE unreadable SET sample = x'00'")
         change(path, "UPDATE endpoints SET last_error = 'hello' WHERE sealed_by NOT NULL")
-        (history,) = await opened.desk.history(uuid(1))
+        (history,) = await opened.admin.history(uuid(1))
         assert [CLOSED] == [a.detail for d in history.deliveries for a in d.attempts]
         assert [CLOSED] == [
-            each.detail for each in await opened.desk.dead_letters(DeadLetterQuery())
+            each.detail for each in await opened.admin.dead_letters(DeadLetterQuery())
         ]
-        assert [CLOSED.encode()] == [each.sample for each in await opened.desk.unreadable(None, 9)]
+        assert [CLOSED.encode()] == [each.sample for each in await opened.admin.unreadable(None, 9)]
         assert CLOSED == (await opened.journal.endpoint_note(CRM)).last_error
 
 
@@ -248,7 +248,7 @@ async def test_words_of_another_attempt_do_not_open(path: Path) -> None:
         ((first,), (second,)) = rows(path, "SELECT detail FROM attempts ORDER BY id")
         change(path, "UPDATE attempts SET detail = ? WHERE number = 1", second)
         change(path, "UPDATE attempts SET detail = ? WHERE number = 2", first)
-        (history,) = await opened.desk.history(uuid(1))
+        (history,) = await opened.admin.history(uuid(1))
     assert [CLOSED] * 2 == [a.detail for d in history.deliveries for a in d.attempts]
 
 

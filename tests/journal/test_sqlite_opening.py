@@ -112,18 +112,18 @@ async def test_a_journal_keeps_everything(location: str) -> None:
         await journal.settle([delivered(one)], NOW)
         await confirm(journal)
         await journal.settle([delivered(two), postponed(three, NOW + 60), dead(four)], NOW)
-        await opened.desk.pause(LOG)
+        await opened.admin.pause(LOG)
         await journal.stop()
         census = await journal.census()
-        histories = [await opened.desk.history(uuid(number)) for number in range(1, 6)]
-        standing = await opened.desk.endpoints()
+        histories = [await opened.admin.history(uuid(number)) for number in range(1, 6)]
+        standing = await opened.admin.endpoints()
     async with open_journal(location) as opened:
         journal = opened.journal
         assert await journal.start([CRM, LOG], NOW + 10)
         again = await journal.census()
         assert (census.bots, census.dead_letters) == (again.bots, again.dead_letters)
-        assert histories == [await opened.desk.history(uuid(number)) for number in range(1, 6)]
-        assert standing == await opened.desk.endpoints()
+        assert histories == [await opened.admin.history(uuid(number)) for number in range(1, 6)]
+        assert standing == await opened.admin.endpoints()
         assert [uuid(5), uuid(3)] == ids(await due(journal))
         assert [OperatorEventKind.PAUSED] == [
             notice.kind for notice in await journal.operator_events(0)

@@ -90,7 +90,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         {"notices INTEGER PRIMARY KEY"},
     ),
     "list endpoints": (
-        lambda opened, _: opened.desk.endpoints(),
+        lambda opened, _: opened.admin.endpoints(),
         {
             "deliveries deliveries_pending",
             "deliveries deliveries_dead",
@@ -98,7 +98,7 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         },
     ),
     "show a message": (
-        lambda opened, _: opened.desk.history(uuid(1)),
+        lambda opened, _: opened.admin.history(uuid(1)),
         {"messages sqlite_autoindex_messages_1", "attempts attempts_of_delivery"},
     ),
     "feed a replay": (
@@ -110,19 +110,19 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         {"deliveries deliveries_replayed"},
     ),
     "ask for a replay": (
-        lambda opened, _: opened.desk.ask_replay(ReplayOrder(LOG), NOW),
+        lambda opened, _: opened.admin.ask_replay(ReplayOrder(LOG), NOW),
         set(),
     ),
     "count for a replay": (
-        lambda opened, _: opened.desk.survey_replay(ReplayOrder(CRM), lambda _: "c", Survey()),
+        lambda opened, _: opened.admin.survey_replay(ReplayOrder(CRM), lambda _: "c", Survey()),
         {"messages INTEGER PRIMARY KEY", "deliveries deliveries_of_message"},
     ),
     "cancel a replay": (
-        lambda opened, _: opened.desk.cancel_replay(1, NOW),
+        lambda opened, _: opened.admin.cancel_replay(1, NOW),
         {"deliveries deliveries_replayed", "deliveries INTEGER PRIMARY KEY"},
     ),
     "list replays": (
-        lambda opened, _: opened.desk.replays(),
+        lambda opened, _: opened.admin.replays(),
         {"deliveries deliveries_replayed"},
     ),
     "find the keys in use": (
@@ -134,11 +134,11 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         },
     ),
     "retry": (
-        lambda opened, _: opened.desk.retry(DeadLetterQuery(), NOW),
+        lambda opened, _: opened.admin.retry(DeadLetterQuery(), NOW),
         {"deliveries deliveries_dead", "lanes PRIMARY KEY"},
     ),
     "discard": (
-        lambda opened, _: opened.desk.discard(DeadLetterQuery(), NOW, mark_read=True),
+        lambda opened, _: opened.admin.discard(DeadLetterQuery(), NOW, mark_read=True),
         {"deliveries deliveries_dead", "messages INTEGER PRIMARY KEY"},
     ),
 }
@@ -155,7 +155,7 @@ async def stocked(tmp_path: Path) -> AsyncIterator[tuple[OpenJournal, list[Deliv
         ended = [delivered(each) for each in deliveries[:4]]
         await journal.settle([*ended, dead(deliveries[4]), dead(deliveries[5])], NOW)
         await journal.settle_receipts("bot", confirmed=[1], refused=[], now=NOW)
-        await opened.desk.ask_replay(ReplayOrder(CRM, LATER), NOW)
+        await opened.admin.ask_replay(ReplayOrder(CRM, LATER), NOW)
         yield opened, deliveries[6:]
 
 
@@ -234,4 +234,4 @@ async def test_what_has_become_unfinished_meanwhile_is_not_pruned(tmp_path: Path
         await opened.journal.start([CRM], NOW)
         await receive(opened.journal, arrival(1, CRM))
         assert 0 == await database(opened).write(keeping.forget, [1], LATER)
-        assert 1 == len(await opened.desk.messages(MessageQuery()))
+        assert 1 == len(await opened.admin.messages(MessageQuery()))

@@ -45,8 +45,8 @@ ACTS: dict[str, Act] = {
     "settle receipts": lambda opened, _: opened.journal.settle_receipts(
         "bot", confirmed=[1], refused=[], now=NOW
     ),
-    "retry": lambda opened, _: opened.desk.retry(DeadLetterQuery(), NOW),
-    "discard": lambda opened, _: opened.desk.discard(DeadLetterQuery(), NOW, mark_read=True),
+    "retry": lambda opened, _: opened.admin.retry(DeadLetterQuery(), NOW),
+    "discard": lambda opened, _: opened.admin.discard(DeadLetterQuery(), NOW, mark_read=True),
     "prune": lambda opened, _: opened.journal.prune(NOW * 2, limit=10),
     "start": lambda opened, _: opened.journal.start([CRM], NOW),
 }
@@ -87,11 +87,11 @@ def writer(opened: OpenJournal) -> Engine:
 
 async def everything(opened: OpenJournal) -> Any:
     """Tell all that the journal knows."""
-    summaries = await opened.desk.messages(MessageQuery(limit=1000))
+    summaries = await opened.admin.messages(MessageQuery(limit=1000))
     return (
         summaries,
-        [await opened.desk.history(summary.message_id) for summary in summaries],
-        await opened.desk.endpoints(),
+        [await opened.admin.history(summary.message_id) for summary in summaries],
+        await opened.admin.endpoints(),
         await opened.journal.operator_events(0),
         (await opened.journal.census()).bots,
     )
@@ -157,7 +157,7 @@ async def test_a_message_that_no_database_takes_spoils_nothing(opened: OpenJourn
     hostile = arrival(1, CRM, lane="\ud800")
     with pytest.raises(UnicodeEncodeError):
         await opened.journal.record([hostile, arrival(2, CRM)])
-    assert [] == await opened.desk.messages(MessageQuery())
+    assert [] == await opened.admin.messages(MessageQuery())
     await receive(opened.journal, arrival(2, CRM))
 
 
@@ -276,7 +276,7 @@ class Held:
 
 async def errors(opened: OpenJournal) -> set[str | None]:
     """Read what the endpoints' last errors are."""
-    return {record.note.last_error for record in await opened.desk.endpoints()}
+    return {record.note.last_error for record in await opened.admin.endpoints()}
 
 
 async def test_a_read_waits_for_no_write(opened: OpenJournal, pending: list[Delivery]) -> None:
@@ -330,7 +330,7 @@ async def test_a_write_that_has_not_begun_never_begins(opened: OpenJournal) -> N
         await cancelled
     held.let_go()
     await kept
-    assert [uuid(2)] == [each.message_id for each in await opened.desk.messages(MessageQuery())]
+    assert [uuid(2)] == [each.message_id for each in await opened.admin.messages(MessageQuery())]
 
 
 async def test_a_read_that_is_cancelled_leaves_its_thread_to_others(opened: OpenJournal) -> None:

@@ -1,4 +1,4 @@
-"""A desk with a fixed stock, which remembers everything that it is asked."""
+"""An admin store with a fixed stock, which remembers everything that it is asked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -44,7 +44,7 @@ def routes(bot: str) -> list[Route] | None:
 
 @asynccontextmanager
 async def calling(
-    desk: FakeAdminStore,
+    store: FakeAdminStore,
     headers: dict[str, str] | None = None,
     facts: list[Event] | None = None,
     *,
@@ -54,7 +54,7 @@ async def calling(
 ) -> AsyncIterator[aiohttp.ClientSession]:
     facts = [] if facts is None else facts
     app = admin_app(
-        AdminApi(desk, clock, routes, RETENTION),
+        AdminApi(store, clock, routes, RETENTION),
         token,
         tell=facts.append,
         version="1.2.3",
@@ -65,10 +65,10 @@ async def calling(
 
 
 async def ask(
-    desk: FakeAdminStore, method: str, path: str, **options: Any
+    store: FakeAdminStore, method: str, path: str, **options: Any
 ) -> tuple[int, dict[str, Any]]:
     """Ask, and hold the answer to the document."""
-    async with calling(desk) as client:
+    async with calling(store) as client:
         async with client.get(f"{API}/openapi.json") as answer:
             document = await answer.json()
         async with client.request(method, f"{API}{path}", **options) as answer:
@@ -143,11 +143,11 @@ async def test_replays_are_listed_and_cancelled() -> None:
 )
 @pytest.mark.parametrize("path", ["/messages", "/openapi.json", "/nothing", ""])
 async def test_nothing_without_the_token(authorization: str | None, path: str) -> None:
-    """Whatever is asked, a wrong token is 401, and the desk is not asked."""
-    desk = FakeAdminStore()
+    """Whatever is asked, a wrong token is 401, and the journal is not asked."""
+    store = FakeAdminStore()
     headers = {} if authorization is None else {"Authorization": authorization}
 
-    async with calling(desk, headers) as client, client.get(f"{API}{path}") as answer:
+    async with calling(store, headers) as client, client.get(f"{API}{path}") as answer:
         problem = await read_problem(answer)
         what = (
             "a bearer token is needed"
@@ -156,7 +156,7 @@ async def test_nothing_without_the_token(authorization: str | None, path: str) -
         )
         assert (401, what) == (problem["status"], problem["detail"])
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    assert [] == desk.asked
+    assert [] == store.asked
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
@@ -235,26 +235,26 @@ async def test_probes_and_metrics_need_no_token() -> None:
 
 async def test_messages_are_listed() -> None:
     """A row has ids, outcome and times in UTC, and nothing of the content."""
-    desk = FakeAdminStore()
+    store = FakeAdminStore()
 
-    status, body = await ask(desk, "GET", "/messages")
+    status, body = await ask(store, "GET", "/messages")
 
     assert 200 == status
-    assert [("messages", MessageQuery())] == desk.asked
+    assert [("messages", MessageQuery())] == store.asked
     (message,) = body["messages"]
     assert (MESSAGE_ID, "dead") == (message["message_id"], message["outcome"])
     assert "2020-11-02T12:47:32.472333Z" == message["received_at"]
 
 
 async def test_messages_can_be_narrowed_down() -> None:
-    """Every condition reaches the desk."""
-    desk = FakeAdminStore()
+    """Every condition reaches the journal."""
+    store = FakeAdminStore()
     query = "bot=support&conversation_id=ABC&category=PLAIN_TEXT&pending=false&outcome=dead&limit=7"
 
-    await ask(desk, "GET", f"/messages?{query}")
+    await ask(store, "GET", f"/messages?{query}")
 
     expected = MessageQuery("support", "abc", "PLAIN_TEXT", False, MessageOutcome.DEAD, 7)  # noqa: FBT003 - in the order of the query
-    assert [("messages", expected)] == desk.asked
+    assert [("messages", expected)] == store.asked
 
 
 async def test_a_message_is_shown_with_its_deliveries() -> None:
@@ -285,26 +285,26 @@ async def test_an_unknown_message_is_404() -> None:
 
 async def test_dead_letters_are_listed() -> None:
     """A row says which delivery died and why."""
-    desk = FakeAdminStore()
+    store = FakeAdminStore()
 
-    status, body = await ask(desk, "GET", "/dead-letters")
+    status, body = await ask(store, "GET", "/dead-letters")
 
     assert 200 == status
-    assert [("dead_letters", DeadLetterQuery(limit=100))] == desk.asked
+    assert [("dead_letters", DeadLetterQuery(limit=100))] == store.asked
     (letter,) = body["dead_letters"]
     assert ("support", "crm", "http_4xx") == (letter["bot"], letter["endpoint"], letter["reason"])
 
 
 async def test_dead_letters_can_be_narrowed_down() -> None:
-    """Every condition reaches the desk, and ids may be several."""
-    desk = FakeAdminStore()
+    """Every condition reaches the journal, and ids may be several."""
+    store = FakeAdminStore()
     query = (
         "message_id=a&message_id=b&bot=support&endpoint=crm&reason=removed"
         "&ended_before=2020-11-02T12:47:32Z&limit=7"
     )
 
-    await ask(desk, "GET", f"/dead-letters?{query}")
-    await ask(desk, "GET", "/dead-letters?message_id=a&limit=7")
+    await ask(store, "GET", f"/dead-letters?{query}")
+    await ask(store, "GET", "/dead-letters?message_id=a&limit=7")
 
     assert [
         (
@@ -312,31 +312,31 @@ async def test_dead_letters_can_be_narrowed_down() -> None:
             DeadLetterQuery(("a", "b"), "support", "crm", "removed", 1604321252.0, 7),
         ),
         ("dead_letters", DeadLetterQuery(("a",), limit=7)),
-    ] == desk.asked
+    ] == store.asked
 
 
 async def test_dead_letters_are_retried() -> None:
     """The chosen ones are due again now; the answer has those revived."""
-    desk = FakeAdminStore()
+    store = FakeAdminStore()
 
     status, body = await ask(
-        desk, "POST", "/dead-letters/retry", json={"message_ids": [MESSAGE_ID]}
+        store, "POST", "/dead-letters/retry", json={"message_ids": [MESSAGE_ID]}
     )
 
     assert (200, 1) == (status, len(body["dead_letters"]))
     assert (1, None) == (body["count"], body["next_cursor"])
-    assert [("retry", DeadLetterQuery((MESSAGE_ID,), limit=BATCH), NOW)] == desk.asked
+    assert [("retry", DeadLetterQuery((MESSAGE_ID,), limit=BATCH), NOW)] == store.asked
 
 
 async def test_all_dead_letters_of_an_endpoint_are_retried() -> None:
     """`all` takes everything that the conditions leave."""
-    desk = FakeAdminStore()
+    store = FakeAdminStore()
     asked = {"all": True, "bot": "support", "endpoint": "crm", "limit": 10}
 
-    await ask(desk, "POST", "/dead-letters/retry", json=asked)
+    await ask(store, "POST", "/dead-letters/retry", json=asked)
 
     query = DeadLetterQuery(bot="support", endpoint="crm", limit=10)
-    assert [("retry", query, NOW)] == desk.asked
+    assert [("retry", query, NOW)] == store.asked
 
 
 @pytest.mark.parametrize("mark_read", [False, True])
@@ -344,14 +344,14 @@ async def test_discarding_marks_read_only_on_demand(
     mark_read: bool,  # noqa: FBT001 - pytest passes parameters by name
 ) -> None:
     """Without `mark_read` a discarded message stays unread."""
-    desk = FakeAdminStore()
+    store = FakeAdminStore()
     asked = {"message_ids": [MESSAGE_ID], **({"mark_read": True} if mark_read else {})}
 
-    status, _ = await ask(desk, "POST", "/dead-letters/discard", json=asked)
+    status, _ = await ask(store, "POST", "/dead-letters/discard", json=asked)
 
     assert 200 == status
     query = DeadLetterQuery((MESSAGE_ID,), limit=BATCH)
-    assert [("discard", query, NOW, mark_read)] == desk.asked
+    assert [("discard", query, NOW, mark_read)] == store.asked
 
 
 @pytest.mark.parametrize("action", ["retry", "discard"])
@@ -379,35 +379,35 @@ async def test_discarding_marks_read_only_on_demand(
     ],
 )
 async def test_nothing_is_done_by_mistake(action: str, body: object) -> None:
-    """Without an explicit choice, or with anything not understood, the desk is not asked."""
-    desk = FakeAdminStore()
+    """Without an explicit choice, or with anything not understood, the journal is not asked."""
+    store = FakeAdminStore()
 
-    status, problem = await ask(desk, "POST", f"/dead-letters/{action}", json=body)
+    status, problem = await ask(store, "POST", f"/dead-letters/{action}", json=body)
 
     assert 422 == status
     assert problem["mistakes"]
-    assert [] == desk.asked
+    assert [] == store.asked
 
 
 @pytest.mark.parametrize("data", [b"{", b"\xff", b"all=true", b"[" * 60_000])
 async def test_a_body_that_is_no_json_is_refused(data: bytes) -> None:
-    """400, and the desk is not asked."""
-    desk = FakeAdminStore()
+    """400, and the journal is not asked."""
+    store = FakeAdminStore()
 
-    status, _ = await ask(desk, "POST", "/dead-letters/retry", data=data)
+    status, _ = await ask(store, "POST", "/dead-letters/retry", data=data)
 
     assert 400 == status
-    assert [] == desk.asked
+    assert [] == store.asked
 
 
 async def test_a_large_body_is_refused() -> None:
-    """413, and the desk is not asked."""
-    desk = FakeAdminStore()
+    """413, and the journal is not asked."""
+    store = FakeAdminStore()
 
-    status, _ = await ask(desk, "POST", "/dead-letters/retry", data=b" " * 100_000)
+    status, _ = await ask(store, "POST", "/dead-letters/retry", data=b" " * 100_000)
 
     assert 413 == status
-    assert [] == desk.asked
+    assert [] == store.asked
 
 
 # --- Endpoints ------------------------------------------------------------------------------------
@@ -430,14 +430,14 @@ async def test_endpoints_are_listed() -> None:
 
 @pytest.mark.parametrize("action", ["pause", "resume"])
 async def test_an_endpoint_is_paused_and_resumed(action: str) -> None:
-    """The action reaches the desk under the endpoint's full name."""
-    desk = FakeAdminStore()
+    """The action reaches the journal under the endpoint's full name."""
+    store = FakeAdminStore()
 
-    status, body = await ask(desk, "POST", f"/endpoints/support/crm/{action}")
+    status, body = await ask(store, "POST", f"/endpoints/support/crm/{action}")
 
     assert 200 == status
     assert {"bot": "support", "endpoint": "crm", "action": action} == body
-    assert [(action, CRM)] == desk.asked
+    assert [(action, CRM)] == store.asked
 
 
 @pytest.mark.parametrize("action", ["pause", "resume"])
@@ -453,48 +453,48 @@ async def test_an_unknown_endpoint_is_404(action: str) -> None:
 
 async def test_a_full_page_says_how_to_go_on() -> None:
     """A list that is cut off has a cursor, which the next request takes."""
-    desk = FakeAdminStore()
+    store = FakeAdminStore()
 
-    _, page = await ask(desk, "GET", "/messages?limit=1")
-    await ask(desk, "GET", f"/messages?limit=1&cursor={page['next_cursor']}")
-    _, letters = await ask(desk, "GET", "/dead-letters?limit=1")
-    await ask(desk, "GET", f"/dead-letters?limit=1&cursor={letters['next_cursor']}")
+    _, page = await ask(store, "GET", "/messages?limit=1")
+    await ask(store, "GET", f"/messages?limit=1&cursor={page['next_cursor']}")
+    _, letters = await ask(store, "GET", "/dead-letters?limit=1")
+    await ask(store, "GET", f"/dead-letters?limit=1&cursor={letters['next_cursor']}")
 
     assert [
         ("messages", MessageQuery(limit=1)),
         ("messages", MessageQuery(limit=1, after=SUMMARY.number)),
         ("dead_letters", DeadLetterQuery(limit=1)),
         ("dead_letters", DeadLetterQuery(limit=1, after=DEAD_LETTER.place)),
-    ] == desk.asked
+    ] == store.asked
 
 
 async def test_messages_by_state_endpoint_and_age() -> None:
     """The names are those of the command; of two ends of a time the earlier one counts."""
-    desk = FakeAdminStore()
+    store = FakeAdminStore()
     times = "since=2020-11-02T12:47:32Z&until=2020-11-04T00:00:00%2B01:00&older_than=2d"
 
-    await ask(desk, "GET", f"/messages?state=failing&endpoint=crm&{times}")
+    await ask(store, "GET", f"/messages?state=failing&endpoint=crm&{times}")
 
     expected = MessageQuery(
         endpoint="crm", failing=True, since=1604321252.0, until=NOW - 2 * 86_400
     )
-    assert [("messages", expected)] == desk.asked
+    assert [("messages", expected)] == store.asked
 
 
 async def test_dead_letters_by_age_and_conversation() -> None:
     """The times are those of the deaths, for looking and for acting alike."""
-    desk = FakeAdminStore()
+    store = FakeAdminStore()
     asked = {"all": True, "older_than": "90s", "conversation_id": "C", "limit": 1}
 
-    await ask(desk, "GET", "/dead-letters?older_than=90s&conversation_id=C&limit=1")
-    _, acted = await ask(desk, "POST", "/dead-letters/retry", json=asked)
+    await ask(store, "GET", "/dead-letters?older_than=90s&conversation_id=C&limit=1")
+    _, acted = await ask(store, "POST", "/dead-letters/retry", json=asked)
 
     query = DeadLetterQuery(until=NOW - 90, conversation_id="c", limit=1)
-    assert [("dead_letters", query), ("retry", query, NOW)] == desk.asked
+    assert [("dead_letters", query), ("retry", query, NOW)] == store.asked
     assert (1, str(DEAD_LETTER.place)) == (acted["count"], acted["next_cursor"])
 
 
-class HalfDesk(FakeAdminStore):
+class HalfStore(FakeAdminStore):
     """Revives one batch, and then the disk is full."""
 
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
@@ -506,7 +506,7 @@ class HalfDesk(FakeAdminStore):
 
 async def test_a_journal_that_fails_half_way() -> None:
     """What was done is answered, with where to go on: nothing is left in the dark."""
-    status, body = await ask(HalfDesk(), "POST", "/dead-letters/retry", json={"all": True})
+    status, body = await ask(HalfStore(), "POST", "/dead-letters/retry", json={"all": True})
 
     assert (200, BATCH, str(DEAD_LETTER.place)) == (status, body["count"], body["next_cursor"])
 
@@ -546,11 +546,11 @@ def bearer(token: str) -> dict[str, str]:
 @pytest.mark.parametrize("admin", ["", TOKEN])
 async def test_a_receiver_says_that_it_is_back(admin: str) -> None:
     """Its own token opens this and nothing else, whether the admin's is set or not."""
-    desk, facts = FakeAdminStore(), list[Event]()
+    store, facts = FakeAdminStore(), list[Event]()
     options: dict[str, Any] = {"token": admin, "back": {CRM: OWN}}
     off = 401 if admin else 404
 
-    async with calling(desk, bearer(OWN), facts, **options) as client:
+    async with calling(store, bearer(OWN), facts, **options) as client:
         async with client.post(BACK) as answer:
             assert (200, "back") == (answer.status, (await answer.json())["action"])
         for method, path in (
@@ -562,7 +562,7 @@ async def test_a_receiver_says_that_it_is_back(admin: str) -> None:
             async with client.request(method, f"{API}{path}") as answer:
                 assert off == (await read_problem(answer))["status"]
 
-    assert [("back", CRM)] == desk.asked
+    assert [("back", CRM)] == store.asked
     acted = OperatorActed(
         "receiver", "127.0.0.1", "endpointIsBack", "bot=support name=crm", 1, "ok"
     )
@@ -582,34 +582,34 @@ async def test_a_receiver_says_that_it_is_back(admin: str) -> None:
 )
 async def test_another_s_token_is_wrong(path: str, token: str) -> None:
     """A token is good for its own endpoint only, and who tries is told like with the admin's."""
-    desk, facts = FakeAdminStore(), list[Event]()
+    store, facts = FakeAdminStore(), list[Event]()
     back = {CRM: OWN, CRM._replace(name="log"): "the-other's-own"}
 
     async with (
-        calling(desk, bearer(token), facts, token="", back=back) as client,
+        calling(store, bearer(token), facts, token="", back=back) as client,
         client.post(path) as answer,
     ):
         assert 401 == (await read_problem(answer))["status"]
 
-    assert ([], [AdminRefused("127.0.0.1", given=True)]) == (desk.asked, facts)
+    assert ([], [AdminRefused("127.0.0.1", given=True)]) == (store.asked, facts)
 
 
 async def test_no_token_opens_nothing_where_there_is_none() -> None:
     """An empty bearer is not the admin's whose token is not set."""
-    desk = FakeAdminStore()
+    store = FakeAdminStore()
     async with (
-        calling(desk, {"Authorization": "Bearer "}, token="", back={CRM: OWN}) as client,
+        calling(store, {"Authorization": "Bearer "}, token="", back={CRM: OWN}) as client,
         client.get(f"{API}/messages") as answer,
     ):
         assert 404 == (await read_problem(answer))["status"]
-    assert [] == desk.asked
+    assert [] == store.asked
 
 
 async def test_a_receiver_says_so_once_a_second() -> None:
     """More often is 429, and the journal is left alone."""
-    desk, now = FakeAdminStore(), [NOW]
+    store, now = FakeAdminStore(), [NOW]
 
-    async with calling(desk, bearer(OWN), back={CRM: OWN}, clock=lambda: now[0]) as client:
+    async with calling(store, bearer(OWN), back={CRM: OWN}, clock=lambda: now[0]) as client:
         found = []
         for passed in (0.0, 0.0, 0.9, 0.2):
             now[0] += passed
@@ -617,7 +617,7 @@ async def test_a_receiver_says_so_once_a_second() -> None:
                 found.append((answer.status, answer.headers.get("Retry-After")))
 
     assert [(200, None), (429, "1"), (429, "1"), (200, None)] == found
-    assert [("back", CRM)] * 2 == desk.asked
+    assert [("back", CRM)] * 2 == store.asked
 
 
 async def test_the_operator_may_say_it_too() -> None:
@@ -702,14 +702,14 @@ async def test_looking_is_no_action() -> None:
     ],
 )
 async def test_a_wrong_parameter_is_named(path: str, where: str) -> None:
-    """422 says which parameter is wrong, and the desk is not asked."""
-    desk = FakeAdminStore()
+    """422 says which parameter is wrong, and the journal is not asked."""
+    store = FakeAdminStore()
 
-    status, problem = await ask(desk, "GET", path)
+    status, problem = await ask(store, "GET", path)
 
     assert 422 == status
     assert [where] == [mistake["where"] for mistake in problem["mistakes"]]
-    assert [] == desk.asked
+    assert [] == store.asked
 
 
 @pytest.mark.parametrize(
@@ -781,10 +781,10 @@ async def test_nothing_is_acted_on_by_a_wrong_name(action: str) -> None:
 @pytest.mark.parametrize("path", ["/messages", "/dead-letters"])
 async def test_an_endpoint_by_its_whole_name(path: str) -> None:
     """BOT/NAME, as the commands print it, is as good as two parameters."""
-    desk = FakeAdminStore()
-    await ask(desk, "GET", f"{path}?endpoint=support/crm")
-    await ask(desk, "GET", f"{path}?endpoint=crm&bot=support")
-    whole, parts = (asked[1] for asked in desk.asked)
+    store = FakeAdminStore()
+    await ask(store, "GET", f"{path}?endpoint=support/crm")
+    await ask(store, "GET", f"{path}?endpoint=crm&bot=support")
+    whole, parts = (asked[1] for asked in store.asked)
     assert isinstance(whole, MessageQuery | DeadLetterQuery)
     assert ("support", "crm") == (whole.bot, whole.endpoint)
     assert whole == parts
@@ -815,8 +815,8 @@ async def test_a_journal_in_trouble_is_503(method: str, path: str, body: object)
 
 async def test_a_journal_in_trouble_says_when_to_ask_again() -> None:
     """503 has a Retry-After."""
-    desk = FakeAdminStore(available=False)
-    async with calling(desk) as client, client.get(f"{API}/endpoints") as answer:
+    store = FakeAdminStore(available=False)
+    async with calling(store) as client, client.get(f"{API}/endpoints") as answer:
         assert "5" == answer.headers["Retry-After"]
 
 
@@ -829,11 +829,11 @@ async def test_an_unknown_path_is_404(path: str) -> None:
 
 async def test_a_wrong_method_is_405() -> None:
     """Nothing is done by a GET that a POST does."""
-    desk = FakeAdminStore()
+    store = FakeAdminStore()
     path = f"{API}/endpoints/support/crm/pause"
-    async with calling(desk) as client, client.get(path) as answer:
+    async with calling(store) as client, client.get(path) as answer:
         assert 405 == (await read_problem(answer))["status"]
-    assert [] == desk.asked
+    assert [] == store.asked
 
 
 async def test_answers_have_no_banner() -> None:

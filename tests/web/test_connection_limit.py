@@ -31,9 +31,9 @@ RETRY = b"POST /api/v1/dead-letters/retry HTTP/1.1\r\n" + HOST + BEARER
 
 @asynccontextmanager
 async def surface(
-    desk: FakeAdminStore | None = None, *, connections: int = 100, silence: float = 75.0
+    store: FakeAdminStore | None = None, *, connections: int = 100, silence: float = 75.0
 ) -> AsyncIterator[Server]:
-    api = AdminApi(desk or FakeAdminStore(), float)
+    api = AdminApi(store or FakeAdminStore(), float)
     admin = admin_app(api, TOKEN, tell=lambda _: None, version="1.2.3")
     server = Server(
         ANYWHERE,
@@ -193,8 +193,8 @@ AMBIGUOUS = {
 @pytest.mark.parametrize("what", [*TOO_MUCH, *AMBIGUOUS])
 async def test_what_is_too_much_or_unclear_is_refused(what: str) -> None:
     """400, and the connection ends: what came behind it is nobody's request."""
-    desk = FakeAdminStore()
-    async with surface(desk) as server:
+    store = FakeAdminStore()
+    async with surface(store) as server:
         answer = await asked(server, (TOO_MUCH | AMBIGUOUS)[what])
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 400 ")
@@ -202,7 +202,7 @@ async def test_what_is_too_much_or_unclear_is_refused(what: str) -> None:
     assert b'{"type":"about:blank","title":"Bad Request","status":400}' == body
     assert b"Server: relay\r\n" in head + b"\r\n"
     assert b"X-Content-Type-Options: nosniff\r\n" in head + b"\r\n"
-    assert [] == desk.asked
+    assert [] == store.asked
 
 
 def _chunked(body: bytes) -> bytes:
@@ -222,12 +222,12 @@ LARGE = b" " * (4 * MAX_BODY)
 )
 async def test_a_large_body_is_refused_however_it_comes(body: bytes) -> None:
     """413 for one that is announced, one that is not, and one that is packed."""
-    desk = FakeAdminStore()
-    async with surface(desk) as server, strangers(server) as come:
+    store = FakeAdminStore()
+    async with surface(store) as server, strangers(server) as come:
         stranger = await come()
         stranger.say(RETRY + b"Connection: close\r\n" + body)
         assert (await stranger.head()).startswith(b"HTTP/1.1 413 ")
-    assert [] == desk.asked
+    assert [] == store.asked
 
 
 async def test_a_body_without_the_token_is_not_waited_for() -> None:
@@ -263,10 +263,10 @@ async def test_a_body_without_the_token_is_not_waited_for() -> None:
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "TRACE"])
 async def test_no_way_around_the_token(method: str, path: str) -> None:
-    """However a path is written and whatever is to be done with it, nobody asks the desk."""
-    desk = FakeAdminStore()
+    """However a path is written and whatever is to be done with it, nobody asks the journal."""
+    store = FakeAdminStore()
     line = f"{method} {path} HTTP/1.1\r\n".encode()
-    async with surface(desk) as server:
+    async with surface(store) as server:
         answer = await asked(server, line + HOST + b"Connection: close\r\n\r\n")
     assert answer.split(b" ")[1] in {b"400", b"401", b"404", b"405"}
-    assert [] == desk.asked
+    assert [] == store.asked
