@@ -74,6 +74,16 @@ class AnswerReader:
         return self.complete or self.cut
 
     @property
+    def has_head(self) -> bool:
+        """Whether the whole head has come, or can't come any more."""
+        return self.cut or not self._in_head
+
+    @property
+    def has_body(self) -> bool:
+        """Whether bytes have come behind the head."""
+        return bool(self._body) or self.cut
+
+    @property
     def reusable(self) -> bool:
         """Whether the connection may carry another request."""
         return self.complete and self._keep_alive and not self.cut

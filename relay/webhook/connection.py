@@ -5,6 +5,7 @@ import select
 import socket
 import ssl
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol, cast
 
@@ -16,6 +17,7 @@ NEVER = float("inf")
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: end with RST, and keep nothing that was not sent
 _PIECE = 64 * 1024
+_TUNNEL_IS_OPEN = 2  # as in 2xx
 _MOST_SILENT_TLS = 64 * 1024  # bytes of TLS that carry nothing; session tickets are a few KiB
 
 
@@ -57,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._reader = AnswerReader()
         self._answer: asyncio.Future[Answer] | None = None
-        self._shaken: asyncio.Future[None] | None = None
+        self._opening: asyncio.Future[int] | None = None
         self._listening: asyncio.Future[None] | None = None
         self._tls: TlsLayer | None = None
         self._silent_tls = 0
@@ -68,15 +70,26 @@ class Connection(asyncio.Protocol):
 
     # --- what its owner does ----------------------------------------------------------------------
 
+    async def open_tunnel(self, request: bytes) -> int:
+        """Ask a proxy for a way on, and give its status. Raises `NotConnectedError`."""
+        status = await self._open(lambda: request)
+        self._reader = AnswerReader()  # what has framed the proxy's answer waits for its end
+        return status
+
     async def start_tls(self, context: ssl.SSLContext, server_name: str) -> None:
         """Shake hands. Raises `NotConnectedError`."""
-        if self.trouble is not None:  # whatever came before TLS began was none
-            raise NotConnectedError(Failure.TLS, self.trouble.detail)
         self._tls = TlsLayer(context, server_name)
-        self._shaken = self._loop.create_future()
-        self._tls.shake_hands()
-        self._transport.write(self._tls.outgoing())
-        await self._shaken
+        await self._open(self._tls.hello)
+
+    async def _open(self, first: Callable[[], bytes]) -> int:
+        """Take one step before the first request."""
+        opening: asyncio.Future[int] = self._loop.create_future()
+        self._opening = opening
+        if self.trouble is not None:  # whatever came before the step began was none
+            self._troubled(Failure.RESET, self.trouble.detail)
+        else:
+            self._transport.write(first())
+        return await opening
 
     async def ends_within(self, seconds: float) -> None:
         """Wait so long, or until it has ended."""
@@ -175,15 +188,11 @@ class Connection(asyncio.Protocol):
 
     def _decrypted(self, data: bytes) -> tuple[bytes, bool]:
         tls = cast("TlsLayer", self._tls)
-        if self._shaken is not None:
-            tls.shake_hands(data)
-            data = b""
-            if tls.established:
-                if not self._shaken.done():
-                    self._shaken.set_result(None)
-                self._shaken = None
-        else:
+        if tls.established:
             self._silent_tls += len(data)
+        elif tls.shake_hands(data):
+            self._opened(0)
+            data = b""
         plain, over = tls.decrypt(data) if tls.established else (b"", False)
         if answer := tls.outgoing():
             self._transport.write(answer)
@@ -194,6 +203,9 @@ class Connection(asyncio.Protocol):
         return plain, over
 
     def _take(self, data: bytes) -> None:
+        if self._opening is not None:
+            self._take_of_proxy(data)
+            return
         if self._answer is None:
             self._conclude(Failure.PROTOCOL, Sent.NO, "it spoke before it was asked")
             return
@@ -207,6 +219,23 @@ class Connection(asyncio.Protocol):
             self._answered()
         elif reader.status is not None:
             self._hurry()
+
+    def _take_of_proxy(self, data: bytes) -> None:
+        reader = self._reader
+        try:
+            reader.feed(data)
+        except NoAnswerError:
+            self._conclude(Failure.PROTOCOL, Sent.NO, "the proxy gave no answer of HTTP/1")
+            return
+        if reader.status is not None and reader.has_head:
+            self._opened(reader.status)
+            if reader.status // 100 == _TUNNEL_IS_OPEN and reader.has_body:
+                self._conclude(Failure.PROTOCOL, Sent.NO, "it spoke before it was asked")
+
+    def _opened(self, status: int) -> None:
+        if self._opening is not None and not self._opening.done():
+            self._opening.set_result(status)
+        self._opening = None
 
     def _hurry(self) -> None:
         """Wait for the rest of an answer for a moment only: its status has decided."""
@@ -251,12 +280,13 @@ class Connection(asyncio.Protocol):
 
     def _troubled(self, failure: Failure, detail: str) -> None:
         """Take note of an end without a request; one while idle is the receiver's right."""
-        if self._shaken is not None and failure is Failure.RESET:
-            failure, detail = Failure.TLS, "the connection ended before TLS began"
-        if self.trouble is None:
-            self.trouble = NotConnectedError(failure, detail)
-        if self._shaken is not None and not self._shaken.done():
-            self._shaken.set_exception(self.trouble)
+        opening, self._opening = self._opening, None
+        if opening is not None and failure is Failure.RESET:
+            failure = Failure.CONNECT if self._tls is None else Failure.TLS
+            detail = "the proxy hung up" if self._tls is None else "it ended before TLS began"
+        self.trouble = NotConnectedError(failure, detail)
+        if opening is not None and not opening.done():
+            opening.set_exception(self.trouble)
 
     def _end(self) -> None:
         self.ended = True

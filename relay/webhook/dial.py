@@ -18,9 +18,9 @@ HEAD_START = 0.25
 
 
 class Dialler:
-    """Opens sockets to hosts, but never to an address that the guard refuses."""
+    """Opens sockets to hosts, but never to an address that the guard refuses, if there is one."""
 
-    def __init__(self, guard: AddressGuard, lookup: Lookup) -> None:
+    def __init__(self, guard: AddressGuard | None, lookup: Lookup) -> None:
         self._guard = guard
         self._lookup = lookup
 
@@ -31,7 +31,8 @@ class Dialler:
         except (OSError, UnicodeError) as error:
             words = error.strerror if isinstance(error, OSError) else None
             raise NotConnectedError(Failure.DNS, words or "the name can't be looked up") from None
-        refused = {info: self._guard.refuses(str(info[4][0])) for info in found}
+        guard = self._guard
+        refused = {info: guard.refuses(str(info[4][0])) if guard else None for info in found}
         allowed = [info for info, why in refused.items() if why is None]
         if not allowed:
             (_, _, _, _, (address, *_)), why = next(iter(refused.items()))

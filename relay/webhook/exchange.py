@@ -6,9 +6,11 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from typing import Protocol, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from relay.proxies import Proxy
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # A backslash is a slash to some readers of URLs and a letter to others, so hosts would differ.
@@ -37,7 +39,8 @@ class Target:
     """Where requests go, parsed once.
 
     `path` is as it is sent, query included. `authorization` is the header that the URL's user and
-    password make, if it has them, for the caller to send. Both stay out of the repr.
+    password make, if it has them, for the caller to send. Both stay out of the repr. With a `proxy`
+    it is dialled, and asked for the rest of the way.
     """
 
     scheme: str
@@ -46,9 +49,10 @@ class Target:
     path: str = field(repr=False)
     authorization: str | None = field(default=None, repr=False)
     tls: TlsSettings = TlsSettings()
+    proxy: Proxy | None = None
 
     @classmethod
-    def parse(cls, url: str, tls: TlsSettings | None = None) -> Self:
+    def parse(cls, url: str, tls: TlsSettings | None = None, proxy: Proxy | None = None) -> Self:
         """Take a URL apart, or raise `TargetError`."""
         if _UNFIT.search(url):
             raise TargetError("has white space, control characters or backslashes in it")
@@ -68,6 +72,7 @@ class Target:
             path=_path(parts),
             authorization=_authorization(parts),
             tls=tls or TlsSettings(),
+            proxy=proxy,
         )
 
     @property
@@ -80,6 +85,15 @@ class Target:
         """Host, and the port where it is not the scheme's own."""
         own = self.port == _DEFAULT_PORTS[self.scheme]
         return self._bracketed if own else self.authority
+
+    @property
+    def has_address(self) -> bool:
+        """Whether the host is an address, and no name."""
+        try:
+            ip_address(self.host)
+        except ValueError:
+            return False
+        return True
 
     @property
     def _bracketed(self) -> str:

@@ -1,12 +1,14 @@
 """The HTTP client for webhooks: one POST at a time over connections that are kept.
 
 It follows no redirect, keeps no cookie, unpacks nothing, and never sends a request a second time.
+Through a proxy it goes where one is set, and never because of the environment alone.
 """
 
 import asyncio
 import socket
 from dataclasses import replace
 
+from relay.proxies import Proxy
 from relay.webhook.address_guard import AddressGuard
 from relay.webhook.connection import Connection
 from relay.webhook.dial import Dialler, Trust
@@ -27,10 +29,16 @@ class HttpSender:
         lookup: Lookup | None = None,
     ) -> None:
         self._trust = Trust(target.tls)
-        route = _Direct(target, Dialler(guard, lookup or system_lookups()), self._trust)
-        self._pool = ConnectionPool(route, policy)
+        self._pool = ConnectionPool(_Route(target, guard, lookup, self._trust), policy)
         self._loop = asyncio.get_running_loop()
-        self._head = f"POST {target.path} HTTP/1.1\r\nHost: {target.host_header}\r\n{_ALWAYS}"
+        self._by_proxy = target.proxy is not None and target.scheme == "http"
+        where, more = target.path, _ALWAYS
+        if target.proxy is not None and self._by_proxy:
+            where, more = (
+                f"http://{target.host_header}{target.path}",
+                _ALWAYS + _login(target.proxy),
+            )
+        self._head = f"POST {where} HTTP/1.1\r\nHost: {target.host_header}\r\n{more}"
 
     async def send(self, request: Request) -> Answer:
         """Make one request, and never a second one. Raises only cancellation."""
@@ -56,6 +64,8 @@ class HttpSender:
             raise
         if answer.failure is Failure.TIMEOUT:
             return replace(answer, detail=f"no answer within {request.timeout:g} s")
+        if answer.status == _PROXY_AUTHENTICATION and self._by_proxy:
+            return Answer(failure=Failure.CONNECT, detail=_refused(_PROXY_AUTHENTICATION))
         return answer
 
     def close_when_idle(self) -> None:
@@ -77,23 +87,58 @@ class HttpSender:
 
 
 _ALWAYS = "Accept: */*\r\nAccept-Encoding: identity\r\n"
+_PROXY_AUTHENTICATION = 407
+_OPEN = range(200, 300)
 
 
-class _Direct:
-    """The way to a target without anybody between (`relay.webhook.pool.Route`)."""
+def _login(proxy: Proxy) -> str:
+    """Write the header that says to a proxy who we are."""
+    return f"Proxy-Authorization: {proxy.authorization}\r\n" if proxy.authorization else ""
 
-    def __init__(self, target: Target, dialler: Dialler, trust: Trust) -> None:
+
+def _refused(status: int) -> str:
+    wants = ": it wants a user and password" if status == _PROXY_AUTHENTICATION else ""
+    return f"the proxy answered {status}{wants}"
+
+
+class _Route:
+    """The way to a target, through its proxy if it has one (`relay.webhook.pool.Route`).
+
+    The guard judges what is dialled on the receiver's behalf. A proxy's own address is the
+    operator's choice and not judged; what a proxy makes of a name is out of sight.
+    """
+
+    def __init__(
+        self, target: Target, guard: AddressGuard, lookup: Lookup | None, trust: Trust
+    ) -> None:
         self._target = target
-        self._dialler = dialler
+        self._guard = guard
+        self._dialler = Dialler(guard if target.proxy is None else None, lookup or system_lookups())
         self._trust = trust
 
     async def dial(self) -> socket.socket:
         """Connect. Raises `NotConnectedError`."""
-        if self._target.scheme == "https":
+        target = self._target
+        if target.scheme == "https":
             self._trust.context()  # a file that is no good is told before anybody is dialled
-        return await self._dialler.dial(self._target.host, self._target.port)
+        if target.proxy is None:
+            return await self._dialler.dial(target.host, target.port)
+        if target.has_address and (why := self._guard.refuses(target.host)):
+            raise NotConnectedError(Failure.BLOCKED, f"{target.host} is refused: {why}")
+        try:
+            return await self._dialler.dial(target.proxy.host, target.proxy.port)
+        except NotConnectedError as error:
+            raise NotConnectedError(error.failure, f"the proxy: {error.detail}") from None
 
     async def establish(self, connection: Connection) -> None:
         """Begin TLS, where there is any. Raises `NotConnectedError`."""
-        if self._target.scheme == "https":
-            await connection.start_tls(self._trust.context(), self._target.host.rstrip("."))
+        target = self._target
+        if target.scheme != "https":
+            return
+        if target.proxy is not None:
+            way = f"{target.authority} HTTP/1.1\r\nHost: {target.authority}\r\n"
+            request = f"CONNECT {way}{_login(target.proxy)}\r\n"
+            status = await connection.open_tunnel(request.encode())
+            if status not in _OPEN:
+                raise NotConnectedError(Failure.CONNECT, _refused(status))
+        await connection.start_tls(self._trust.context(), target.host.rstrip("."))

@@ -21,14 +21,23 @@ class TlsLayer:
         """Take what is to be sent now."""
         return self._out.read()
 
-    def shake_hands(self, data: bytes = b"") -> None:
-        """Take what the other side says of the handshake. Raises `ssl.SSLError`."""
+    def hello(self) -> bytes:
+        """Begin; gives what is to be sent."""
+        self.shake_hands(b"")
+        return self.outgoing()
+
+    def shake_hands(self, data: bytes) -> bool:
+        """Take what the other side says of the handshake, and say whether that is over now.
+
+        Raises `ssl.SSLError`.
+        """
         self._in.write(data)
         try:
             self._tls.do_handshake()
         except ssl.SSLWantReadError:
-            return
+            return False
         self.established = True
+        return True
 
     def encrypt(self, data: bytes) -> bytes:
         """Give what is to be sent for these bytes. Raises `ssl.SSLError`."""
