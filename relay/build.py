@@ -2,9 +2,11 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import aiohttp
+from yarl import URL
 
 from relay import __version__
 from relay.blaze.acknowledger import MixinAcknowledger
@@ -12,6 +14,7 @@ from relay.blaze.api import MixinApi
 from relay.blaze.credentials import Credentials
 from relay.blaze.encryption import Decryptor
 from relay.blaze.listener import Listener
+from relay.blaze.transport import Http, ProxiedHttp
 from relay.bot import Bot, BotChanges, Webhook, WebhookChange
 from relay.config import Bot as BotSettings
 from relay.config import Endpoint
@@ -24,8 +27,9 @@ from relay.journal.writer import Writer
 from relay.model.journal import EndpointNote
 from relay.model.messages import BreakerState, EndpointKey, Message
 from relay.model.ports import Clock, Journal
+from relay.proxies import Proxy
 from relay.receipts.outbox import Outbox
-from relay.telemetry.events import Telemetry
+from relay.telemetry.events import MixinProxied, Telemetry
 from relay.webhook.address_guard import AddressGuard
 from relay.webhook.courier import Courier, Destination
 from relay.webhook.envelope import Envelopes, build_envelope
@@ -35,7 +39,7 @@ from relay.webhook.sender import HttpSender
 
 USER_AGENT = f"blaze-relay/{__version__}"
 
-_NEW_CONNECTIONS = frozenset({"url", "tls", "concurrency"})
+_NEW_CONNECTIONS = frozenset({"url", "tls", "concurrency", "proxy"})
 """Settings of an endpoint that make new connections; with others those that are open stay."""
 
 
@@ -64,7 +68,8 @@ class BotBuilder:
         self._context = context
         self._envelopes = envelopes_of(settings)
         urls = [url.text for url in settings.api_url]
-        self._api = MixinApi(context.http, urls, settings.keystore, clock=context.wall)
+        self._http = http_of(settings, context.http)
+        self._api = MixinApi(self._http, urls, settings.keystore, clock=context.wall)
         self._credentials = Credentials(settings.name, self._api, context.telemetry)
         self._outbox = Outbox(
             settings.name,
@@ -92,12 +97,15 @@ class BotBuilder:
             self._settings.name,
             self._settings.keystore,
             [url.text for url in self._settings.blaze_url],
-            http=context.http,
+            http=self._http,
             inlet=intake,
             credentials=self._credentials,
             tell=context.telemetry,
             clock=context.wall,
         )
+        for url in (*self._settings.blaze_url, *self._settings.api_url):
+            if proxy := proxy_to(self._settings, URL(url.text)):
+                context.telemetry(MixinProxied(self._settings.name, url.host, proxy.url))
         return Bot(
             self._settings.name,
             listener=listener,
@@ -158,6 +166,19 @@ class BotBuilder:
         wall = self._context.wall
         courier = courier_to(self._settings, endpoint, sender, self._envelopes, wall)
         return AttemptPolicy(courier, retry_policy(endpoint))
+
+
+def http_of(bot: BotSettings, session: aiohttp.ClientSession) -> Http:
+    """Give a bot's way to Mixin, by its proxy or by that of the environment."""
+    return ProxiedHttp(session, partial(proxy_to, bot))
+
+
+def proxy_to(bot: BotSettings, url: URL) -> Proxy | None:
+    """Say which proxy leads a bot to a URL of Mixin's."""
+    try:
+        return bot.proxy_to(url.scheme, url.host or "", url.port or 0)
+    except ValueError:  # the settings' warnings tell of it
+        return None
 
 
 def envelopes_of(bot: BotSettings) -> Envelopes:

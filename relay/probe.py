@@ -13,8 +13,8 @@ from relay.blaze.link import Patience, Socket, TurnedAway, Unreachable, dial
 from relay.blaze.session import Refused as FrameRefused
 from relay.blaze.session import Session
 from relay.blaze.token import signed_headers
-from relay.blaze.transport import open_session
-from relay.build import USER_AGENT, courier_to, envelopes_of
+from relay.blaze.transport import Http, open_session
+from relay.build import USER_AGENT, courier_to, envelopes_of, http_of
 from relay.config import Bot, Endpoint, Settings
 from relay.model.messages import Success
 from relay.webhook.address_guard import AddressGuard
@@ -43,21 +43,21 @@ async def connect_probes(
     that a running relay keeps its backlog.
     """
     guard = AddressGuard(settings.blocked_networks)
-    async with open_session(user_agent=USER_AGENT) as http:
+    async with open_session(user_agent=USER_AGENT) as session:
         return await asyncio.gather(
             *(
                 probe
                 for bot in settings.bots
                 for probe in (
-                    _ask_api(http, bot),
-                    _open_socket(http, bot, refusal_wait),
+                    _ask_api(http_of(bot, session), bot),
+                    _open_socket(http_of(bot, session), bot, refusal_wait),
                     *(_send_test(bot, endpoint, guard) for endpoint in bot.endpoints),
                 )
             )
         )
 
 
-async def _ask_api(http: aiohttp.ClientSession, bot: Bot) -> ProbeResult:
+async def _ask_api(http: Http, bot: Bot) -> ProbeResult:
     component = f"{bot.name}: GET /me"
     match await MixinApi(http, [url.text for url in bot.api_url], bot.keystore).me():
         case Answered(clock_skew=skew):
@@ -74,7 +74,7 @@ def _clocks(skew: float | None) -> str:
     return "" if skew is None else f"; our clock is {skew:+.0f} s off Mixin's"
 
 
-async def _open_socket(http: aiohttp.ClientSession, bot: Bot, refusal_wait: float) -> ProbeResult:
+async def _open_socket(http: Http, bot: Bot, refusal_wait: float) -> ProbeResult:
     """Open the socket at the first host that answers."""
     component, trouble = f"{bot.name}: socket", ""
     for url in (URL(each.text) for each in bot.blaze_url):

@@ -8,10 +8,10 @@ import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
-from typing import Self
+from typing import Final, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-ENVIRONMENT = "environment"
+ENVIRONMENT: Final = "environment"
 """The word that stands for the variables where a proxy is set."""
 
 EXPECTED = "http://HOST:PORT, with a user where it wants one, or the word environment"
@@ -48,6 +48,19 @@ class Proxy:
     def url(self) -> str:
         """The URL without user and password."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+
+Proxied = Proxy | Literal["environment"] | None
+"""What is set: a proxy, the one that the environment means, or none."""
+
+
+def proxy_of(
+    proxied: Proxied, environ: Mapping[str, str], scheme: str, host: str, port: int
+) -> Proxy | None:
+    """Say which proxy to use for a host; raises `ValueError` if the environment's is none."""
+    if proxied == ENVIRONMENT:
+        return environment_proxy(environ, scheme, host, port)
+    return proxied
 
 
 def environment_proxy(

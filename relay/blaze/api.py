@@ -13,7 +13,7 @@ from yarl import URL
 
 from relay.blaze.keystore import Keystore
 from relay.blaze.token import signed_headers
-from relay.blaze.transport import describe
+from relay.blaze.transport import Http, describe
 from relay.blaze.wire import NotJson, read_json, read_number, read_text
 from relay.model.ports import Clock
 from relay.model.times import read_retry_after
@@ -73,7 +73,7 @@ class MixinApi:
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
+        http: Http,
         base_urls: Sequence[str],
         keystore: Keystore,
         *,

@@ -16,7 +16,7 @@ from aiohttp import WSMsgType
 from yarl import URL
 
 from relay.blaze.session import Event, Pushed, Refused, Session, Unreadable
-from relay.blaze.transport import describe
+from relay.blaze.transport import Http, describe
 from relay.model.ports import Clock, Inlet
 from relay.model.times import read_retry_after
 from relay.telemetry.events import (
@@ -77,7 +77,7 @@ Socket = aiohttp.ClientWebSocketResponse[Any]
 
 
 async def dial(
-    http: aiohttp.ClientSession, url: URL, headers: dict[str, str], patience: Patience, now: float
+    http: Http, url: URL, headers: dict[str, str], patience: Patience, now: float
 ) -> Socket | Unreachable | TurnedAway:
     """Ask for an upgrade once. `http` must be of `open_session`, which sends nothing twice."""
     try:

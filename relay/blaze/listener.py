@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import aiohttp
 from yarl import URL
 
 from relay.blaze.claim import Claim
@@ -19,6 +18,7 @@ from relay.blaze.keystore import Keystore
 from relay.blaze.link import Ending, Link, Patience, Socket, TurnedAway, Unreachable, dial
 from relay.blaze.session import Session
 from relay.blaze.token import signed_headers
+from relay.blaze.transport import Http
 from relay.delivery.retry import backoff
 from relay.model.ports import Clock, Inlet
 from relay.telemetry.events import (
@@ -59,7 +59,7 @@ class Listener:
         keystore: Keystore,
         urls: Sequence[str],
         *,
-        http: aiohttp.ClientSession,
+        http: Http,
         inlet: Inlet,
         credentials: Credentials,
         tell: Telemetry,

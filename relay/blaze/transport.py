@@ -1,10 +1,14 @@
 """How requests to Mixin travel: each signed token goes out once, to the host it was meant for."""
 
+from collections.abc import Callable
 from http import HTTPStatus
 from ssl import SSLContext
+from typing import Any
 
 import aiohttp
+from yarl import URL
 
+from relay.proxies import Proxy
 from relay.tls import system_trust
 
 _LONGEST_DETAIL = 200
@@ -34,6 +38,35 @@ def open_session(
     )
 
 
+class ProxiedHttp:
+    """A session whose requests go through the proxy that `proxy_of` names for their URL."""
+
+    def __init__(
+        self, session: aiohttp.ClientSession, proxy_of: Callable[[URL], Proxy | None]
+    ) -> None:
+        self._session = session
+        self._proxy_of = proxy_of
+
+    def request(self, method: str, url: URL, **options: Any) -> Any:
+        """Make a request; the answer is a context manager."""
+        return self._session.request(method, url, **self._way(url), **options)
+
+    def ws_connect(self, url: URL, **options: Any) -> Any:
+        """Open a socket."""
+        return self._session.ws_connect(url, **self._way(url), **options)
+
+    def _way(self, url: URL) -> dict[str, Any]:
+        proxy = self._proxy_of(url)
+        if proxy is None:
+            return {}
+        login = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+        return {"proxy": proxy.url, "proxy_headers": login}
+
+
+Http = aiohttp.ClientSession | ProxiedHttp
+"""One bot's way to Mixin."""
+
+
 async def once(
     request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
 ) -> aiohttp.ClientResponse:
@@ -45,6 +78,9 @@ async def once(
         response = await handler(request)
     except aiohttp.ClientConnectorError:
         raise
+    except aiohttp.ClientHttpProxyError as refusal:  # its status is none of Mixin's
+        answered = OSError(f"the proxy answered {refusal.status}")
+        raise aiohttp.ClientProxyConnectionError(request.connection_key, answered) from None
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as cut:
         raise aiohttp.ClientConnectionError(str(cut)) from cut
     if response.status in _REDIRECTS:

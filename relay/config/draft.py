@@ -19,7 +19,7 @@ MASK = "***"
 _SECRET_KEYS = frozenset(
     {"secret", "keystore", "bearer_token", "back_token", "admin_token", "headers"}
 )
-_URL_KEYS = frozenset({"url", "blaze_url", "api_url"})
+_URL_KEYS = frozenset({"url", "blaze_url", "api_url", "proxy"})
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECRET = re.compile(r"(?:whsec|whsk|rjk)_\S*")
 _USERINFO = re.compile(r"(.*?://)?.*@", re.DOTALL)

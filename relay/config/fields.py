@@ -14,6 +14,8 @@ from relay.config.draft import MASK, Draft, KeyPath, masked_url
 from relay.config.secrets import Secret, read_key_file
 from relay.config.sections import Kind, several, text
 from relay.model.times import DURATION_FORM, duration_text, parse_duration
+from relay.proxies import ENVIRONMENT, Proxied, Proxy
+from relay.proxies import EXPECTED as PROXY_EXPECTED
 from relay.webhook.exchange import Target, TargetError
 from relay.webhook.headers import is_own
 from relay.webhook.signature import SecretError, Signer
@@ -137,6 +139,16 @@ def _webhook_url(written: str) -> Url:
     return url
 
 
+def _proxy(written: str) -> Proxied:
+    return ENVIRONMENT if written.strip() == ENVIRONMENT else Proxy.parse(written.strip())
+
+
+def _proxy_shown(proxied: Proxied) -> str:
+    if not isinstance(proxied, Proxy):
+        return str(proxied)
+    return proxied.url.replace("://", f"://{MASK}@") if proxied.authorization else proxied.url
+
+
 def _url_shown(url: Url) -> str:
     return masked_url(url.text)
 
@@ -192,6 +204,7 @@ LISTENING = text(LISTEN, parse_listen)
 WEBHOOK_URL = text("an https:// URL", _webhook_url, _url_shown)
 BLAZE_URLS = _mixin_urls("wss", "ws")
 API_URLS = _mixin_urls("https", "http")
+PROXY = text(PROXY_EXPECTED, _proxy, _proxy_shown)
 HEADERS = Kind("a mapping of headers", _headers, lambda some: {name: MASK for name, _ in some})
 FILE = text("the path of a PEM file", Path)
 SECRET_FILE = text("the path of a file with the secret in it", Path)

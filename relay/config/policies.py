@@ -12,6 +12,7 @@ from relay.delivery.retry import RetryPolicy
 from relay.delivery.routing import Route, Routing
 from relay.model.messages import EndpointKey
 from relay.model.replays import EndpointInfo
+from relay.proxies import Proxy
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
 """Headers whose values are secrets, most likely; a tenant's name is none."""
@@ -85,3 +86,7 @@ def secrets_of(settings: Settings) -> Iterator[str]:
             yield endpoint.target.authorization
         if endpoint.back_token is not None:
             yield endpoint.back_token.get_secret_value()
+    proxies = [bot.proxy for bot in settings.bots]
+    for proxy in (*proxies, *(each.proxy for each in endpoints_of(settings.bots).values())):
+        if isinstance(proxy, Proxy) and proxy.authorization is not None:
+            yield proxy.authorization

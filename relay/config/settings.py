@@ -4,9 +4,10 @@ To add one: a line here, a place in docs/reference.md and in the chart's schema 
 a variable of its own stands in `environment`, and whether a reload follows it in `changes`.
 """
 
+import os
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -21,6 +22,7 @@ from relay.config.sections import Section, named, nested, setting
 from relay.journal.encryption.keys import Keyring
 from relay.model.ports import Recovery
 from relay.model.times import duration_text
+from relay.proxies import ENVIRONMENT, Proxied, Proxy, proxy_of
 from relay.webhook.exchange import Target, TlsSettings
 from relay.webhook.signature import Signer
 
@@ -155,14 +157,20 @@ class Endpoint(Section):
     retry: Retry = setting(nested(Retry), default=Retry())
     breaker: Breaker = setting(nested(Breaker), default=Breaker(), old_key="gate")
     tls: Tls = setting(nested(Tls), default=Tls())
+    proxy: Proxied = setting(of.PROXY, default=None)
 
     @classmethod
     def check(cls, tree: Tree, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-        """Check that plaintext is meant, and that there is one authorization at most."""
+        """Check that plaintext is meant, that a proxy is one, and one authorization at most."""
         url = values.get("url")
         public = isinstance(url, Url) and url.plaintext and is_public(url.host)
         if public and not values.get("allow_plaintext", True):
             yield ("url",), "expected https:// for a public host, or allow_plaintext: true"
+        if values.get("proxy") == ENVIRONMENT and isinstance(url, Url):
+            try:
+                _proxy_of(ENVIRONMENT, Target.parse(url.text))
+            except ValueError as none:
+                yield ("proxy",), f"what the variables name is none; {none}"
         headers = tree.get("headers")
         for name in headers if isinstance(headers, dict) else ():
             if name.lower() == _AUTHORIZATION and _authorized_otherwise(tree):
@@ -171,9 +179,10 @@ class Endpoint(Section):
 
     @property
     def target(self) -> Target:
-        """Where requests go: the URL taken apart, the user in it, and the TLS files."""
+        """Where requests go, and by which proxy: the URL taken apart, and the TLS files."""
         files = {key: path and str(path) for key, path in asdict(self.tls).items()}
-        return Target.parse(self.url.text, TlsSettings(**files))
+        target = Target.parse(self.url.text, TlsSettings(**files))
+        return replace(target, proxy=_proxy_of(self.proxy, target))
 
     def request_headers(self) -> dict[str, str]:
         """Give the headers that every request has beside the relay's own; they hold secrets."""
@@ -181,6 +190,10 @@ class Endpoint(Section):
         if self.bearer_token is not None:
             headers[_AUTHORIZATION] = f"Bearer {self.bearer_token.get_secret_value()}"
         return headers
+
+
+def _proxy_of(proxied: Proxied, target: Target) -> Proxy | None:
+    return proxy_of(proxied, os.environ, target.scheme, target.host, target.port)
 
 
 def _authorized_otherwise(endpoint: Tree) -> bool:
@@ -209,7 +222,12 @@ class Bot(Section):
     )
     ordering: Ordering = setting(of.choice(Ordering), default=Ordering.CONVERSATION)
     unwanted: Unwanted = setting(of.choice(Unwanted), default=Unwanted.READ, live=True)
+    proxy: Proxied = setting(of.PROXY, default=ENVIRONMENT)
     endpoints: tuple[Endpoint, ...] = setting(named("at least one webhook", Endpoint))
+
+    def proxy_to(self, scheme: str, host: str, port: int) -> Proxy | None:
+        """Say which proxy leads to a host of Mixin's; raises `ValueError` if it is none."""
+        return proxy_of(self.proxy, os.environ, scheme, host, port)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +288,14 @@ class Settings(Section):
             for endpoint in bot.endpoints
             if endpoint.signer is None
         )
-        return (*self.doubts, *self._guessable(), *self._idle(), *unsigned)
+        return (*self.doubts, *self._guessable(), *self._idle(), *self._unproxied(), *unsigned)
+
+    def _unproxied(self) -> Iterator[str]:
+        for bot in self.bots:
+            try:
+                bot.proxy_to("https", "api.mixin.one", 443)
+            except ValueError as none:
+                yield f"{bot.name} goes to Mixin without the proxy of the environment; {none}"
 
     def _guessable(self) -> Iterator[str]:
         tokens = {"admin_token": self.admin_token} | {

@@ -67,6 +67,14 @@ class ListenerStarted(Event, frozen=True):
     last_frame: Callable[[], float]
 
 
+class MixinProxied(Event, frozen=True):
+    """A bot goes to a host of Mixin's through a proxy, whose URL has no user here."""
+
+    bot: str
+    host: str
+    proxy: str
+
+
 class ConnectEnded(Event, frozen=True):
     """An attempt to connect ended; `host` is the URL's, `retry_in` None after success."""
 

@@ -33,6 +33,9 @@ class OnUpstream:
     def _on_listener_started(self, event: events.ListenerStarted) -> None:
         self._metrics.last_frame[event.bot] = event.last_frame
 
+    def _on_mixin_proxied(self, event: events.MixinProxied) -> None:
+        self._log.info("blaze.proxied", **event.fields())
+
     def _on_connect_ended(self, event: events.ConnectEnded) -> None:
         self._metrics.connects[event.bot, event.result] += 1
         if event.result is ConnectResult.OK:

@@ -230,7 +230,7 @@ class Connection(asyncio.Protocol):
         if reader.status is not None and reader.has_head:
             self._opened(reader.status)
             if reader.status // 100 == _TUNNEL_IS_OPEN and reader.has_body:
-                self._conclude(Failure.PROTOCOL, Sent.NO, "it spoke before it was asked")
+                self._conclude(Failure.PROTOCOL, Sent.NO, "the proxy spoke before it was asked")
 
     def _opened(self, status: int) -> None:
         if self._opening is not None and not self._opening.done():

@@ -52,7 +52,7 @@ class Target:
     proxy: Proxy | None = None
 
     @classmethod
-    def parse(cls, url: str, tls: TlsSettings | None = None, proxy: Proxy | None = None) -> Self:
+    def parse(cls, url: str, tls: TlsSettings | None = None) -> Self:
         """Take a URL apart, or raise `TargetError`."""
         if _UNFIT.search(url):
             raise TargetError("has white space, control characters or backslashes in it")
@@ -72,7 +72,6 @@ class Target:
             path=_path(parts),
             authorization=_authorization(parts),
             tls=tls or TlsSettings(),
-            proxy=proxy,
         )
 
     @property

@@ -31,6 +31,7 @@ OF_ENDPOINTS: dict[str, Any] = {
     "concurrency": 3,
     "retry": {"first": "2s"},
     "breaker": {"open_after": 9},
+    "proxy": "http://proxy.test:3128",
 }
 
 
@@ -110,6 +111,7 @@ RESTARTED: dict[str, Change] = {
     "bots[0].blaze_url": lambda _s, bot, _e: bot.update(blaze_url="wss://b.example.com/"),
     "bots[0].api_url": lambda _s, bot, _e: bot.update(api_url="https://a.example.com/"),
     "bots[0].ordering": lambda _s, bot, _e: bot.update(ordering="none"),
+    "bots[0].proxy": lambda _s, bot, _e: bot.update(proxy="http://proxy.test:3128"),
 }
 
 

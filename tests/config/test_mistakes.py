@@ -70,6 +70,11 @@ def test_mistakes_at_the_top(tmp_path: Path, key: str, value: Any, line: str) ->
         ),
         ("ordering", "user", "bots[0].ordering: 'user': expected conversation or none"),
         ("unwanted", "drop", "bots[0].unwanted: 'drop': expected read or leave"),
+        (
+            "proxy",
+            "socks5://u:hunter2@p.test:1",
+            "bots[0].proxy: 'socks5://***@p.test:1': expected http://HOST:PORT, with a user where",
+        ),
         ("endpoints", [], "bots[0].endpoints: an empty list: expected at least one webhook"),
         ("endpoint", [], "bots[0].endpoint: unknown key; did you mean endpoints?"),
     ],

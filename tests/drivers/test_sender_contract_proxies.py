@@ -1,10 +1,7 @@
 """What the sender promises of its way through an HTTP proxy."""
 
-import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,46 +17,9 @@ from tests.drivers.scripted_server import (
     refusing_port,
 )
 from tests.drivers.sender_adapters import AnySender, MakeSender, Post, outcome, post
+from tests.support.proxy import OPEN, proxy
 
 OK = (200, None, Sent.YES)
-OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
-
-
-@dataclass
-class TunnelProxy:
-    """A proxy that says what it is told to a CONNECT, and passes on what comes behind it."""
-
-    says: bytes = OPEN
-    to: int = 0
-    port: int = 0
-    asked: list[str] = field(default_factory=list)
-    headers: list[str] = field(default_factory=list)
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line, *headers = (await reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
-        self.asked.append(line)
-        self.headers += headers
-        writer.write(self.says)
-        if self.says.startswith(b"HTTP/1.1 2") and self.to:
-            there, onward = await asyncio.open_connection("127.0.0.1", self.to)
-            await asyncio.gather(_pipe(reader, onward), _pipe(there, writer))
-        writer.close()
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-    writer.close()
-
-
-@asynccontextmanager
-async def proxy(says: bytes = OPEN, to: int = 0) -> AsyncIterator[TunnelProxy]:
-    running = TunnelProxy(says, to)
-    server = await asyncio.start_server(running.serve, "127.0.0.1", 0)
-    running.port = server.sockets[0].getsockname()[1]
-    yield running
-    server.close()
 
 
 def by(port: int, request: Post, user: str = "") -> Post:
