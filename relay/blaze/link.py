@@ -15,7 +15,7 @@ import aiohttp
 from aiohttp import WSMsgType
 from yarl import URL
 
-from relay.blaze.session import Event, Pushed, Refused, Session, Unreadable
+from relay.blaze.session import Pushed, Refused, Session, Unreadable
 from relay.blaze.transport import Http, describe
 from relay.model.ports import Clock, Inlet
 from relay.model.times import read_retry_after
@@ -30,6 +30,9 @@ SUBPROTOCOL = "Mixin-Blaze-1"
 
 # aiohttp counts compressed bytes and ends the connection above; Mixin's batches end at 128 KB.
 MAX_FRAME_BYTES = 8 * 1024 * 1024
+
+_GRAIN = 0.05
+"""To this part of its time silence is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +146,19 @@ class Link:
             return _broken(trouble)
 
     async def _read_on(self) -> Ending:
-        loop = asyncio.get_running_loop()
+        loop, silence = asyncio.get_running_loop(), self._patience.silence
+        wound_at = -silence
         try:
             async with asyncio.timeout(self._patience.hello) as watchdog:
-                while (ending := await self._read_one()) is None:
-                    if self._answered:
-                        watchdog.reschedule(loop.time() + self._patience.silence)
+                while (ending := self._take(frame := await self._socket.receive())) is None:
+                    if frame.type is WSMsgType.PING:
+                        await self._socket.pong(frame.data)
+                    # Not at every frame: that would cost as much as parsing it.
+                    if self._answered and (now := loop.time()) - wound_at > silence * _GRAIN:
+                        watchdog.reschedule(now + silence)
+                        wound_at = now
+                    if self._inlet.full and (ending := await self._wait_for_room()):
+                        break
                 return ending
         except TimeoutError:
             return Ending(DisconnectReason.STALE, "no frame came for too long")
@@ -159,55 +169,44 @@ class Link:
             async with asyncio.timeout(self._patience.goodbye):
                 await self._socket.close()
 
-    async def _read_one(self) -> Ending | None:
-        frame = await self._socket.receive()
+    def _take(self, frame: aiohttp.WSMessage) -> Ending | None:
         match frame.type:
-            case WSMsgType.BINARY | WSMsgType.TEXT | WSMsgType.PING | WSMsgType.PONG:
-                return await self._take(frame.type, frame.data)
+            case WSMsgType.BINARY:
+                return self._handle(frame.data)
+            case WSMsgType.TEXT:
+                return self._handle(frame.data.decode("utf-8", "replace"))
+            case WSMsgType.PING | WSMsgType.PONG:
+                self.last_frame = self._clock()
+                self._prove()
+                return None
             case WSMsgType.ERROR:
                 return _broken(frame.data)
             case _:
                 return self._closed(frame)
 
-    async def _take(self, kind: WSMsgType, data: bytes) -> Ending | None:
+    def _handle(self, data: bytes | str) -> Ending | None:
         self.last_frame = now = self._clock()
-        match kind:
-            case WSMsgType.PING:
-                self._prove()
-                await self._socket.pong(data)
-                return None
-            case WSMsgType.PONG:
-                self._prove()
-                return None
-            case WSMsgType.TEXT:
-                event = self._session.receive(data.decode("utf-8", "replace"), received_at=now)
-            case _:
-                event = self._session.receive(data, received_at=now)
         self._answered = True
-        return await self._handle(event)
-
-    async def _handle(self, event: Event) -> Ending | None:
-        match event:
-            case Refused(code, description, of_hello):
-                return self._refused(event, of_hello=of_hello, what=f"{code} {description}")
-            case Unreadable(frame, size):
-                self._inlet.keep(frame)
-                self._tell(FrameUnreadable(self._bot, frame.digest, frame.why, size))
-                return None
+        match event := self._session.receive(data, received_at=now):
             case Pushed(message):
                 self.useful = True
                 self._prove()
                 self._inlet.take(message)
-                return await self._wait_for_room() if self._inlet.full else None
+            case Unreadable(sample, size):
+                self._inlet.keep(sample)
+                self._tell(FrameUnreadable(self._bot, sample.digest, sample.why, size))
+            case Refused():
+                return self._refused(event)
             case _:
                 self._prove()
-                return None
+        return None
 
-    def _refused(self, refusal: Refused, *, of_hello: bool, what: str) -> Ending | None:
+    def _refused(self, refusal: Refused) -> Ending | None:
+        what = f"{refusal.code} {refusal.description}"
         if refusal.unauthorized:
             return Ending(DisconnectReason.UNAUTHORIZED, what)
         self._tell(RequestRefused(self._bot, refusal.code, refusal.description))
-        if of_hello:
+        if refusal.of_hello:
             return Ending(DisconnectReason.ERROR, f"LIST_PENDING_MESSAGES was refused: {what}")
         return None
 
