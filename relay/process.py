@@ -158,9 +158,9 @@ class ServiceManager:
         address = environ.get("NOTIFY_SOCKET", "")
         return cls(address) if address[:1] in {"/", "@"} else None
 
-    def __call__(self, fact: Event) -> None:
-        """Say what a fact means to who looks after the process."""
-        match fact:
+    def __call__(self, event: Event) -> None:
+        """Say what an event means to who looks after the process."""
+        match event:
             case RelayStarted():
                 self._say(b"READY=1")
             case LoopLagged():  # told with every beat, late or not

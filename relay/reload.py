@@ -97,22 +97,22 @@ class Reloader:
         changes = compare(self.settings, new)
         if changes.fixed:
             raise ReloadRefused(*(f"{key}: needs a restart to change" for key in changes.fixed))
-        fact = _told(changes)
+        event = _told(changes)
         if changes.nothing:
-            self._context.telemetry(fact)
-            return _reloaded(fact, 0)
+            self._context.telemetry(event)
+            return _reloaded(event, 0)
         self._prepare(new)  # before anything is said in which a new secret could be
         self._exchanging = asyncio.current_task()
         try:
             leaving = await self._exchange(new, changes, discard=discard)
         finally:
             self._exchanging = None
-        self._context.telemetry(fact)
+        self._context.telemetry(event)
         if self._closing:
             raise asyncio.CancelledError
         drain_timeout = self.settings.drain_timeout
         discarded = await self._supervisor.see_off(leaving, drain_timeout, discard=discard)
-        return _reloaded(fact, discarded)
+        return _reloaded(event, discarded)
 
     async def _read_anew(self) -> Settings:
         try:
@@ -199,16 +199,16 @@ def _told(changes: Changes) -> SettingsReloaded:
     )
 
 
-def _reloaded(fact: SettingsReloaded, discarded: int) -> Reloaded:
-    changed = (EndpointChange(str(key), tuple(names)) for key, names in fact.changed)
-    added, removed = map(str, fact.added), map(str, fact.removed)
+def _reloaded(event: SettingsReloaded, discarded: int) -> Reloaded:
+    changed = (EndpointChange(str(key), tuple(names)) for key, names in event.changed)
+    added, removed = map(str, event.added), map(str, event.removed)
     return Reloaded(
         tuple(added),
         tuple(removed),
         tuple(changed),
-        fact.settings,
+        event.settings,
         discarded,
-        fact.bots_added,
-        fact.bots_removed,
-        fact.bots_restarted,
+        event.bots_added,
+        event.bots_removed,
+        event.bots_restarted,
     )

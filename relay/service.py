@@ -38,7 +38,7 @@ from relay.webhook.address_guard import AddressGuard
 
 
 class Service:
-    """The whole relay in one process. `follow` is told every fact, beside logs and metrics.
+    """The whole relay in one process. `follow` is told every event, beside logs and metrics.
 
     `read` reads the settings anew, without which there is nothing to reload; `prepare` is told
     settings before they hold.

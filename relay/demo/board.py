@@ -1,7 +1,7 @@
 """What has become of each message by the words of three witnesses, and what it came to in all.
 
 The simulator says what was pushed and what is READ, the receiver what it was sent and has taken,
-the relay's facts what it makes of them. Only messages under way are kept: memory is bounded.
+the relay's events what it makes of them. Only messages under way are kept: memory is bounded.
 """
 
 import asyncio
@@ -129,15 +129,15 @@ class Board:
 
     # --- The relay's word
 
-    def follow(self, fact: Event) -> None:
+    def follow(self, event: Event) -> None:
         """Follow the relay; a `relay.telemetry.events.Telemetry`."""
-        match fact:
+        match event:
             case MessagesReceived():
-                for message in fact.messages:
+                for message in event.messages:
                     if passage := self.under_way.get(message.message_id):
                         self._step(passage, State.RECEIVED)
             case AttemptsEnded():
-                for outcome in fact.outcomes:
+                for outcome in event.outcomes:
                     self._attempt_ended(outcome)
             case _:
                 pass

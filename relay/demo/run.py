@@ -109,9 +109,9 @@ async def set_stage(closing: AsyncExitStack, *, refuses: Refuses, on_change: OnC
     settings = _settings(simulator, receiver, secret, Path(folder))
     started = asyncio.Event()
 
-    def follow(fact: Event) -> None:
-        board.follow(fact)
-        if isinstance(fact, RelayStarted):
+    def follow(event: Event) -> None:
+        board.follow(event)
+        if isinstance(event, RelayStarted):
             started.set()
 
     return Stage(simulator, receiver, board, _relay(settings, follow), started)

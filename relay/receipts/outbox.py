@@ -305,8 +305,8 @@ class Outbox:
         if failed:
             detail, number = failed[0][1].detail, sum(len(batch) for batch, _ in failed)
             alone = not self._sieve.outage
-            fact = ReceiptsRetried(self._bot, number, detail, lesson.retry_in, alone=alone)
-            self._telemetry(fact)
+            event = ReceiptsRetried(self._bot, number, detail, lesson.retry_in, alone=alone)
+            self._telemetry(event)
         if lesson.stuck or lesson.cured:
             stuck, cured = (
                 tuple(receipt.message_id for receipt in some)
