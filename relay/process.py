@@ -101,9 +101,9 @@ def trim_memory() -> None:
 
 
 def freeze_memory() -> None:
-    """Let no full collection stop everything to look at what has been loaded, for ever the same."""
-    gc.collect()
+    """Collect garbage again, but never look at what was loaded so far, which stays as it is."""
     gc.freeze()
+    gc.enable()
 
 
 def free_bytes(journal: Path) -> float:

@@ -13,7 +13,6 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Any, TextIO
 
 from relay.telemetry.redaction import Redactor
@@ -39,13 +38,6 @@ _ALARM = "\x1b[31m"
 
 Render = Callable[[dict[str, Any]], str]
 """Writes a line that begins with `timestamp`, `level` and `event`."""
-
-
-class LogFormat(StrEnum):
-    """How a line looks: for machines or for people."""
-
-    JSON = "json"
-    CONSOLE = "console"
 
 
 class Log:
@@ -102,7 +94,7 @@ class Sink:
 
 def configure_logging(
     level: str = "info",
-    log_format: LogFormat | None = None,
+    log_format: str | None = None,
     stream: TextIO | None = None,
     *,
     secrets: Iterable[str] = (),
@@ -110,14 +102,14 @@ def configure_logging(
 ) -> Log:
     """Route all logging of this process to a stream, standard error by default.
 
-    Without a format it is the console's on a terminal, else JSON. `secrets` never come out,
-    wherever they turn up; a `redactor` that learns others later takes their place. May be called
-    again, and then replaces what was set up before.
+    The format is `json`, or `console` for people; without one it is the console's on a terminal,
+    else JSON. `secrets` never come out, wherever they turn up; a `redactor` that learns others
+    later takes their place. May be called again, and then replaces what was set up before.
     """
     stream = stream if stream is not None else sys.stderr
     terminal = _is_terminal(stream)
-    log_format = log_format or (LogFormat.CONSOLE if terminal else LogFormat.JSON)
-    render = _as_json if log_format is LogFormat.JSON else _for_people(colours=terminal)
+    for_people = log_format == "console" if log_format else terminal
+    render = _for_people(colours=terminal) if for_people else _as_json
     redact, sink = redactor or Redactor(secrets), Sink(stream)
 
     def say(level: str, event: dict[str, Any]) -> None:

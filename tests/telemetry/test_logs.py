@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from relay.telemetry.logs import LogFormat, Sink, configure_logging
+from relay.config import LogFormat
+from relay.telemetry.logs import Sink, configure_logging
 
 pytestmark = pytest.mark.usefixtures("logging_restored")
 
