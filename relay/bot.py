@@ -2,41 +2,19 @@
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from relay.delivery.breaker import BreakerPolicy
 from relay.delivery.dispatcher import AttemptPolicy, Dispatcher
 from relay.delivery.intake import Intake
 from relay.delivery.routing import Routing
 from relay.model.messages import EndpointKey
+from relay.model.ports import Connections, Reader
 from relay.receipts.outbox import Outbox
 
 FLUSH_TIMEOUT = 10.0
 """How long a stop waits for the journal, and then for Mixin, once the attempts have ended."""
-
-
-class Reader(Protocol):
-    """Who holds a bot's socket: the listener."""
-
-    async def run(self) -> None:
-        """Read until closed."""
-
-    def stop_reading(self) -> None:
-        """Read no more; the socket stays open."""
-
-    def close(self) -> None:
-        """Close the socket; `run` returns."""
-
-
-class Connections(Protocol):
-    """An endpoint's connections to its receiver."""
-
-    def close_when_idle(self) -> None:
-        """Close each once the attempt on it has ended."""
-
-    async def close(self) -> None:
-        """Drop all of them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,14 +46,6 @@ class BotChanges:
     added: Mapping[EndpointKey, Webhook] = field(default_factory=dict)
     changed: Mapping[EndpointKey, WebhookChange] = field(default_factory=dict)
     removed: Collection[EndpointKey] = ()
-
-    async def discard(self) -> None:
-        """Close what was built: it does not come into force."""
-        for webhook in self.added.values():
-            await webhook.connections.close()
-        for change in self.changed.values():
-            if change.connections is not None:
-                await change.connections.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +133,7 @@ class Bot:
 
     def _change(self, webhook: Webhook, change: WebhookChange) -> None:
         webhook.dispatcher.change(change.attempts, change.breaker, elsewhere=change.elsewhere)
+        webhook.dispatcher.write_down()
         if change.connections is not None:
             old, webhook.connections = webhook.connections, change.connections
             old.close_when_idle()
@@ -197,8 +168,11 @@ class Bot:
         loop = asyncio.get_running_loop()
         deadline = None if patience is None else loop.time() + patience
         written = await _ended(self._loops.values(), deadline)
-        self._draining = self._group.create_task(self.intake.drained(), name="intake drained")
-        return Rest(cut, await _ended([self._draining], deadline) and written)
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(deadline):
+                await self.intake.drained()
+                return Rest(cut, written)
+        return Rest(cut, written=False)
 
     async def leave(self) -> None:
         """Send the receipts that Mixin takes in time, and hang up: `run` returns."""
@@ -207,7 +181,7 @@ class Bot:
         await _ended([self._sending], loop.time() + FLUSH_TIMEOUT)
         self._listener.close()
         await _ended([self._reading], loop.time() + FLUSH_TIMEOUT)
-        for task in (self._draining, self._sending, self._reading, *self._loops.values()):
+        for task in (self._sending, self._reading, *self._loops.values()):
             task.cancel()
 
     async def _let_end(self, webhooks: Collection[Webhook], seconds: float) -> int:

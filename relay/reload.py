@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from relay.bot import BotChanges
@@ -12,8 +11,8 @@ from relay.config.changes import Changes, compare
 from relay.config.policies import endpoint_infos
 from relay.model.admin import EndpointChange, Reloaded, ReloadRefused
 from relay.model.ports import JournalUnavailable
-from relay.supervisor import Departure, Plan, StillOwed, Supervisor
-from relay.telemetry.events import ReloadFailed, ReplayBegun, SettingsReloaded
+from relay.supervisor import Departure, Plan, Supervisor
+from relay.telemetry.events import ReloadFailed, SettingsReloaded
 
 STOPPING = "the relay is stopping"
 
@@ -111,7 +110,7 @@ class Reloader:
         if self._closing:
             raise asyncio.CancelledError
         drain_timeout = self.settings.drain_timeout
-        discarded = await self._supervisor.see_off(leaving, drain_timeout, discard=discard)
+        discarded = await self._supervisor.see_off(leaving, drain_timeout)
         return _reloaded(event, discarded)
 
     async def _read_anew(self) -> Settings:
@@ -123,68 +122,40 @@ class Reloader:
             raise ReloadRefused(f"settings: {type(error).__name__} while they were read") from None
 
     async def _exchange(self, new: Settings, changes: Changes, *, discard: bool) -> Departure:
-        builders = {
-            bot.name: BotBuilder(bot, self._context)
-            for bot in new.bots
-            if bot.name in (*changes.bots_added, *changes.bots_restarted)
-        }
-        built: dict[str, BotChanges] = {}
         try:
-            for bot in new.bots:
-                if (name := bot.name) not in builders:
-                    running = self._supervisor.bots[name]
-                    built[name] = await self._builders[name].changes(running, bot, changes)
-            leaving = await self._supervisor.exchange(
-                self._plan(changes, built, builders),
-                discard=discard,
-                introduce=lambda: self._introduce(new),
-            )
-        except (StillOwed, JournalUnavailable) as why:
-            for each in built.values():
-                await each.discard()
-            raise ReloadRefused(*_reasons(why)) from None
+            plan, builders = await self._plan(new, changes, discard=discard)
+            leaving = await self._supervisor.exchange(plan)
+        except JournalUnavailable:
+            raise ReloadRefused("the journal takes no reads or writes at the moment") from None
         self.settings = new
         self._builders = {bot.name: (self._builders | builders)[bot.name] for bot in new.bots}
-        for key in changes.changed:
-            if key.bot in built:
-                self._supervisor.bots[key.bot].webhooks[key].dispatcher.write_down()
         return leaving
 
-    def _plan(
-        self,
-        changes: Changes,
-        built: Mapping[str, BotChanges],
-        builders: Mapping[str, BotBuilder],
-    ) -> Plan:
+    async def _plan(
+        self, new: Settings, changes: Changes, *, discard: bool
+    ) -> tuple[Plan, dict[str, BotBuilder]]:
+        """Build what is new of bots that stay; answers with the builders of the others, too."""
         stopped = (*changes.bots_removed, *changes.bots_restarted)
+        changed, builders = dict[str, BotChanges](), dict[str, BotBuilder]()
+        for bot in new.bots:
+            if bot.name in (*changes.bots_added, *changes.bots_restarted):
+                builders[bot.name] = BotBuilder(bot, self._context)
+            else:
+                running, builder = self._supervisor.bots[bot.name], self._builders[bot.name]
+                changed[bot.name] = await builder.changes(running, bot, changes)
         # Two bots of one app would take each other's messages: one has to end first.
         apps = {self._builders[name].app_id for name in stopped}
-        return Plan(
-            built,
+        plan = Plan(
+            changed,
             stopped,
             {name: builder.build for name, builder in builders.items()},
             [name for name in changes.bots_added if builders[name].app_id in apps],
             changes.added,
             changes.removed,
+            endpoint_infos(new),
+            discard,
         )
-
-    async def _introduce(self, new: Settings) -> None:
-        context = self._context
-        with suppress(JournalUnavailable):  # then the next start does it
-            infos = endpoint_infos(new)
-            for replay in await context.journal.register_endpoints(infos, context.clock()):
-                context.telemetry(ReplayBegun(replay))
-
-
-def _reasons(why: StillOwed | JournalUnavailable) -> list[str]:
-    match why:
-        case StillOwed():
-            expected = "expected none, or a reload that discards what is owed"
-            return [
-                f"{key}: is owed {count} deliveries; {expected}" for key, count in why.owed.items()
-            ]
-        case JournalUnavailable():
-            return ["the journal takes no reads or writes at the moment"]
+        return plan, builders
 
 
 def _told(changes: Changes) -> SettingsReloaded:

@@ -1,14 +1,17 @@
 """The bots of this process: started, changed, seen off, and brought to rest together."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from relay.bot import Bot, BotChanges, Rest, Webhook
+from relay.model.admin import ReloadRefused
 from relay.model.journal import Discarded
 from relay.model.messages import EndpointKey
 from relay.model.ports import Clock, Journal, JournalUnavailable, Writer
+from relay.model.replays import EndpointInfo
 from relay.telemetry.events import (
     BotLeft,
     DeliveriesDiscarded,
@@ -16,6 +19,7 @@ from relay.telemetry.events import (
     JournalFailed,
     JournalRecovered,
     MessagesFinished,
+    ReplayBegun,
     Telemetry,
 )
 
@@ -30,21 +34,14 @@ Build = Callable[[], Awaitable[Bot]]
 """Builds a bot as the journal has left it; may raise `JournalUnavailable`."""
 
 
-class StillOwed(Exception):  # noqa: N818 - a state of the journal, which the operator decides about
-    """Endpoints that are to go are owed deliveries; nothing was changed."""
-
-    def __init__(self, owed: Mapping[EndpointKey, int]) -> None:
-        super().__init__(", ".join(map(str, owed)))
-        self.owed = owed
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What becomes of the bots, by name: all of it, or none.
 
-    `added` and `removed` are endpoints, those of bots that come and go among them. What is in
-    `stopped` and in `started` begins anew once it has ended; what is in `started` alone begins at
-    once, but after everything that is `stopped` if it is in `later`.
+    A bot in `stopped` and in `started` begins anew once it has ended; one in `started` alone begins
+    at once, but after everything that is `stopped` if it is in `later`. `added` and `removed` are
+    endpoints, also those of bots that come and go; of `infos` the journal sees which are new to it.
+    With `discard` what is owed to removed endpoints is given up as they leave.
     """
 
     changed: Mapping[str, BotChanges] = field(default_factory=dict)
@@ -53,6 +50,8 @@ class Plan:
     later: Collection[str] = ()
     added: Collection[EndpointKey] = ()
     removed: Collection[EndpointKey] = ()
+    infos: Sequence[EndpointInfo] = ()
+    discard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,23 +95,27 @@ class Supervisor:
 
     # --- Changes --------------------------------------------------------------------------------
 
-    async def exchange(
-        self, plan: Plan, *, discard: bool, introduce: Callable[[], Awaitable[None]]
-    ) -> Departure:
+    async def exchange(self, plan: Plan) -> Departure:
         """Let a plan come into force, all at once; answers with what leaves by it.
 
-        With `discard` the journal keeps what removed endpoints are owed until they are seen off;
-        without it, raises `StillOwed` if they are owed anything. That and `JournalUnavailable`
-        leave everything as it was. `introduce` tells the journal of the endpoints that are new to
-        it, before a message is routed to them.
+        Raises `ReloadRefused` if removed endpoints are owed deliveries that are not to be given up.
+        That and `JournalUnavailable` leave everything as it was.
         """
         async with self._writer.held():
-            owed = await self._journal.reconfigure(
-                added=plan.added, removed=() if discard else plan.removed, now=self._clock()
-            )
+            removed = () if plan.discard else plan.removed
+            now = self._clock()
+            owed = await self._journal.reconfigure(added=plan.added, removed=removed, now=now)
             if owed:
-                raise StillOwed(owed)
-            await introduce()
+                raise ReloadRefused(
+                    *(
+                        f"{key}: is owed {count} deliveries; expected none, or a reload that"
+                        " discards what is owed"
+                        for key, count in owed.items()
+                    )
+                )
+            with suppress(JournalUnavailable):  # then the next start does it
+                for replay in await self._journal.register_endpoints(plan.infos, now):
+                    self._telemetry(ReplayBegun(replay))
             # Nothing waits from here on, or a message could come in between.
             staying = {self.bots[name]: changes for name, changes in plan.changed.items()}
             webhooks = {bot: bot.apply(changes) for bot, changes in staying.items()}
@@ -121,7 +124,7 @@ class Supervisor:
                 bot.stop(leaving=True)
         return Departure(plan, webhooks, bots)
 
-    async def see_off(self, leaving: Departure, seconds: float, *, discard: bool) -> int:
+    async def see_off(self, leaving: Departure, seconds: float) -> int:
         """Let what leaves come to rest, as at a stop, and start what is to start.
 
         Answers how many deliveries were discarded. Broken off by a stop, what leaves is brought to
@@ -135,13 +138,14 @@ class Supervisor:
                 together.create_task(bot.see_off(webhooks, seconds))
             for bot in leaving.bots:
                 together.create_task(self._see_off_bot(bot, seconds, plan.started.get(bot.name)))
-        discarded = await self._discard(plan.removed) if discard else 0
+        discarded = await self._discard(plan.removed) if plan.discard and plan.removed else 0
         for name in plan.later:
             await self._start_for_sure(plan.started[name])
         for key in plan.removed:
             self._telemetry(EndpointLeft(key))
-        for name in [name for name in plan.stopped if name not in plan.started]:
-            self._telemetry(BotLeft(name))
+        for name in plan.stopped:
+            if name not in plan.started:
+                self._telemetry(BotLeft(name))
         return discarded
 
     async def _see_off_bot(self, bot: Bot, seconds: float, successor: Build | None) -> None:
@@ -157,10 +161,9 @@ class Supervisor:
     async def _discard(self, endpoints: Collection[EndpointKey]) -> int:
         """Give up what endpoints are owed, and configure them no longer; answers how much."""
         total = 0
-        while endpoints and (given_up := await self._for_sure(lambda: self._give_up(endpoints))):
+        while given_up := await self._for_sure(lambda: self._give_up(endpoints)):
             total += given_up.deliveries
-        if endpoints:
-            self._telemetry(DeliveriesDiscarded(tuple(endpoints), total))
+        self._telemetry(DeliveriesDiscarded(tuple(endpoints), total))
         return total
 
     async def _give_up(self, endpoints: Collection[EndpointKey]) -> Discarded | None:

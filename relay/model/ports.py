@@ -262,3 +262,26 @@ class Acknowledger(Protocol):
 
     async def mark_read(self, message_ids: Sequence[str]) -> ReceiptVerdict:
         """POST at most 100 receipts once and judge the answer. Raises only cancellation."""
+
+
+class Reader(Protocol):
+    """Who holds a bot's socket: the listener."""
+
+    async def run(self) -> None:
+        """Read until closed."""
+
+    def stop_reading(self) -> None:
+        """Read no more; the socket stays open."""
+
+    def close(self) -> None:
+        """Close the socket; `run` returns."""
+
+
+class Connections(Protocol):
+    """An endpoint's connections to its receiver."""
+
+    def close_when_idle(self) -> None:
+        """Close each once the attempt on it has ended."""
+
+    async def close(self) -> None:
+        """Drop all of them."""

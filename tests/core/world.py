@@ -161,7 +161,7 @@ class World:
         assert self._run is None
         keys = [endpoint.key for endpoint in self.endpoints]
         self.clean = await self.disk.start(keys, self.wall())
-        await self._introduce(self.endpoints)
+        await self.disk.register_endpoints(_infos(self.endpoints), self.wall())
         noticed = await last_notice(self.disk)
         writer = Writer(self.disk, self.tell, self.wall, jitter=self._jitter)
         self._run = Run(self.disk, writer, self.tell, self.wall, noticed)
@@ -210,27 +210,21 @@ class World:
             },
             [key for key in before if key not in now],
         )
-        leaving = await run.supervisor.exchange(
-            Plan({BOT: changes}, added=list(changes.added), removed=changes.removed),
+        plan = Plan(
+            {BOT: changes},
+            added=list(changes.added),
+            removed=changes.removed,
+            infos=_infos(endpoints),
             discard=discard,
-            introduce=lambda: self._introduce(endpoints),
         )
+        leaving = await run.supervisor.exchange(plan)
         self.endpoints, self._routing = endpoints, changes.routing
-        return await run.supervisor.see_off(leaving, DRAIN, discard=discard)
+        return await run.supervisor.see_off(leaving, DRAIN)
 
-    async def change_bots(self, plan: Plan, *, discard: bool = False) -> int:
+    async def change_bots(self, plan: Plan) -> int:
         """Let bots come and go; answers how many deliveries were discarded."""
-
-        async def introduce() -> None:
-            pass
-
-        supervisor = self.run.supervisor
-        leaving = await supervisor.exchange(plan, discard=discard, introduce=introduce)
-        return await supervisor.see_off(leaving, DRAIN, discard=discard)
-
-    async def _introduce(self, endpoints: Sequence[Endpoint]) -> None:
-        came = [EndpointInfo(each.key, str(each.key), each.retained) for each in endpoints]
-        await self.disk.register_endpoints(came, self.wall())
+        leaving = await self.run.supervisor.exchange(plan)
+        return await self.run.supervisor.see_off(leaving, DRAIN)
 
     async def heal(self, seconds: float = 1000.0) -> None:
         """Let everything succeed until all is done, or for so long that it should be."""
@@ -363,3 +357,7 @@ class World:
 
 def _settled_at(endpoint: EndpointKey) -> Callable[[DeliverySettled], tuple[str, ...]]:
     return lambda fact: (fact.message_id,) if fact.endpoint == endpoint else ()
+
+
+def _infos(endpoints: Sequence[Endpoint]) -> list[EndpointInfo]:
+    return [EndpointInfo(each.key, str(each.key), each.retained) for each in endpoints]
