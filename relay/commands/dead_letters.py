@@ -2,27 +2,23 @@
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from relay.admin.batches import Act, in_batches
+from relay.admin.parameters import Parameter
 from relay.admin.requests import DEAD_LETTER_FILTERS, dead_letter_query
-from relay.commands.failure import Failure, Family, require_none
+from relay.commands.failure import Failure, Family
 from relay.commands.history import print_histories
 from relay.commands.output import print_note, print_table, progress
-from relay.commands.params import COUNT, MESSAGE_ID, config_option, filter_options, json_option
-from relay.commands.store import read_settings, with_admin, with_known_names
-from relay.model.admin import AdminStore, DeadLetter, DeadLetterQuery, MessageHistory
+from relay.commands.params import COUNT, MESSAGE_ID, filter_options
+from relay.commands.session import Session, on_journal
+from relay.model.admin import DeadLetter, DeadLetterQuery
 from relay.model.ports import JournalDamaged, JournalUnavailable
 from relay.model.times import moment
-
-if TYPE_CHECKING:
-    from relay.admin.operations import AdminApi
-    from relay.config import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,9 +42,8 @@ def command() -> None:
     """Look at dead letters, send them again or give them up."""
 
 
-def _selecting(*without: str) -> Callable[[F], F]:
+def _selecting(filters: Mapping[str, Parameter]) -> Callable[[F], F]:
     """Add the arguments and options by which dead letters are chosen."""
-    filters = {name: each for name, each in DEAD_LETTER_FILTERS.items() if name not in without}
 
     def add(function: F) -> F:
         for option in (
@@ -63,118 +58,85 @@ def _selecting(*without: str) -> Callable[[F], F]:
     return add
 
 
+_ACT_ON = {name: each for name, each in DEAD_LETTER_FILTERS.items() if name != "cursor"}
+
+
 @command.command("list")
-@_selecting()
-@config_option
-@json_option
-def list_letters(config: Path | None, *, as_json: bool, **chosen: Any) -> None:
+@_selecting(DEAD_LETTER_FILTERS)
+@on_journal()
+async def list_letters(session: Session, **chosen: Any) -> None:
     """List dead letters, the oldest first: the first 100, unless --all or --limit is given."""
-    settings, sheet = read_settings(config), Sheet(as_json=as_json)
-    most = chosen["limit"] or (None if chosen["everything"] else _LISTED)
-
-    async def work(admin: "AdminApi") -> None:
-        query = await _query(admin.store, settings, chosen, most)
-        last: DeadLetter | None = None
-        async for letters in in_batches(admin.store.dead_letters, query, size=_AT_ONCE):
-            sheet.add(letters)
-            last = letters[-1]
-        full = last is not None and sheet.count == query.limit
-        sheet.end(str(last.place) if last and full else None)
-
-    with_admin(settings, work)
+    limit = chosen["limit"] or (None if chosen["everything"] else _LISTED)
+    query = await _query(session, {**chosen, "limit": limit})
+    sheet = Sheet(as_json=session.as_json)
+    last: DeadLetter | None = None
+    async for letters in in_batches(session.store.dead_letters, query, size=_AT_ONCE):
+        sheet.add(letters)
+        last = letters[-1]
+    sheet.end(str(last.place) if last and sheet.count == limit else None)
 
 
 @command.command()
 @click.argument("message_id", type=MESSAGE_ID, metavar="ID")
-@config_option
-@json_option
 @click.option("--content", is_flag=True, help="Print the body that the webhook got, too.")
-def show(message_id: str, config: Path | None, *, content: bool, as_json: bool) -> None:
+@on_journal()
+async def show(session: Session, message_id: str, *, content: bool) -> None:
     """Tell what happened to the message ID on its way to where it is a dead letter."""
-    settings = read_settings(config)
-
-    async def work(admin: "AdminApi") -> list[MessageHistory]:
-        letters = await admin.store.dead_letters(DeadLetterQuery(message_ids=(message_id,)))
-        dead = {letter.endpoint for letter in letters}
-        histories = [
-            replace(history, deliveries=tuple(d for d in history.deliveries if d.endpoint in dead))
-            for history in await admin.store.history(message_id)
-        ]
-        return [history for history in histories if history.deliveries]
-
-    histories = with_admin(settings, work)
-    if not histories:
+    letters = await session.store.dead_letters(DeadLetterQuery(message_ids=(message_id,)))
+    dead = {letter.endpoint for letter in letters}
+    histories = [
+        replace(history, deliveries=tuple(d for d in history.deliveries if d.endpoint in dead))
+        for history in await session.store.history(message_id)
+    ]
+    of_dead = [history for history in histories if history.deliveries]
+    if not of_dead:
         raise _unknown(message_id)
-    print_histories(histories, settings if content else None, as_json=as_json)
+    print_histories(session, of_dead, content=content)
+
+
+def _mistakes(chosen: Mapping[str, Any]) -> Iterator[str]:
+    """Refuse what names nothing, and what contradicts itself."""
+    narrowed = any(chosen[name] is not None for name in _ACT_ON)
+    if chosen["message_ids"] and chosen["everything"]:
+        yield "--all: expected alone or with filters, since IDs are given"
+    if not (chosen["message_ids"] or chosen["everything"] or narrowed):
+        yield "ID: missing; expected IDs, a filter such as --endpoint NAME, or --all"
+    if not chosen.get("yes", True):
+        yield "--yes: missing; expected, since what is discarded never comes back"
 
 
 @command.command()
-@_selecting("cursor")
-@config_option
-@json_option
-def retry(config: Path | None, *, as_json: bool, **chosen: Any) -> None:
+@_selecting(_ACT_ON)
+@on_journal(mistakes=_mistakes)
+async def retry(session: Session, **chosen: Any) -> None:
     """Make dead letters due again at once, as if they were new."""
-    require_none([_mistake(chosen)])
-    settings = read_settings(config)
-
-    async def work(admin: "AdminApi") -> tuple[set[str], list[DeadLetter]]:
-        now, store = time.time(), admin.store
-        query = await _query(store, settings, chosen, chosen["limit"])
-        acting = _act_on(
-            store, query, lambda part: store.retry(part, now), "due again", as_json=as_json
-        )
-        return await acting, await _not_revived(store, query) if query.limit is None else []
-
-    acted, left = with_admin(settings, work)
+    query, now = await _query(session, chosen), time.time()
+    acted = await _act_on(session, query, lambda part: session.store.retry(part, now), "due again")
+    left = await _not_revived(session, query) if query.limit is None else []
     if left:
         raise Failure(*(_not_configured(letter) for letter in left))
-    _require_all(chosen, acted)
+    _require_all(query, acted)
 
 
 @command.command()
-@_selecting("cursor")
+@_selecting(_ACT_ON)
 @click.option("--yes", is_flag=True, help="Yes, for good.")
 @click.option("--mark-read", is_flag=True, help="Let Mixin know that the messages are READ.")
-@config_option
-@json_option
-def discard(
-    config: Path | None, *, yes: bool, mark_read: bool, as_json: bool, **chosen: Any
-) -> None:
+@on_journal(mistakes=_mistakes)
+async def discard(session: Session, *, mark_read: bool, **chosen: Any) -> None:
     """Give dead letters up for good. Their messages stay unread, unless --mark-read is given."""
-    need = None if yes else "--yes: missing; expected, since what is discarded never comes back"
-    require_none([_mistake(chosen), need])
-    settings = read_settings(config)
-
-    async def work(admin: "AdminApi") -> set[str]:
-        now, store = time.time(), admin.store
-        query = await _query(store, settings, chosen, chosen["limit"])
-        act: Act = lambda part: store.discard(part, now, mark_read=mark_read)  # noqa: E731 - a name for the type
-        return await _act_on(store, query, act, "discarded", as_json=as_json)
-
-    _require_all(chosen, with_admin(settings, work))
+    query, now = await _query(session, chosen), time.time()
+    act: Act = lambda part: session.store.discard(part, now, mark_read=mark_read)  # noqa: E731 - a name for the type
+    _require_all(query, await _act_on(session, query, act, "discarded"))
 
 
-def _mistake(chosen: Mapping[str, Any]) -> str | None:
-    """Refuse what names nothing, and what contradicts itself."""
-    if chosen["message_ids"] and chosen["everything"]:
-        return "--all: expected alone or with filters, since IDs are given"
-    narrowed = any(chosen.get(name) is not None for name in DEAD_LETTER_FILTERS)
-    if not (chosen["message_ids"] or chosen["everything"] or narrowed):
-        return "ID: missing; expected IDs, a filter such as --endpoint NAME, or --all"
-    return None
-
-
-async def _query(
-    store: AdminStore, settings: "Settings", chosen: Mapping[str, Any], limit: int | None
-) -> DeadLetterQuery:
-    known = {"cursor": None} | await with_known_names(store, settings, chosen)
-    known |= {"message_ids": chosen["message_ids"] or None, "limit": limit}
+async def _query(session: Session, chosen: Mapping[str, Any]) -> DeadLetterQuery:
+    known = {"cursor": None, **await session.known(chosen)}
+    known["message_ids"] = chosen["message_ids"] or None
     return dead_letter_query(known, time.time())
 
 
-async def _act_on(
-    store: AdminStore, query: DeadLetterQuery, act: Act, done: str, *, as_json: bool
-) -> set[str]:
+async def _act_on(session: Session, query: DeadLetterQuery, act: Act, done: str) -> set[str]:
     """Act on what a query asks for as it is now, some at a time, and print it.
 
     `done` is the word for what is done. Answers with the ids if the query names some. Raises
@@ -182,10 +144,10 @@ async def _act_on(
     """
     from asyncio import sleep
 
-    sheet, acted = Sheet(as_json=as_json, holds=True), set[str]()
+    sheet, acted = Sheet(as_json=session.as_json, holds=True), set[str]()
     try:
         if query.message_ids is None:
-            total = await store.count_dead_letters(query)
+            total = await session.store.count_dead_letters(query)
         else:  # there may be more than one statement takes
             total = len(set(query.message_ids))
         meant = min(total, query.limit or total)
@@ -206,28 +168,28 @@ async def _act_on(
         raise Failure(f"journal {error}; {came}") from None
     finally:  # what is done is told, also after Ctrl-C
         sheet.end()
-        if not as_json:
+        if not session.as_json:
             soon = "a running relay takes notice within 5 seconds"
             print_note(f"{sheet.count} {done}; {soon}")
     return acted
 
 
-async def _not_revived(store: AdminStore, query: DeadLetterQuery) -> list[DeadLetter]:
+async def _not_revived(session: Session, query: DeadLetterQuery) -> list[DeadLetter]:
     """Find some of those that stay dead, since nobody would attempt them."""
     left: list[DeadLetter] = []
-    for record in await store.endpoints():
+    for record in await session.store.endpoints():
         key = record.endpoint
         asked = query.bot in (None, key.bot) and query.endpoint in (None, key.name)
         if asked and not record.configured:
             theirs = replace(query, bot=key.bot, endpoint=key.name, limit=_LISTED - len(left))
-            left += await store.dead_letters(theirs)
+            left += await session.store.dead_letters(theirs)
     return left
 
 
-def _require_all(chosen: Mapping[str, Any], acted: set[str]) -> None:
+def _require_all(query: DeadLetterQuery, acted: set[str]) -> None:
     """Raise `Failure` for ids that are no dead letter's."""
-    missing = {*chosen["message_ids"]} - acted
-    if missing and chosen["limit"] is None:
+    missing = {*(query.message_ids or ())} - acted
+    if missing and query.limit is None:
         raise _unknown(*sorted(missing))
 
 

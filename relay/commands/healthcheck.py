@@ -47,7 +47,7 @@ def _troubles(body: bytes) -> list[str]:
 def _port(config: Path | None) -> int:
     if config is None and not os.environ.get("RELAY_CONFIG"):
         return _port_of_variable(os.environ.get("RELAY_LISTEN", f"0.0.0.0:{_DEFAULT_PORT}"))
-    from relay.commands.store import port_here, read_settings
+    from relay.commands.session import port_here, read_settings
 
     return port_here(read_settings(config))
 

@@ -9,6 +9,7 @@ import click
 
 from relay.commands.failure import Failure
 from relay.commands.output import print_json, print_table, took
+from relay.commands.session import Session
 from relay.model.admin import AttemptRecord, DeliveryRecord, MessageHistory
 from relay.model.messages import BreakerState, DeliveryState, Message, ReceiptState
 from relay.model.times import moment
@@ -26,26 +27,23 @@ class Event(NamedTuple):
 
 
 def print_histories(
-    histories: Sequence[MessageHistory], content_for: "Settings | None", *, as_json: bool
+    session: Session, histories: Sequence[MessageHistory], *, content: bool
 ) -> None:
     """Print what happened to a message, for each bot that has it.
 
-    With the settings in `content_for` also its body as the webhooks of a bot get it, or its frame
-    if there is no such bot. Raises `Failure` if the journal can't open what was asked for.
+    With `content` also its body as the webhooks of a bot get it, or its frame if there is no such
+    bot. Raises `Failure` if the journal can't open what was asked for.
     """
-    bodies = (
-        {}
-        if content_for is None
-        else {each.message.bot: _body(each, content_for) for each in histories if not each.damage}
-    )
-    if as_json:
+    whole = [history for history in histories if content and not history.damage]
+    bodies = {each.message.bot: _body(each, session.settings) for each in whole}
+    if session.as_json:
         _print_document(histories, bodies)
     else:
         for history in histories:
             _print_history(history)
             if history.message.bot in bodies:
                 click.echo(bodies[history.message.bot])
-    damaged = [each for each in histories if each.damage and content_for is not None]
+    damaged = [each for each in histories if content and each.damage]
     if damaged:
         raise Failure(*(f"ID: {each.message.message_id!r}: {each.damage}" for each in damaged))
 

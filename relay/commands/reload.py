@@ -9,7 +9,7 @@ import click
 from relay.commands.failure import Failure, WrongUsage
 from relay.commands.output import print_json
 from relay.commands.params import config_option, json_option, url_option
-from relay.commands.store import port_here, read_settings
+from relay.commands.session import port_here, read_settings
 
 _TIMEOUT = 600.0
 """Seconds; a removed endpoint gets `drain_timeout`, and a large backlog is given up in parts."""

@@ -1,22 +1,22 @@
 """`relay replay`: sends an endpoint again what the journal still holds."""
 
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 
-from relay.commands.failure import Failure, WrongUsage
+from relay.commands.failure import Failure
 from relay.commands.output import print_json, progress
-from relay.commands.params import TIME, config_option, json_option
-from relay.commands.store import find_endpoint, read_settings, with_admin
-from relay.model.admin import AdminStore
+from relay.commands.params import TIME
+from relay.commands.session import Session, on_journal
 from relay.model.messages import EndpointKey
 from relay.model.replays import Pick, ReplayOrder, RequestedReplay, Survey
 
-if TYPE_CHECKING:
-    from relay.admin.operations import AdminApi
-    from relay.config import Settings
+
+def _mistakes(asked: Mapping[str, Any]) -> Iterator[str]:
+    if asked["until"] is not None and asked["until"] <= asked["since"]:
+        yield "--until: expected a time after --since"
 
 
 @click.command()
@@ -31,17 +31,9 @@ if TYPE_CHECKING:
 @click.option("--endpoint", metavar="NAME", required=True, help="To this endpoint: NAME, BOT/NAME.")
 @click.option("--bot", metavar="NAME", help="The endpoint's bot, if several have that name.")
 @click.option("--dry-run", is_flag=True, help="Only count the messages.")
-@config_option
-@json_option
-def command(
-    *,
-    since: float,
-    until: float | None,
-    endpoint: str,
-    bot: str | None,
-    config: Path | None,
-    dry_run: bool,
-    as_json: bool,
+@on_journal(mistakes=_mistakes)
+async def command(
+    session: Session, *, endpoint: str, bot: str | None, dry_run: bool, **times: Any
 ) -> None:
     """Send an endpoint again what the journal still holds, for a receiver that lost its data.
 
@@ -49,18 +41,11 @@ def command(
     let through today; not those that it is still owed. Each request has the header relay-replay.
     READ and dead letters stay as they are. `relay replays` shows how it goes on.
     """
-    if until is not None and until <= since:
-        raise WrongUsage("--until: expected a time after --since")
-    settings = read_settings(config)
-
-    async def work(admin: "AdminApi") -> tuple[EndpointKey, int, RequestedReplay | None]:
-        key = await find_endpoint(admin.store, endpoint, bot=bot, parameter="--endpoint")
-        order, pick = ReplayOrder(key, since, until), _pick(settings, key)
-        messages = await _count(admin.store, order, pick)
-        return key, messages, None if dry_run else await _ask(admin.store, order)
-
-    key, messages, asked = with_admin(settings, work)
-    if as_json:
+    key = await session.endpoint(endpoint, bot=bot, parameter="--endpoint")
+    order = ReplayOrder(key, **times)
+    messages = await _count(session, order, _pick(session, key))
+    asked = None if dry_run else await _ask(session, order)
+    if session.as_json:
         _print_document(key, messages, asked)
     elif asked is None:
         click.echo(f"{messages} messages would go to {key} again")
@@ -69,27 +54,27 @@ def command(
         click.echo(f"replay {asked.replay.number}: {messages} messages to {key}; {begins}")
 
 
-def _pick(settings: "Settings", endpoint: EndpointKey) -> Pick:
+def _pick(session: Session, endpoint: EndpointKey) -> Pick:
     from relay.config.policies import routing
 
-    for bot in settings.bots:
+    for bot in session.settings.bots:
         if bot.name == endpoint.bot and endpoint.name in {each.name for each in bot.endpoints}:
             return routing(bot).pick(endpoint)
     raise _not_configured(endpoint)
 
 
-async def _count(store: AdminStore, order: ReplayOrder, pick: Pick) -> int:
+async def _count(session: Session, order: ReplayOrder, pick: Pick) -> int:
     survey = Survey()
     with progress("messages") as (begin, advance):
         while not survey.whole:
-            before, survey = survey, await store.survey_replay(order, pick, survey)
+            before, survey = survey, await session.store.survey_replay(order, pick, survey)
             begin(survey.upto or 0)
             advance(survey.position - before.position)
     return survey.messages
 
 
-async def _ask(store: AdminStore, order: ReplayOrder) -> RequestedReplay:
-    asked = await store.ask_replay(order, time.time())
+async def _ask(session: Session, order: ReplayOrder) -> RequestedReplay:
+    asked = await session.store.ask_replay(order, time.time())
     if asked is None:
         raise _not_configured(order.endpoint)
     if not asked.accepted:

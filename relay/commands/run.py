@@ -11,7 +11,7 @@ import click
 from relay import __version__
 from relay.commands.failure import Failure
 from relay.commands.params import config_option
-from relay.commands.store import read_settings
+from relay.commands.session import read_settings
 
 if TYPE_CHECKING:
     from relay.config import Settings
