@@ -1,17 +1,14 @@
-"""The process itself: its loop, its memory, its disk, its signals, its service manager."""
+"""The process itself: its loop, its memory, its disk, its service manager."""
 
 import asyncio
 import ctypes
 import gc
 import math
-import os
 import shutil
-import signal
 import socket
-import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn, Self, TypeVar
 
@@ -22,12 +19,6 @@ BEAT = 0.5
 
 TRIM_EVERY = 60.0
 """Seconds between two times that memory is given back; one takes milliseconds of a thread."""
-
-ENDED_AT_ONCE = 130
-"""The exit code after a second signal, as shells have it for SIGINT."""
-
-AGAIN_AFTER = 1.0
-"""Seconds; sooner it is the first signal again, which terminals and service managers pass on."""
 
 T = TypeVar("T")
 
@@ -115,31 +106,6 @@ def free_bytes(journal: Path) -> float:
         return float(shutil.disk_usage(journal.parent).free)
     except OSError:
         return math.nan
-
-
-@contextmanager
-def told_by_signals(stop: Callable[[str], None], reload: Callable[[], None]) -> Iterator[None]:
-    """Let SIGHUP reload, and SIGTERM or SIGINT stop; the second of these ends it at once."""
-    loop, first_at = asyncio.get_running_loop(), math.inf
-    signals = (signal.SIGTERM, signal.SIGINT)
-
-    def received(number: signal.Signals) -> None:
-        nonlocal first_at
-        if loop.time() >= first_at + AGAIN_AFTER:  # at once, even if a disk or a receiver hangs
-            sys.stderr.flush()
-            os._exit(ENDED_AT_ONCE)
-        if first_at == math.inf:
-            first_at = loop.time()
-            stop(number.name)
-
-    for number in signals:
-        loop.add_signal_handler(number, received, number)
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    try:
-        yield
-    finally:
-        for number in (*signals, signal.SIGHUP):
-            loop.remove_signal_handler(number)
 
 
 class ServiceManager:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from relay.bot import BotChanges
@@ -96,22 +97,21 @@ class Reloader:
         changes = compare(self.settings, new)
         if changes.fixed:
             raise ReloadRefused(*(f"{key}: needs a restart to change" for key in changes.fixed))
-        event = _told(changes)
+        done = _told(changes)
         if changes.nothing:
-            self._context.telemetry(event)
-            return _reloaded(event, 0)
+            self._context.telemetry(SettingsReloaded(done))
+            return done
         self._prepare(new)  # before anything is said in which a new secret could be
         self._exchanging = asyncio.current_task()
         try:
             leaving = await self._exchange(new, changes, discard=discard)
         finally:
             self._exchanging = None
-        self._context.telemetry(event)
+        self._context.telemetry(SettingsReloaded(done, changes.added))
         if self._closing:
             raise asyncio.CancelledError
         drain_timeout = self.settings.drain_timeout
-        discarded = await self._supervisor.see_off(leaving, drain_timeout)
-        return _reloaded(event, discarded)
+        return replace(done, discarded=await self._supervisor.see_off(leaving, drain_timeout))
 
     async def _read_anew(self) -> Settings:
         try:
@@ -158,28 +158,14 @@ class Reloader:
         return plan, builders
 
 
-def _told(changes: Changes) -> SettingsReloaded:
-    return SettingsReloaded(
-        changes.added,
-        changes.removed,
-        tuple(changes.changed.items()),
+def _told(changes: Changes) -> Reloaded:
+    return Reloaded(
+        tuple(map(str, changes.added)),
+        tuple(map(str, changes.removed)),
+        tuple(EndpointChange(str(key), names) for key, names in changes.changed.items()),
         changes.settings,
+        0,
         changes.bots_added,
         changes.bots_removed,
         changes.bots_restarted,
-    )
-
-
-def _reloaded(event: SettingsReloaded, discarded: int) -> Reloaded:
-    changed = (EndpointChange(str(key), tuple(names)) for key, names in event.changed)
-    added, removed = map(str, event.added), map(str, event.removed)
-    return Reloaded(
-        tuple(added),
-        tuple(removed),
-        tuple(changed),
-        event.settings,
-        discarded,
-        event.bots_added,
-        event.bots_removed,
-        event.bots_restarted,
     )

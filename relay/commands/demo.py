@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from relay.commands.failure import Failure
+from relay.commands.failure import ENDED_AT_ONCE, Failure
 from relay.commands.params import COUNT, RATE
 
 
@@ -25,7 +25,7 @@ def command(messages: int, rate: float) -> int:
     from relay.demo.run import run_demo
     from relay.journal.engines.sqlite.lock import JournalRefused
     from relay.model.ports import JournalUnavailable
-    from relay.process import ENDED_AT_ONCE, run_loop
+    from relay.process import run_loop
 
     try:
         return run_loop(run_demo(messages=messages, rate=rate))

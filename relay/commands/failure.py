@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 import click
 
+ENDED_AT_ONCE = 130
+"""The exit code after Ctrl-C, or a second signal, as shells have it for SIGINT."""
+
 _WHOLE = 200
 """Letters of a command's summary; click would cut a sentence at 45."""
 

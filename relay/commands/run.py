@@ -1,20 +1,28 @@
 """`relay run`: the service."""
 
+import asyncio
 import gc
+import math
 import os
-from collections.abc import Callable
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from relay import __version__
-from relay.commands.failure import Failure
+from relay.commands.failure import ENDED_AT_ONCE, Failure
 from relay.commands.params import config_option
 from relay.commands.session import read_settings
 
 if TYPE_CHECKING:
     from relay.config import Settings
+
+AGAIN_AFTER = 1.0
+"""Seconds; sooner it is the first signal again, which terminals and service managers pass on."""
 
 
 @click.command(name="run")
@@ -43,7 +51,7 @@ async def run(settings: "Settings", read: Callable[[], "Settings"]) -> int:
     """Run the relay until SIGTERM or SIGINT; answers with the exit code. SIGHUP reads anew."""
     from relay.config.changes import endpoints_of
     from relay.config.policies import secrets_of
-    from relay.process import ServiceManager, freeze_memory, told_by_signals
+    from relay.process import ServiceManager, freeze_memory
     from relay.service import Service
     from relay.telemetry.logs import configure_logging
     from relay.telemetry.metrics import Metrics
@@ -66,5 +74,30 @@ async def run(settings: "Settings", read: Callable[[], "Settings"]) -> int:
     voice = Voice(metrics, log)
     service = Service(settings, voice, metrics, read=read, prepare=prepare, follow=follow)
     freeze_memory()
-    with told_by_signals(service.stop, service.reload_soon):
+    with _told_by_signals(service.stop, service.reload_soon):
         return 0 if await service.run() else 1
+
+
+@contextmanager
+def _told_by_signals(stop: Callable[[str], None], reload: Callable[[], None]) -> Iterator[None]:
+    """Let SIGHUP reload, and SIGTERM or SIGINT stop; the second of these ends it at once."""
+    loop, first_at = asyncio.get_running_loop(), math.inf
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def received(number: signal.Signals) -> None:
+        nonlocal first_at
+        if loop.time() >= first_at + AGAIN_AFTER:  # at once, even if a disk or a receiver hangs
+            sys.stderr.flush()
+            os._exit(ENDED_AT_ONCE)
+        if first_at == math.inf:
+            first_at = loop.time()
+            stop(number.name)
+
+    for number in signals:
+        loop.add_signal_handler(number, received, number)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        for number in (*signals, signal.SIGHUP):
+            loop.remove_signal_handler(number)

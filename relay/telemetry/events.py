@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from relay.model.admin import Reloaded
 from relay.model.journal import Stats
 from relay.model.messages import (
     BreakerState,
@@ -376,23 +377,13 @@ class AdminRefused(Event, frozen=True):
 
 
 class SettingsReloaded(Event, frozen=True):
-    """The settings were read anew and hold now; of what changed, names and keys only.
+    """The settings were read anew and hold now; nothing at all may have `changed`.
 
-    `settings` are keys beside the endpoints'. Nothing at all may have changed.
+    `added` are the endpoints that are new.
     """
 
+    changed: Reloaded
     added: tuple[EndpointKey, ...] = ()
-    removed: tuple[EndpointKey, ...] = ()
-    changed: tuple[tuple[EndpointKey, tuple[str, ...]], ...] = ()
-    settings: tuple[str, ...] = ()
-    bots_added: tuple[str, ...] = ()
-    bots_removed: tuple[str, ...] = ()
-    bots_restarted: tuple[str, ...] = ()
-
-    @property
-    def unchanged(self) -> bool:
-        """Whether the settings are what they were."""
-        return self == SettingsReloaded()
 
 
 class ReloadFailed(Event, frozen=True):

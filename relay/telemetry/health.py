@@ -155,7 +155,7 @@ class Health:
         self._journal_trouble = "is damaged"
 
     def _on_settings_reloaded(self, event: events.SettingsReloaded) -> None:
-        for bot in event.bots_added:
+        for bot in event.changed.bots_added:
             self._links[bot] = Link(bot, self._ready_grace, self._clock)
 
     def _on_bot_left(self, event: events.BotLeft) -> None:

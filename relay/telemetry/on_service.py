@@ -4,7 +4,9 @@ import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
+from dataclasses import asdict
 
+from relay.model.admin import Reloaded
 from relay.model.journal import BotCensus, OperatorEventKind
 from relay.telemetry import events
 from relay.telemetry.logs import Log
@@ -142,19 +144,15 @@ class OnService:
     def _on_settings_reloaded(self, event: events.SettingsReloaded) -> None:
         self._metrics.reload_successful.set(1)
         self._metrics.reloaded_at.set(time.time())
-        for bot in event.bots_added:
+        changed = event.changed
+        for bot in changed.bots_added:
             self._metrics.foresee(bot)
         for key in event.added:
             self._metrics.foresee(key)
-        bots = {name: value for name, value in event.fields().items() if "bots" in name and value}
-        self._log.info(
-            "settings.unchanged" if event.unchanged else "settings.reloaded",
-            added=[str(key) for key in event.added],
-            removed=[str(key) for key in event.removed],
-            changed=[f"{key}: {', '.join(names)}" for key, names in event.changed],
-            settings=list(event.settings),
-            **bots,
-        )
+        told = {name: value for name, value in asdict(changed).items() if name != "discarded"}
+        told["changed"] = [f"{each.endpoint}: {', '.join(each.keys)}" for each in changed.changed]
+        same = changed == Reloaded()
+        self._log.info("settings.unchanged" if same else "settings.reloaded", **told)
 
     def _on_reload_failed(self, event: events.ReloadFailed) -> None:
         self._metrics.reload_successful.set(0)

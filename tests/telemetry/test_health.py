@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from relay.model.admin import Reloaded
 from relay.telemetry.events import (
     BotLeft,
     ConnectEnded,
@@ -54,7 +55,7 @@ def down(bot: str) -> Disconnected:
 def test_bots_that_come_and_go_are_followed() -> None:
     """One that is new counts until it has connected; one that is gone counts no more."""
     patient = Patient("a")
-    patient.tell(up("a"), SettingsReloaded(bots_added=("b",)))
+    patient.tell(up("a"), SettingsReloaded(Reloaded(bots_added=("b",))))
     assert ["bot b: not connected yet"] == patient.unready()
 
     patient.tell(BotLeft("b"))

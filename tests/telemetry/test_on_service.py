@@ -1,5 +1,6 @@
 """What is said of the house."""
 
+from relay.model.admin import EndpointChange, Reloaded
 from relay.model.journal import BotCensus, Stats
 from relay.model.messages import BreakerState, EndpointKey, MessageOutcome
 from relay.model.replays import ReplayRecord
@@ -265,17 +266,18 @@ LOG = EndpointKey(BOT, "log")
 
 def test_a_reload_says_what_changed(listening: Listening) -> None:
     """Names and keys, and nothing else; one that changed nothing says so."""
+    changed = EndpointChange(str(CRM), ("url", "secret"))
     listening.tell(
-        SettingsReloaded((LOG,), (), ((CRM, ("url", "secret")),), ("drain_timeout",)),
-        SettingsReloaded(),
+        SettingsReloaded(Reloaded((str(LOG),), (), (changed,), ("drain_timeout",)), (LOG,)),
+        SettingsReloaded(Reloaded()),
     )
 
     (line,) = listening.lines("settings.reloaded")
     assert {
-        "added": [f"{BOT}/log"],
-        "removed": [],
+        "added": (f"{BOT}/log",),
+        "removed": (),
         "changed": [f"{BOT}/crm: url, secret"],
-        "settings": ["drain_timeout"],
+        "settings": ("drain_timeout",),
     }.items() <= line.items()
     assert ("info", "settings.unchanged") == listening.loud[1]
     labels = {"bot": BOT, "endpoint": "log", "outcome": "delivered"}
@@ -293,7 +295,7 @@ def test_a_refused_reload_shows_until_one_succeeds(listening: Listening) -> None
 
     assert (0.0, started) == (listening.series(gauge), listening.series(since))
     assert [("error", "settings.refused")] * 2 == listening.loud
-    listening.tell(SettingsReloaded())
+    listening.tell(SettingsReloaded(Reloaded()))
     assert 1.0 == listening.series(gauge)
     assert started < (listening.series(since) or 0.0)
 
@@ -305,18 +307,19 @@ def test_an_endpoint_that_left_leaves_no_series(listening: Listening) -> None:
     assert listening.of_crm("relay_endpoint_state") is None
     families = listening.metrics.collect()
     assert [] == [s for family in families for s in family.samples if "endpoint" in s.labels]
-    listening.tell(SettingsReloaded((CRM,)), BreakerMoved(CRM, BreakerState.CLOSED, 16, None, ""))
+    back = SettingsReloaded(Reloaded((str(CRM),)), (CRM,))
+    listening.tell(back, BreakerMoved(CRM, BreakerState.CLOSED, 16, None, ""))
     assert 0.0 == listening.of_crm("relay_endpoint_state")
     assert [] == listening.lines("circuit.closed")
 
 
 def test_bots_come_and_go(listening: Listening) -> None:
     """One that is added has its series at once, one that left has none, and both are said."""
-    listening.tell(SettingsReloaded(bots_added=("sales",), bots_restarted=("support",)))
+    changed = Reloaded(bots_added=("sales",), bots_restarted=("support",))
+    listening.tell(SettingsReloaded(changed))
 
     (line,) = listening.lines("settings.reloaded")
     assert {"bots_added": ("sales",), "bots_restarted": ("support",)}.items() <= line.items()
-    assert "bots_removed" not in line
     assert 0.0 == listening.series("relay_messages_pending", bot="sales")
     listening.tell(BotLeft("sales"))
     families = listening.metrics.collect()
