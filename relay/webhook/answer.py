@@ -19,7 +19,8 @@ MAX_BODY = 64 * 1024
 MAX_INTERIM = 8
 """How many interim answers (1xx) may come before the final one."""
 
-_MAX_FRAMED = 2 * MAX_BODY  # chunks of a byte each are mostly frame
+_MAX_FRAMED = 2 * MAX_BODY  # chunk extensions are mostly frame
+_MAX_PIECES = 4096  # chunks of a byte each cost time, and nobody means them
 _SWITCHING = 101
 _FINAL = 200
 _BEGIN = b"HTTP/1."
@@ -57,6 +58,7 @@ class AnswerReader:
         self._head = b""
         self._in_head = True
         self._body = bytearray()
+        self._pieces = 0
         self._keep_alive = False
 
     def feed(self, data: bytes) -> None:
@@ -154,7 +156,7 @@ class AnswerReader:
         except (HttpParserError, HttpParserUpgrade):
             self.cut = True
         most = MAX_HEAD if self._in_head else MAX_HEAD + _MAX_FRAMED
-        if self._read > most or len(self._body) > MAX_BODY:
+        if self._read > most:
             self.cut = True
 
     # --- what llhttp calls ------------------------------------------------------------------------
@@ -168,8 +170,11 @@ class AnswerReader:
         self._in_head = False
 
     def on_body(self, data: bytes) -> None:
-        """Take a piece of body."""
+        """Take a piece of body; an error ends the reading at once."""
         self._body += data
+        self._pieces += 1
+        if len(self._body) > MAX_BODY or self._pieces > _MAX_PIECES:
+            raise OverflowError
 
     def on_message_complete(self) -> None:
         """Take note that the whole answer is there."""
