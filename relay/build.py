@@ -27,7 +27,7 @@ from relay.journal.writer import Writer
 from relay.model.journal import EndpointNote
 from relay.model.messages import BreakerState, EndpointKey, Message
 from relay.model.ports import Clock, Journal
-from relay.proxies import Proxy
+from relay.net.proxies import Proxy
 from relay.receipts.outbox import Outbox
 from relay.telemetry.events import MixinProxied, Telemetry
 from relay.webhook.address_guard import AddressGuard

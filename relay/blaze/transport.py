@@ -1,15 +1,18 @@
 """How requests to Mixin travel: each signed token goes out once, to the host it was meant for."""
 
+import socket
 from collections.abc import Callable
 from http import HTTPStatus
 from ssl import SSLContext
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-from relay.proxies import Proxy
-from relay.tls import system_trust
+from relay.net.lookups import system_lookups
+from relay.net.proxies import Proxy
+from relay.net.tls import system_trust
 
 _LONGEST_DETAIL = 200
 _REDIRECTS = frozenset(
@@ -31,11 +34,39 @@ def open_session(
     Without `ssl` the system's authorities are trusted.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=ssl or system_trust(), limit=0),  # sockets stay open
+        connector=aiohttp.TCPConnector(
+            ssl=ssl or system_trust(),
+            limit=0,  # sockets stay open
+            resolver=Names(),
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": user_agent},
         middlewares=(once,),
     )
+
+
+class Names(AbstractResolver):
+    """Looks names up as webhooks do, so that no dead one takes a thread from anything else."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Give a host's addresses, of one family if one is asked for. Raises `OSError`."""
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=of,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for of, _, protocol, _, address in await system_lookups()(host, port)
+            if family in (of, socket.AF_UNSPEC)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 class ProxiedHttp:

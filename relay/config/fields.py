@@ -14,8 +14,8 @@ from relay.config.draft import MASK, Draft, KeyPath, masked_url
 from relay.config.secrets import Secret, read_key_file
 from relay.config.sections import Kind, several, text
 from relay.model.times import DURATION_FORM, duration_text, parse_duration
-from relay.proxies import ENVIRONMENT, Proxied, Proxy
-from relay.proxies import EXPECTED as PROXY_EXPECTED
+from relay.net.proxies import ENVIRONMENT, Proxied, Proxy
+from relay.net.proxies import EXPECTED as PROXY_EXPECTED
 from relay.webhook.exchange import Target, TargetError
 from relay.webhook.headers import is_own
 from relay.webhook.signature import SecretError, Signer

@@ -12,7 +12,7 @@ from relay.delivery.retry import RetryPolicy
 from relay.delivery.routing import Route, Routing
 from relay.model.messages import EndpointKey
 from relay.model.replays import EndpointInfo
-from relay.proxies import Proxy
+from relay.net.proxies import Proxy
 
 _SECRET_HEADER = re.compile(r"auth|cookie|key|pass|secret|sign|token", re.IGNORECASE)
 """Headers whose values are secrets, most likely; a tenant's name is none."""

@@ -22,7 +22,7 @@ from relay.config.sections import Section, named, nested, setting
 from relay.journal.encryption.keys import Keyring
 from relay.model.ports import Recovery
 from relay.model.times import duration_text
-from relay.proxies import ENVIRONMENT, Proxied, Proxy, proxy_of
+from relay.net.proxies import ENVIRONMENT, Proxied, Proxy, proxy_of
 from relay.webhook.exchange import Target, TlsSettings
 from relay.webhook.signature import Signer
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from aiohappyeyeballs import start_connection
 
-from relay.tls import system_trust, trusting
+from relay.net.lookups import AddrInfo, Lookup
+from relay.net.tls import system_trust, trusting
 from relay.webhook.address_guard import AddressGuard
 from relay.webhook.exchange import Failure, NotConnectedError, TlsSettings
-from relay.webhook.lookups import AddrInfo, Lookup
 
 HEAD_START = 0.25
 """Seconds that an address has before the next one is dialled beside it (RFC 8305)."""
@@ -28,9 +28,8 @@ class Dialler:
         """Connect to the first address that lets us in. Raises `NotConnectedError`."""
         try:
             found = await self._lookup(host, port)
-        except (OSError, UnicodeError) as error:
-            words = error.strerror if isinstance(error, OSError) else None
-            raise NotConnectedError(Failure.DNS, words or "the name can't be looked up") from None
+        except OSError as error:
+            raise NotConnectedError(Failure.DNS, error.strerror or str(error)) from None
         guard = self._guard
         refused = {info: guard.refuses(str(info[4][0])) if guard else None for info in found}
         allowed = [info for info, why in refused.items() if why is None]

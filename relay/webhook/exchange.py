@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Protocol, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from relay.proxies import Proxy
+from relay.net.proxies import Proxy
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # A backslash is a slash to some readers of URLs and a letter to others, so hosts would differ.

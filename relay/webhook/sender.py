@@ -8,12 +8,12 @@ import asyncio
 import socket
 from dataclasses import replace
 
-from relay.proxies import Proxy
+from relay.net.lookups import Lookup, system_lookups
+from relay.net.proxies import Proxy
 from relay.webhook.address_guard import AddressGuard
 from relay.webhook.connection import Connection
 from relay.webhook.dial import Dialler, Trust
 from relay.webhook.exchange import Answer, Failure, NotConnectedError, Request, Target
-from relay.webhook.lookups import Lookup, system_lookups
 from relay.webhook.pool import ConnectionPool, PoolPolicy
 
 

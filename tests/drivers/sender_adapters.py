@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
+from relay.net.lookups import AddrInfo
 from relay.webhook.address_guard import AddressGuard
 from relay.webhook.exchange import Answer, Failure, Request, Sent, Target, TlsSettings
-from relay.webhook.lookups import AddrInfo
 from relay.webhook.pool import PoolPolicy
 from relay.webhook.sender import HttpSender
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from relay.webhook.lookups import Lookups
+from relay.net.lookups import Lookups
 
 PATIENCE = 30.0
 
@@ -71,3 +71,9 @@ async def test_an_address_is_no_name(names: StuckNames) -> None:
     found = [*await lookups("127.0.0.1", 80), *await lookups("::1", 80)]
     assert [("127.0.0.1", 80), ("::1", 80, 0, 0)] == [info[4] for info in found]
     assert not names.asked
+
+
+async def test_a_name_that_is_none_is_not_found() -> None:
+    """What can't even be asked for is told like any other name that is not there."""
+    with pytest.raises(socket.gaierror):
+        await Lookups()("x" * 64 + ".test", 80)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from relay.proxies import Proxy
+from relay.net.proxies import Proxy
 from relay.webhook.exchange import Failure, Sent, TlsSettings
 from tests.drivers.scripted_server import (
     ScriptedServer,

@@ -5,7 +5,7 @@ import warnings
 
 import pytest
 
-from relay.tls import system_trust, trusting
+from relay.net.tls import system_trust, trusting
 
 Version = ssl.TLSVersion
 

@@ -2,10 +2,10 @@
 
 from tests.mutants.mutant import Mutant
 
-_ANSWER, _CONNECTION, _POOL, _SENDER, _DIAL, _LOOKUPS = (
-    f"relay/webhook/{name}.py"
-    for name in ("answer", "connection", "pool", "sender", "dial", "lookups")
+_ANSWER, _CONNECTION, _POOL, _SENDER, _DIAL = (
+    f"relay/webhook/{name}.py" for name in ("answer", "connection", "pool", "sender", "dial")
 )
+_LOOKUPS = "relay/net/lookups.py"
 _EVIDENCE = ("tests/drivers/test_sender_contract_evidence.py",)
 _CONTRACT = (
     *_EVIDENCE,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.proxies import Proxy, environment_proxy
+from relay.net.proxies import Proxy, environment_proxy
 
 PROXY = "http://proxy.test:8888"
 

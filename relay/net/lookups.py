@@ -66,10 +66,10 @@ async def _in_a_thread(asked: _Asked, threads: asyncio.Semaphore) -> list[AddrIn
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[AddrInfo]] = loop.create_future()
 
-    def tell(found: list[AddrInfo] | Exception) -> None:
+    def tell(found: list[AddrInfo] | OSError) -> None:
         if answer.done():
             return
-        if isinstance(found, Exception):
+        if isinstance(found, OSError):
             answer.set_exception(found)
         else:
             answer.set_result(found)
@@ -98,8 +98,10 @@ def _literal(host: str, port: int) -> AddrInfo:
     return socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port, 0, 0)
 
 
-def _look_up(host: str, port: int) -> list[AddrInfo] | Exception:
+def _look_up(host: str, port: int) -> list[AddrInfo] | OSError:
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)  # type: ignore[return-value]
-    except (OSError, UnicodeError) as error:  # a label of 64 letters has no encoding
+    except OSError as error:
         return error
+    except UnicodeError:  # a label of 64 letters has no encoding
+        return socket.gaierror(socket.EAI_NONAME, "the name can't be looked up")

@@ -1,0 +1,1 @@
+"""What the way out needs, to Mixin and to webhooks: names, proxies, and whom TLS trusts."""
