@@ -63,64 +63,62 @@ class BotBuilder:
     """Builds one bot, and later what is new of it in other settings."""
 
     def __init__(self, settings: BotSettings, context: Context) -> None:
-        self.app_id = settings.keystore.app_id
         self._settings = settings
         self._context = context
         self._envelopes = envelopes_of(settings)
-        urls = [url.text for url in settings.api_url]
-        self._http = http_of(settings, context.http)
-        self._api = MixinApi(self._http, urls, settings.keystore, clock=context.wall)
-        self._credentials = Credentials(settings.name, self._api, context.telemetry)
-        self._outbox = Outbox(
-            settings.name,
-            context.journal,
-            context.writer,
-            MixinAcknowledger(self._api, self._credentials),
-            telemetry=context.telemetry,
-            clock=context.clock,
-        )
 
     async def build(self) -> Bot:
         """Put the bot together as the journal has left it. Raises `JournalUnavailable`."""
-        context, endpoints = self._context, endpoints_of([self._settings])
-        notes = {key: await context.journal.endpoint_note(key) for key in endpoints}
-        webhooks = {key: self._webhook(key, each, notes[key]) for key, each in endpoints.items()}
+        bot, context = self._settings, self._context
+        http = http_of(bot, context.http)
+        urls = [url.text for url in bot.api_url]
+        api = MixinApi(http, urls, bot.keystore, clock=context.wall)
+        credentials = Credentials(bot.name, api, context.telemetry)
+        outbox = Outbox(
+            bot.name,
+            context.journal,
+            context.writer,
+            MixinAcknowledger(api, credentials),
+            telemetry=context.telemetry,
+            clock=context.clock,
+        )
+        webhooks = {
+            key: self._webhook(key, each, await context.journal.endpoint_note(key), outbox)
+            for key, each in endpoints_of([bot]).items()
+        }
         intake = Intake(
-            self._settings.name,
-            routing(self._settings),
+            bot.name,
+            routing(bot),
             context.writer,
             webhooks,
-            owe_receipt=self._outbox.owe,
+            owe_receipt=outbox.owe,
             telemetry=context.telemetry,
         )
         listener = Listener(
-            self._settings.name,
-            self._settings.keystore,
-            [url.text for url in self._settings.blaze_url],
-            http=self._http,
+            bot.name,
+            bot.keystore,
+            [url.text for url in bot.blaze_url],
+            http=http,
             inlet=intake,
-            credentials=self._credentials,
+            credentials=credentials,
             tell=context.telemetry,
             clock=context.wall,
         )
-        for url in (*self._settings.blaze_url, *self._settings.api_url):
-            if proxy := proxy_to(self._settings, URL(url.text)):
-                context.telemetry(MixinProxied(self._settings.name, url.host, proxy.url))
-        return Bot(
-            self._settings.name,
-            listener=listener,
-            intake=intake,
-            outbox=self._outbox,
-            webhooks=webhooks,
-        )
+        for url in (*bot.blaze_url, *bot.api_url):
+            if proxy := proxy_to(bot, URL(url.text)):
+                context.telemetry(MixinProxied(bot.name, url.host, proxy.url))
+        return Bot(bot.name, listener=listener, intake=intake, outbox=outbox, webhooks=webhooks)
 
     async def changes(self, bot: Bot, settings: BotSettings, changes: Changes) -> BotChanges:
         """Build what is new of a running bot in other settings. Raises `JournalUnavailable`."""
         endpoints, journal = endpoints_of([settings]), self._context.journal
-        notes = {key: await journal.endpoint_note(key) for key in endpoints if key in changes.added}
         return BotChanges(
             routing(settings),
-            {key: self._webhook(key, endpoints[key], note) for key, note in notes.items()},
+            {
+                key: self._webhook(key, each, await journal.endpoint_note(key), bot.outbox)
+                for key, each in endpoints.items()
+                if key in changes.added
+            },
             {
                 key: self._change(endpoints[key], names, bot.webhooks[key])
                 for key, names in changes.changed.items()
@@ -129,9 +127,10 @@ class BotBuilder:
             [key for key in changes.removed if key in bot.webhooks],
         )
 
-    def _webhook(self, key: EndpointKey, endpoint: Endpoint, note: EndpointNote) -> Webhook:
-        context = self._context
-        sender = self._sender(endpoint)
+    def _webhook(
+        self, key: EndpointKey, endpoint: Endpoint, note: EndpointNote, outbox: Outbox
+    ) -> Webhook:
+        context, sender = self._context, self._sender(endpoint)
         breaker = CircuitBreaker(
             breaker_policy(endpoint),
             paused=note.state is BreakerState.PAUSED,
@@ -144,7 +143,7 @@ class BotBuilder:
             breaker=breaker,
             journal=context.journal,
             writer=context.writer,
-            owe_receipt=self._outbox.owe,
+            owe_receipt=outbox.owe,
             telemetry=context.telemetry,
             clock=context.clock,
             noted=note,

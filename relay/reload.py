@@ -143,13 +143,10 @@ class Reloader:
             else:
                 running, builder = self._supervisor.bots[bot.name], self._builders[bot.name]
                 changed[bot.name] = await builder.changes(running, bot, changes)
-        # Two bots of one app would take each other's messages: one has to end first.
-        apps = {self._builders[name].app_id for name in stopped}
         plan = Plan(
             changed,
             stopped,
             {name: builder.build for name, builder in builders.items()},
-            [name for name in changes.bots_added if builders[name].app_id in apps],
             changes.added,
             changes.removed,
             endpoint_infos(new),

@@ -38,16 +38,15 @@ Build = Callable[[], Awaitable[Bot]]
 class Plan:
     """What becomes of the bots, by name: all of it, or none.
 
-    A bot in `stopped` and in `started` begins anew once it has ended; one in `started` alone begins
-    at once, but after everything that is `stopped` if it is in `later`. `added` and `removed` are
-    endpoints, also those of bots that come and go; of `infos` the journal sees which are new to it.
-    With `discard` what is owed to removed endpoints is given up as they leave.
+    A bot in `stopped` and in `started` begins anew once it has ended; one in `started` alone once
+    all of `stopped` have. `added` and `removed` are endpoints, also those of bots that come and go;
+    of `infos` the journal sees which are new to it. With `discard` what is owed to removed
+    endpoints is given up as they leave.
     """
 
     changed: Mapping[str, BotChanges] = field(default_factory=dict)
     stopped: Collection[str] = ()
     started: Mapping[str, Build] = field(default_factory=dict)
-    later: Collection[str] = ()
     added: Collection[EndpointKey] = ()
     removed: Collection[EndpointKey] = ()
     infos: Sequence[EndpointInfo] = ()
@@ -131,21 +130,19 @@ class Supervisor:
         rest with all the others, and what is owed becomes dead letters at the next start.
         """
         plan = leaving.plan
-        for name in plan.started.keys() - {*plan.stopped, *plan.later}:
-            await self._start_for_sure(plan.started[name])
         async with asyncio.TaskGroup() as together:
             for bot, webhooks in leaving.webhooks.items():
                 together.create_task(bot.see_off(webhooks, seconds))
             for bot in leaving.bots:
                 together.create_task(self._see_off_bot(bot, seconds, plan.started.get(bot.name)))
         discarded = await self._discard(plan.removed) if plan.discard and plan.removed else 0
-        for name in plan.later:
-            await self._start_for_sure(plan.started[name])
         for key in plan.removed:
             self._telemetry(EndpointLeft(key))
-        for name in plan.stopped:
-            if name not in plan.started:
-                self._telemetry(BotLeft(name))
+        for name in [name for name in plan.stopped if name not in plan.started]:
+            self._telemetry(BotLeft(name))
+        # Two bots of one app would take each other's messages: what is new comes last.
+        for name in plan.started.keys() - set(plan.stopped):
+            await self._start_for_sure(plan.started[name])
         return discarded
 
     async def _see_off_bot(self, bot: Bot, seconds: float, successor: Build | None) -> None:

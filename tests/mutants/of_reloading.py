@@ -254,8 +254,10 @@ MUTANTS = (
     Mutant(
         "bot-of-the-same-app-does-not-wait",
         "relay/supervisor.py",
-        "plan.started.keys() - {*plan.stopped, *plan.later}",
-        "plan.started.keys() - set(plan.stopped)",
+        "                together.create_task(bot.see_off(webhooks, seconds))\n",
+        "                together.create_task(bot.see_off(webhooks, seconds))\n"
+        "            for name in plan.started.keys() - set(plan.stopped):\n"
+        "                await self._start_for_sure(plan.started[name])\n",
         "two bots would take each other's messages",
         _BOTS,
     ),
