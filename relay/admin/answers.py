@@ -2,7 +2,7 @@
 
 A field of a record is one of its JSON object. Differently written are a `Time`, as RFC 3339 in
 UTC, and an `EndpointKey`, as `bot` and `endpoint`. What is marked `INTERNAL` is left out, and the
-fields of what is marked `INLINE` stand among the others.
+fields of what is marked `INLINE` stand among the others; an old name stands beside the new one.
 """
 
 import json
@@ -153,6 +153,8 @@ def _named(record: type, within: str = "") -> Iterator[tuple[str, Any, str]]:
                 yield from (("bot", str, f"{at}.bot"), ("endpoint", str, f"{at}.name"))
             case _:
                 yield each.name, kind, at
+                if old := each.metadata.get("formerly"):
+                    yield old, kind, at
 
 
 def _writer(kind: Any) -> Callable[[Any], Any]:

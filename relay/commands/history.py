@@ -104,13 +104,13 @@ def _delivery_events(delivery: DeliveryRecord) -> Iterator[Event]:
         return
     doubt = "; an earlier one may have been taken" if delivery.doubtful else ""
     number = len(delivery.attempts) + 1
-    if delivery.gate in (BreakerState.PAUSED, BreakerState.GONE):
-        why = f"its endpoint is {delivery.gate} until it is resumed"
+    if delivery.circuit in (BreakerState.PAUSED, BreakerState.GONE):
+        why = f"its endpoint is {delivery.circuit} until it is resumed"
         yield Event(None, where, f"attempt {number} waits: {why}{doubt}")
     elif delivery.waits:
         yield Event(None, where, f"waits for an earlier message of its conversation{doubt}")
     else:
-        probe = ", when a probe of its endpoint is" if delivery.gate is BreakerState.OPEN else ""
+        probe = ", when a probe of its endpoint is" if delivery.circuit is BreakerState.OPEN else ""
         yield Event(delivery.due_at, where, f"attempt {number} is due{probe}{doubt}")
 
 

@@ -68,7 +68,7 @@ _OF_ENDPOINT = (
     endpoints.c.bot,
     endpoints.c.name,
     endpoints.c.paused,
-    endpoints.c.state.label("gate"),
+    endpoints.c.state.label("circuit"),
 )
 
 # By the numbers of replays: of what else is pending, perhaps a million, nothing is looked at.
@@ -272,7 +272,7 @@ def _delivery(
         doubtful=row.doubtful,
         ended_at=row.ended_at,
         ended_reason=row.ended_reason,
-        gate=BreakerState.PAUSED if row.paused else BreakerState(row.gate),
+        circuit=BreakerState.PAUSED if row.paused else BreakerState(row.circuit),
         replay=row.replay,
         ahead=None if leads or state is not DeliveryState.PENDING else _ahead(connection, row),
     )

@@ -120,8 +120,8 @@ class Ahead:
 class DeliveryRecord:
     """One delivery with its attempts; `due_at` is when the next attempt may be, if one is to come.
 
-    `waits` says that an earlier message of its lane goes first; `gate` is what a relay last wrote
-    of the endpoint: nothing is attempted while it is paused or gone, and only probes while it is
+    `waits` says that an earlier message of its lane goes first; `circuit` is what a relay last
+    wrote of the endpoint: nothing is attempted while it is paused or gone, and only probes while it is
     open. `replay` is the number of the replay that sends it again.
     """
 
@@ -134,7 +134,7 @@ class DeliveryRecord:
     doubtful: bool
     ended_at: Time | None
     ended_reason: str | None
-    gate: BreakerState = BreakerState.CLOSED
+    circuit: BreakerState = field(default=BreakerState.CLOSED, metadata={"formerly": "gate"})
     replay: int | None = None
     ahead: Ahead | None = field(default=None, metadata=INTERNAL)
     """What it waits for, if it does."""

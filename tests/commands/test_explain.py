@@ -52,7 +52,7 @@ def test_what_goes_before_it_is_explained(stage: Stage) -> None:
     out = stage.relay("explain", uuid(2)).out
     assert f"the earlier message {uuid(1)} of its conversation goes first." in out
     assert "That one's attempt 1 is due." in out
-    assert "so it is only probed: its gate is open (last error: connect, refused)" in out
+    assert "so it is only probed: its circuit is open (last error: connect, refused)" in out
     assert f"relay explain {uuid(1)}" in out
 
 

@@ -56,17 +56,17 @@ def test_a_delivery_that_waits() -> None:
     assert (None, "waits for an earlier message of its conversation") == _told(SUMMARY, waiting)[-1]
 
 
-@pytest.mark.parametrize("gate", [BreakerState.PAUSED, BreakerState.GONE])
-def test_a_delivery_whose_endpoint_stands_still(gate: BreakerState) -> None:
+@pytest.mark.parametrize("circuit", [BreakerState.PAUSED, BreakerState.GONE])
+def test_a_delivery_whose_endpoint_stands_still(circuit: BreakerState) -> None:
     """Nothing is due at an endpoint that is paused or gone, whatever the lane's time is."""
-    what = f"attempt 2 waits: its endpoint is {gate} until it is resumed"
-    still = replace(PENDING, gate=gate, doubtful=False)
+    what = f"attempt 2 waits: its endpoint is {circuit} until it is resumed"
+    still = replace(PENDING, circuit=circuit, doubtful=False)
     assert (None, what) == _told(SUMMARY, still)[-1]
 
 
 def test_a_delivery_behind_an_open_gate() -> None:
     """What is due at an endpoint in trouble waits for a probe."""
-    probed = replace(PENDING, gate=BreakerState.OPEN, doubtful=False)
+    probed = replace(PENDING, circuit=BreakerState.OPEN, doubtful=False)
     what = "attempt 2 is due, when a probe of its endpoint is"
     assert (29.0, what) == _told(SUMMARY, probed)[-1]
 

@@ -164,7 +164,7 @@ async def test_a_history_says_what_holds_a_delivery_up(
     if state is BreakerState.PAUSED:
         await desk.pause(CRM)
     (history,) = await desk.history(uuid(1))
-    assert [state, BreakerState.CLOSED] == [record.gate for record in history.deliveries]
+    assert [state, BreakerState.CLOSED] == [record.circuit for record in history.deliveries]
 
 
 async def test_a_history_says_that_an_attempt_was_cut(journal: Journal, desk: AdminStore) -> None:

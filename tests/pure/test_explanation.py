@@ -232,8 +232,8 @@ def test_a_lane_that_moved_on_meanwhile() -> None:
 
 
 def test_the_next_probe_of_an_open_gate() -> None:
-    """An open gate says why, and when a probe decides; an operator can poke it."""
-    waits = delivery(CRM, attempt(), gate=BreakerState.OPEN, due_at=NOW + 30)
+    """An open circuit says why, and when a probe decides; an operator can poke it."""
+    waits = delivery(CRM, attempt(), circuit=BreakerState.OPEN, due_at=NOW + 30)
     check(
         told(
             history(waits),
@@ -242,7 +242,7 @@ def test_the_next_probe_of_an_open_gate() -> None:
         happened=[IT_CAME, OWED, FAILED_ONCE],
         waits_for=[
             (
-                "support/crm failed too often in a row, so it is only probed: its gate is open "
+                "support/crm failed too often in a row, so it is only probed: its circuit is open "
                 "(last error: http_5xx, status 500)."
             ),
             "support/crm: the wait before its next attempt.",
@@ -275,14 +275,14 @@ def test_that_no_relay_runs() -> None:
 
 def test_a_probe_that_is_due() -> None:
     """A probe whose time has come is made now."""
-    waits = delivery(gate=BreakerState.OPEN)
+    waits = delivery(circuit=BreakerState.OPEN)
     explanation = told(history(waits), around(BreakerState.OPEN, next_at=NOW - 1))
     assert "is made now; once one succeeds" in explanation.next[0]
 
 
 def test_a_paused_endpoint() -> None:
     """Nothing happens until an operator resumes it, whatever else the message waits for."""
-    waits = delivery(gate=BreakerState.PAUSED, waits=True, due_at=None, ahead=Ahead(EARLIER, 1))
+    waits = delivery(circuit=BreakerState.PAUSED, waits=True, due_at=None, ahead=Ahead(EARLIER, 1))
     check(
         told(history(waits), around(BreakerState.PAUSED)),
         happened=[IT_CAME, OWED, "support/crm was not attempted yet."],
@@ -298,7 +298,7 @@ def test_a_paused_endpoint() -> None:
 def test_a_gone_endpoint() -> None:
     """One that answers 410 is left alone, and everything is kept."""
     explanation = told(
-        history(delivery(gate=BreakerState.GONE)), around(BreakerState.GONE, gone_since=CAME)
+        history(delivery(circuit=BreakerState.GONE)), around(BreakerState.GONE, gone_since=CAME)
     )
     assert (
         (
@@ -643,7 +643,7 @@ def test_a_replay_waits_for_its_retry() -> None:
 
 def test_a_replay_waits_for_its_endpoint() -> None:
     """A pause holds it back like everything else."""
-    paused = of_replay(gate=BreakerState.PAUSED)
+    paused = of_replay(circuit=BreakerState.PAUSED)
     explanation = told(again(paused), around(BreakerState.PAUSED, replays={3: replay()}))
     assert ("support/crm is paused by an operator, and keeps everything.",) == explanation.waits_for
     assert (RESUME, *CANCEL) == explanation.commands

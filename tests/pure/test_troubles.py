@@ -37,14 +37,14 @@ def test_no_relay_runs() -> None:
         (
             EndpointNote(BreakerState.OPEN, "dns", NOW + 20),
             (
-                "support/crm is down: it failed too often in a row (its gate is open), and is "
+                "support/crm is down: it failed too often in a row (its circuit is open), and is "
                 f"tried again in 20s. At once: {RESUME}"
             ),
         ),
         (
             EndpointNote(BreakerState.PROBING, "dns", NOW - 20),
             (
-                "support/crm is down: it failed too often in a row (its gate is open), and is "
+                "support/crm is down: it failed too often in a row (its circuit is open), and is "
                 f"tried again now. At once: {RESUME}"
             ),
         ),

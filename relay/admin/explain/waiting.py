@@ -44,7 +44,7 @@ def _trouble(record: EndpointRecord, now: float) -> str:  # noqa: PLR0911 - one 
             return f"{gone}, and gets nothing until: {_resume(where)}"
         case BreakerState.OPEN | BreakerState.PROBING:
             when = "now" if until is None else f"in {age(until - now)}"
-            why = f"{where} is down: it failed too often in a row (its gate is open)"
+            why = f"{where} is down: it failed too often in a row (its circuit is open)"
             return f"{why}, and is tried again {when}. At once: {_resume(where)}"
         case BreakerState.CLOSED if until is not None:
             return f"{where} asked to be left alone until {moment(until, now)} (Retry-After)."
@@ -90,7 +90,7 @@ def waiting(
         turn = Waiting((), ())
     if held is None:
         return turn
-    on_its_own = delivery.gate in (BreakerState.OPEN, BreakerState.PROBING, BreakerState.CLOSED)
+    on_its_own = delivery.circuit in (BreakerState.OPEN, BreakerState.PROBING, BreakerState.CLOSED)
     if not on_its_own or not (record is None or record.configured):
         return Waiting((*held.why, *turn.why), held.next, held.commands)
     commands = (*held.commands, *turn.commands)
@@ -107,7 +107,7 @@ def _held_by_endpoint(
         return Waiting((why,), (f"{where}: nothing, until it is configured again.",))
     error = f" (last error: {record.note.last_error})" if record and record.note.last_error else ""
     probe_at = record.note.next_probe_at if record else None
-    match delivery.gate:
+    match delivery.circuit:
         case BreakerState.PAUSED:
             why = f"{where} is paused by an operator, and keeps everything."
             return _until_resumed(why, where)
@@ -118,9 +118,7 @@ def _held_by_endpoint(
             return _until_resumed(why, where)
         case BreakerState.OPEN | BreakerState.PROBING:
             when = moment(probe_at, now) if probe_at is not None and probe_at > now else "now"
-            why = (
-                f"{where} failed too often in a row, so it is only probed: its gate is open{error}."
-            )
+            why = f"{where} failed too often in a row, so it is only probed: its circuit is open{error}."
             then = (
                 f"{where}: a single probe, with the oldest delivery that is due, is made {when}; "
                 "once one succeeds, everything goes on."

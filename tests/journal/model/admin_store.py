@@ -183,7 +183,7 @@ class MemoryAdminStore:
             doubtful=row.doubtful,
             ended_at=row.ended_at,
             ended_reason=row.ended_reason,
-            gate=endpoint_note(self._store.endpoints.get(row.owed.endpoint)).state,
+            circuit=endpoint_note(self._store.endpoints.get(row.owed.endpoint)).state,
             replay=row.replay,
             ahead=_ahead(row, lane),
         )
