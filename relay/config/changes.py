@@ -67,17 +67,13 @@ def endpoints_of(bots: Iterable[Bot]) -> dict[EndpointKey, Endpoint]:
 
 def _live(section: type[Section]) -> set[str]:
     """Name what is looked up each time that it is needed."""
-    return {key for key, one in section.declared().items() if one.live}
+    return {key for key, one in section.declared().items() if one.metadata.get("live")}
 
 
 def _different(old: Section, new: Section, *, but: str = "") -> Iterator[str]:
-    """Name what differs; of a file with a secret only what is in it matters."""
-    declared = new.declared()
-    for key, one in declared.items():
-        is_read = key.endswith("_file") and key.removesuffix("_file") in declared
-        if key in (but, "allow_plaintext") or is_read:
-            continue
-        if not _same(getattr(old, one.name), getattr(new, one.name)):
+    for key, one in new.declared().items():
+        same = _same(getattr(old, one.name), getattr(new, one.name))
+        if key not in (but, "allow_plaintext") and not same:
             yield key
 
 

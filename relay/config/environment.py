@@ -20,7 +20,13 @@ _HOSTS = ("RELAY_BLAZE_URL", "RELAY_API_URL")
 
 def _keys(section: type[Section]) -> dict[str, str]:
     """Find the keys of a section's settings by their variables."""
-    return {one.variable: key for key, one in section.declared().items() if one.variable}
+    found = {}
+    for key, one in section.declared().items():
+        if variable := one.metadata.get("variable"):
+            found[variable] = key
+            if one.metadata.get("file"):
+                found[f"{variable}_FILE"] = f"{key}_file"
+    return found
 
 
 _OF_ALL, _OF_BOT, _OF_ENDPOINT = _keys(Settings), _keys(Bot), _keys(Endpoint)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from relay.config.draft import Draft, SettingsError, shown
 from relay.config.environment import CONFIG, apply_environment, misspellings
-from relay.config.secrets import read_secret_files, read_text_file
+from relay.config.secrets import read_text_file
 from relay.config.settings import Settings
 
 _MOST_BYTES = 1 << 20
@@ -23,7 +23,6 @@ def load_settings(config_path: Path | None, environ: Mapping[str, str]) -> Setti
     origin = "--config" if config_path else CONFIG
     draft = Draft() if path is None else _read_file(path, origin, environ)
     apply_environment(draft, environ, alone=path is None)
-    read_secret_files(draft)
     draft.blamed = frozenset(mistake.setting for mistake in draft.mistakes)
     settings = Settings.read(draft.tree, draft, ())
     if settings is None or draft.mistakes:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from hashlib import sha256
 
 from relay.config.changes import endpoints_of
@@ -52,7 +51,7 @@ def routes_of(settings: Settings, bot: str) -> Sequence[Route] | None:
 
 def retry_policy(endpoint: Endpoint) -> RetryPolicy:
     """Say when an endpoint's deliveries are tried again, and when they are given up."""
-    return RetryPolicy(**asdict(endpoint.retry))
+    return RetryPolicy(**endpoint.retry.values())
 
 
 def breaker_policy(endpoint: Endpoint) -> BreakerPolicy:

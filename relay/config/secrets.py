@@ -1,13 +1,13 @@
 """Secrets: texts that are never shown, and the files that they are read from.
 
-`X_file` is read and laid where `X` would stand. The journal's keys have a file of their own and are
-never a text among the settings, which lie where backups and crash reports go.
+The journal's keys have a file of their own and are never a text among the settings, which lie where
+backups and crash reports go.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay.config.draft import MASK, Draft, KeyPath, mappings
+from relay.config.draft import MASK
 from relay.journal.encryption.keys import Keyring, KeyTextError
 
 _MOST_BYTES = 65_536
@@ -53,33 +53,6 @@ def read_key_file(path: str) -> KeyFile:
     except KeyTextError as error:
         expected = "expected rjk_… keys as `relay secret --journal-key` prints them"
         raise ValueError(f"{error}; {expected}") from None
-
-
-def read_secret_files(draft: Draft) -> None:
-    """Read every secret file that the draft names; what can't be read is noted in the draft."""
-    _read(draft, (), "admin_token")
-    for bot_position, bot in mappings(draft.tree.get("bots")):
-        path: KeyPath = ("bots", bot_position)
-        _read(draft, path, "keystore")
-        for position, _ in mappings(bot.get("endpoints")):
-            for key in ("secret", "bearer_token", "back_token"):
-                _read(draft, (*path, "endpoints", position), key)
-
-
-def _read(draft: Draft, section_path: KeyPath, key: str) -> None:
-    section = draft.at(section_path)
-    file_key = f"{key}_file"
-    file_path = (*section_path, file_key)
-    if key in section:
-        if file_key in section:
-            draft.blame(file_path, f"expected {key} or {file_key}, not both")
-        return
-    draft.origins[(*section_path, key)] = draft.name(file_path)  # also where both are missing
-    if isinstance(section.get(file_key), str):
-        try:
-            section[key] = read_secret_file(section[file_key])
-        except ValueError as error:
-            draft.blame(file_path, str(error))
 
 
 def read_secret_file(path: str) -> str:

@@ -16,6 +16,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Generic, Self, TypedDict, TypeVar, Unpack, overload
 
 from relay.config.draft import Draft, KeyPath, Tree, mappings
+from relay.config.secrets import read_secret_file
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -35,29 +36,19 @@ class Kind(Generic[T]):
     show: Callable[[T], Any] = str
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A setting of a section, as `setting` declared it under a field's name."""
-
-    name: str
-    kind: Kind[Any]
-    default: Any
-    old_key: str
-    variable: str
-    live: bool
-
-
 class How(TypedDict, total=False):
     """What else is declared of a setting.
 
     `key` is its key in the file, if that is not the field's name, and `old_key` one that is still
-    read, with a warning. `variable` of the environment wins over the file. A `live` one is followed
-    by whatever runs when the settings are read anew.
+    read, with a warning. `variable` of the environment wins over the file. A secret with a `file`
+    may be read from one: `KEY_file` names it, or the variable with `_FILE` behind. A `live` one is
+    followed by whatever runs when the settings are read anew.
     """
 
     key: str
     old_key: str
     variable: str
+    file: bool
     live: bool
     repr: bool
 
@@ -71,26 +62,28 @@ def setting(kind: Kind[T], *, default: Any = MISSING, **how: Unpack[How]) -> Any
     return field(default=default, repr=how.get("repr", True), metadata={"kind": kind, **how})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """A mapping of the settings file: frozen, and closed to keys that nobody knows."""
+    """A mapping of the settings file: frozen, and closed to keys that nobody knows.
 
-    __slots__ = ()
+    `files` are the paths of the files that secrets came from, by `KEY_file`.
+    """
+
+    files: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def declared(cls) -> dict[str, Declared]:
-        """List every setting by its key."""
-        return {
-            of.get("key", one.name): Declared(
-                one.name,
-                of["kind"],
-                one.default,
-                of.get("old_key", ""),
-                of.get("variable", ""),
-                of.get("live", False),
-            )
-            for one in fields(cls)  # type: ignore[arg-type]  # every section is a dataclass
-            if "kind" in (of := one.metadata)
-        }
+    def declared(cls) -> dict[str, Any]:
+        """List every setting, a field of the dataclass, by its key; its metadata is as in `How`."""
+        found = (one for one in fields(cls) if "kind" in one.metadata)
+        return {one.metadata.get("key", one.name): one for one in found}
+
+    @classmethod
+    def all_keys(cls) -> list[str]:
+        """List every key that may be written, those of secrets' files included."""
+        keys: list[str] = []
+        for key, one in cls.declared().items():
+            keys += [_file(key), key] if one.metadata.get("file") else [key]
+        return keys
 
     @classmethod
     def read(cls, tree: Tree, draft: Draft, path: KeyPath) -> Self | None:
@@ -98,10 +91,13 @@ class Section:
         declared = cls.declared()
         read = {one.name: _read(key, one, tree, draft, path) for key, one in declared.items()}
         values = {name: value for name, value in read.items() if value is not MISSING}
-        _refuse_unknown(tree, declared, draft, path)
+        _refuse_unknown(tree, cls, draft, path)
         for keys, text in cls.check(tree, values):
             draft.blame((*path, *keys), text)
-        return cls(**values) if len(values) == len(declared) else None
+        files = {
+            key: str(tree[key]) for key in cls.all_keys() if key not in declared and key in tree
+        }
+        return cls(**values, files=files) if len(values) == len(declared) else None
 
     @classmethod
     def check(cls, tree: Tree, values: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:  # noqa: ARG003 - for those that have something to check
@@ -111,36 +107,72 @@ class Section:
         """
         return iter(())
 
+    def values(self) -> dict[str, Any]:
+        """Give the settings by their names."""
+        return {one.name: getattr(self, one.name) for one in self.declared().values()}
+
     def shown(self) -> dict[str, Any]:
         """Write the settings as in a file, defaults included and every secret masked."""
-        values = {key: (one.kind, getattr(self, one.name)) for key, one in self.declared().items()}
-        return {key: kind.show(value) for key, (kind, value) in values.items() if value is not None}
+        values = {key: (one, getattr(self, one.name)) for key, one in self.declared().items()}
+        shown = self.files | {
+            key: one.metadata["kind"].show(value)
+            for key, (one, value) in values.items()
+            if value is not None
+        }
+        return {key: shown[key] for key in self.all_keys() if key in shown}
 
 
-def _refuse_unknown(
-    tree: Tree, declared: Mapping[str, Declared], draft: Draft, path: KeyPath
-) -> None:
-    for key in tree.keys() - declared.keys() - {one.old_key for one in declared.values()}:
-        near = difflib.get_close_matches(key, declared, n=1, cutoff=0.5)
-        text = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(declared)}"
+def _file(key: str) -> str:
+    return f"{key}_file"
+
+
+def _refuse_unknown(tree: Tree, section: type[Section], draft: Draft, path: KeyPath) -> None:
+    known = section.all_keys()
+    old = {one.metadata.get("old_key") for one in section.declared().values()}
+    for key in tree.keys() - {*known, *old}:
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+        text = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
         draft.blame_key((*path, key), f"unknown key; {text}")
 
 
-def _read(key: str, one: Declared, tree: Tree, draft: Draft, path: KeyPath) -> Any:
+def _read(key: str, one: Any, tree: Tree, draft: Draft, path: KeyPath) -> Any:
     """Read one setting; MISSING after a mistake."""
-    if one.old_key in tree:
-        old = (*path, one.old_key)
+    kind, old_key = one.metadata["kind"], one.metadata.get("old_key")
+    if old_key in tree:
+        old = (*path, old_key)
         if key in tree:
             draft.blame_key(old, f"expected {key} alone; this is its old name")
         else:
             draft.warnings.append(f"{draft.name(old)} is called {key} now; the old name will go")
-            key = one.old_key
+            key = old_key
+    if one.metadata.get("file") and not _read_file(key, tree, draft, path):
+        return MISSING
     if key in tree:
-        value = one.kind.read(tree[key], draft, (*path, key))
+        value = kind.read(tree[key], draft, (*path, key))
         return MISSING if value is None else value
     if one.default is MISSING:
-        draft.blame((*path, key), f"missing; expected {one.kind.expected}")
+        draft.blame((*path, key), f"missing; expected {kind.expected}")
     return one.default
+
+
+def _read_file(key: str, tree: Tree, draft: Draft, path: KeyPath) -> bool:
+    """Lay what is in a secret's file where the secret would stand; False after a mistake."""
+    file_key = _file(key)
+    file_path = (*path, file_key)
+    if key in tree and file_key in tree:
+        draft.blame(file_path, f"expected {key} or {file_key}, not both")
+        return False
+    if key not in tree:
+        draft.origins[(*path, key)] = draft.name(file_path)  # also where both are missing
+    if file_key in tree:
+        try:
+            if not isinstance(tree[file_key], str):
+                raise ValueError("expected the path of a file with the secret in it")  # noqa: TRY004, TRY301 - as a file's own mistakes
+            tree[key] = read_secret_file(tree[file_key])
+        except ValueError as error:
+            draft.blame(file_path, str(error))
+            return False
+    return True
 
 
 def text(expected: str, parse: Callable[[str], T], show: Callable[[T], Any] = str) -> Kind[T]:

@@ -1,13 +1,13 @@
 """The settings: what there is to set, its kind, its default, and what must hold between them.
 
-To add one: a line here, a place in docs/reference.md and in the chart's schema (as tests ask);
-a variable of its own stands in `environment`, and whether a reload follows it in `changes`.
+To add one: a line here, which says its variable and whether a reload follows it, too; a place in
+docs/reference.md and in the chart's schema, which tests ask for; and its use.
 """
 
 import os
 import ssl
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -135,21 +135,21 @@ class Endpoint(Section):
     name: str = setting(of.NAME)
     allow_plaintext: bool = setting(of.FLAG, default=False)
     url: Url = setting(of.WEBHOOK_URL, repr=False)
-    secret_file: Path | None = setting(
-        of.SECRET_FILE, default=None, variable="RELAY_WEBHOOK_SECRET_FILE"
-    )
     signer: Signer | None = setting(
-        of.SIGNER, default=None, key="secret", repr=False, variable="RELAY_WEBHOOK_SECRET"
+        of.SIGNER,
+        default=None,
+        key="secret",
+        repr=False,
+        variable="RELAY_WEBHOOK_SECRET",
+        file=True,
     )
     required: bool = setting(of.FLAG, default=True)
     begin: Begin = setting(of.choice(Begin), default=Begin.NOW, key="from")
     categories: tuple[str, ...] = setting(of.CATEGORIES, default=("*",))
     conversations: tuple[str, ...] = setting(of.UUIDS, default=())
     users: tuple[str, ...] = setting(of.UUIDS, default=())
-    bearer_token_file: Path | None = setting(of.SECRET_FILE, default=None)
-    bearer_token: Secret | None = setting(of.TOKEN, default=None)
-    back_token_file: Path | None = setting(of.SECRET_FILE, default=None)
-    back_token: Secret | None = setting(of.TOKEN, default=None)
+    bearer_token: Secret | None = setting(of.TOKEN, default=None, file=True)
+    back_token: Secret | None = setting(of.TOKEN, default=None, file=True)
     headers: tuple[tuple[str, Secret], ...] = setting(of.HEADERS, default=())
     timeout: float = setting(of.POSITIVE_DURATION, default=15.0)
     connect_timeout: float = setting(of.POSITIVE_DURATION, default=5.0)
@@ -180,7 +180,7 @@ class Endpoint(Section):
     @property
     def target(self) -> Target:
         """Where requests go, and by which proxy: the URL taken apart, and the TLS files."""
-        files = {key: path and str(path) for key, path in asdict(self.tls).items()}
+        files = {key: path and str(path) for key, path in self.tls.values().items()}
         target = Target.parse(self.url.text, TlsSettings(**files))
         return replace(target, proxy=_proxy_of(self.proxy, target))
 
@@ -206,10 +206,7 @@ class Bot(Section):
     """One Mixin app and the webhooks that its messages go to."""
 
     name: str = setting(of.NAME)
-    keystore_file: Path | None = setting(
-        of.SECRET_FILE, default=None, variable="RELAY_KEYSTORE_FILE"
-    )
-    keystore: Keystore = setting(of.KEYSTORE, variable="RELAY_KEYSTORE")
+    keystore: Keystore = setting(of.KEYSTORE, variable="RELAY_KEYSTORE", file=True)
     blaze_url: tuple[Url, ...] = setting(
         of.BLAZE_URLS,
         default=(parse_url("wss://blaze.mixin.one/", ("wss",)),),
@@ -249,10 +246,9 @@ class Settings(Section):
         default=SHORTEST_RETENTION,
     )
     blocked_networks: tuple[IPv4Network | IPv6Network, ...] = setting(of.NETWORKS, default=())
-    admin_token_file: Path | None = setting(
-        of.SECRET_FILE, default=None, variable="RELAY_ADMIN_TOKEN_FILE"
+    admin_token: Secret | None = setting(
+        of.TOKEN, default=None, variable="RELAY_ADMIN_TOKEN", file=True
     )
-    admin_token: Secret | None = setting(of.TOKEN, default=None, variable="RELAY_ADMIN_TOKEN")
     log_level: LogLevel = setting(
         of.choice(LogLevel), default=LogLevel.INFO, variable="RELAY_LOG_LEVEL"
     )

@@ -48,7 +48,7 @@ def test_endpoints_change_while_the_relay_runs(tmp_path: Path, key: str) -> None
 
 def test_every_key_of_an_endpoint_is_tried_here() -> None:
     """A key that is new is thought of."""
-    keys = set(Endpoint.declared())
+    keys = set(Endpoint.all_keys())
     files = {"secret_file", "bearer_token_file", "back_token_file", "allow_plaintext"}
     assert {*OF_ENDPOINTS, *files, "name", "tls"} == keys
 
@@ -136,7 +136,7 @@ def test_the_rest_needs_a_restart(tmp_path: Path, key: str) -> None:
 
 def test_every_key_is_tried_here() -> None:
     """A key that is new is thought of."""
-    keys = set(Settings.declared()) | {f"bots[0].{name}" for name in Bot.declared()}
+    keys = set(Settings.all_keys()) | {f"bots[0].{name}" for name in Bot.all_keys()}
     others = {"admin_token_file", "journal_key_file"}
     others |= {f"bots[0].{name}" for name in ("name", "keystore_file", "endpoints")}
     assert {*FOLLOWED, *RESTARTED, *FIXED} == keys - others - {"bots"}

@@ -22,7 +22,7 @@ _words = st.text(alphabet=string.ascii_letters + string.digits + " :/@?#[]{}$%&*
 _scalars = st.none() | st.booleans() | st.integers() | st.floats() | _words | st.dates()
 _sections: list[type[Section]] = [Settings, Bot, Endpoint, Retry, Breaker, Tls]
 _keys = st.sampled_from(
-    [key for section in _sections for key in section.declared() if not key.endswith("_file")]
+    [key for section in _sections for key in section.all_keys() if not key.endswith("_file")]
 )
 _trees = st.recursive(
     _scalars,

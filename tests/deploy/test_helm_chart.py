@@ -87,7 +87,10 @@ def test_the_schema_knows_the_relays_settings(
 ) -> None:
     """The chart takes every setting of the relay, except a secret's text."""
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
-    keys = {key for new, one in model.declared().items() for key in (new, one.old_key) if key}
+    keys = {
+        *model.all_keys(),
+        *(one.metadata.get("old_key", "") for one in model.declared().values()),
+    } - {""}
     assert keys - _SECRET_TEXTS == set(schema["definitions"][definition]["properties"])
 
 
@@ -101,7 +104,7 @@ def test_the_schema_knows_an_endpoints_sections(
     schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     found = schema["definitions"]["endpoint"]["properties"][section]
     known = schema["definitions"].get(section, found)
-    assert set(model.declared()) == set(known["properties"])
+    assert set(model.all_keys()) == set(known["properties"])
 
 
 def test_the_default_drain_is_the_relays_own() -> None:

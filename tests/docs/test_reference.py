@@ -46,7 +46,7 @@ def test_every_setting_is_documented() -> None:
     """Each key that a settings file may have stands in the chapter on settings."""
     text = section(REFERENCE, "Settings")
     sections = (Settings, Bot, Endpoint, Retry, Breaker, Tls)
-    keys = {key for each in sections for key in each.declared()}
+    keys = {key for each in sections for key in each.all_keys()}
     assert set() == {key for key in keys if not re.search(rf"\b{key}\b", text)}
 
 
