@@ -121,8 +121,8 @@ class DeliveryRecord:
     """One delivery with its attempts; `due_at` is when the next attempt may be, if one is to come.
 
     `waits` says that an earlier message of its lane goes first; `circuit` is what a relay last
-    wrote of the endpoint: nothing is attempted while it is paused or gone, and only probes while it is
-    open. `replay` is the number of the replay that sends it again.
+    wrote of the endpoint: nothing is attempted while it is paused or gone, and only probes while
+    it is open. `replay` is the number of the replay that sends it again.
     """
 
     endpoint: EndpointKey

@@ -136,8 +136,8 @@ class UnreadableFrame:
 class EndpointNote:
     """What a running relay writes down of an endpoint, for the next start and for operators.
 
-    `next_probe_at` is when an open circuit is probed, or until when a closed one keeps still because
-    its receiver asked for that (Retry-After).
+    `next_probe_at` is when an open circuit is probed, or until when a closed one keeps still
+    because its receiver asked for that (Retry-After).
     """
 
     state: BreakerState

@@ -118,7 +118,8 @@ def _held_by_endpoint(
             return _until_resumed(why, where)
         case BreakerState.OPEN | BreakerState.PROBING:
             when = moment(probe_at, now) if probe_at is not None and probe_at > now else "now"
-            why = f"{where} failed too often in a row, so it is only probed: its circuit is open{error}."
+            failed = f"{where} failed too often in a row"
+            why = f"{failed}, so it is only probed: its circuit is open{error}."
             then = (
                 f"{where}: a single probe, with the oldest delivery that is due, is made {when}; "
                 "once one succeeds, everything goes on."
