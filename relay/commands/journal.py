@@ -108,15 +108,16 @@ def compact(config: Path | None) -> None:
 
 
 @command.command()
-@click.argument("version")
+@click.argument("version", required=False)
 @config_option
-def downgrade(version: str, config: Path | None) -> None:
-    """Take the journal's schema back to VERSION, for the older relay that had it.
+def downgrade(version: str | None, config: Path | None) -> None:
+    """Take the journal's schema back to VERSION, or to the one before, for the relay that had it.
 
-    No relay may run. What that version can't hold must be undone first; the failure says what.
+    No relay may run. What that version can't hold must be undone first; the failure says what. Make
+    a copy before: relay journal backup.
     """
-    with_vault(read_settings(config), lambda vault: vault.downgrade(version))
-    click.echo(f"the journal's schema is {version}: start the relay that had it")
+    now = with_vault(read_settings(config), lambda vault: vault.downgrade(version))
+    click.echo(f"the journal's schema is {now}: start the relay that had it")
 
 
 def _in_order(uses: Sequence[Any], known: Sequence[str]) -> list[Any]:

@@ -1,28 +1,29 @@
-"""The journal's one transaction for all that a running relay writes in passing."""
+"""The one transaction for all that a running relay writes in passing."""
 
-from sqlalchemy import Connection
-
-from relay.journal import retention
-from relay.journal.encryption.columns import Bodies
-from relay.journal.incoming import EndpointIds, Numbers, record
-from relay.journal.outcomes import defer, settle, settle_receipts
+from relay.journal import endpoints, lanes, unreadable
+from relay.journal.connection import Connection
+from relay.journal.counts import Tallies
+from relay.journal.incoming import Run, take_in
+from relay.journal.outcomes import defer, settle
+from relay.journal.receipts import settle_receipts
 from relay.model.journal import Batch, Committed
 
 
-def commit(
-    connection: Connection, batch: Batch, ids: EndpointIds, numbers: Numbers, bodies: Bodies
-) -> Committed:
+def commit(connection: Connection, batch: Batch, run: Run) -> Committed:
     """Write a batch, in the order of its fields."""
+    ids, now, tallies = run.ids, batch.now, Tallies()
+    lanes.close_whole(
+        connection, [(ids[each.endpoint], each.lane, each.upto) for each in batch.whole]
+    )
+    lanes.make_again(connection, {ids[each] for each in batch.dropped}, now)
     for bot, frame in batch.frames:
-        retention.keep_unreadable(connection, bot, frame, batch.now, bodies)
-    recorded = record(connection, batch.arrivals, ids, numbers, bodies) if batch.arrivals else ()
-    settled = settle(connection, batch.outcomes, ids, batch.now, bodies) if batch.outcomes else ()
+        unreadable.keep(connection, bot, frame, now, run.cipher)
+    recorded = take_in(connection, batch.arrivals, run, tallies) if batch.arrivals else ()
+    settled = settle(connection, batch.outcomes, run, now, tallies) if batch.outcomes else ()
     if batch.deferred:
         defer(connection, batch.deferred)
-    receipts = [
-        settle_receipts(connection, each.bot, each.confirmed, each.refused, batch.now)
-        for each in batch.receipts
-    ]
+    receipts = [settle_receipts(connection, each, now, tallies) for each in batch.receipts]
     for endpoint, note in batch.notes:
-        retention.note_endpoint(connection, endpoint, note, bodies)
+        endpoints.write_note(connection, endpoint, note, run.cipher)
+    tallies.write(connection)
     return Committed(recorded, settled, receipts)

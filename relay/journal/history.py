@@ -1,40 +1,15 @@
-"""What operators may ask of the journal in a SQL database."""
+"""What operators ask of the journal, and do to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, case, func, select, update
-
-from relay.journal import dead_letters as sql_dead_letters
-from relay.journal import replays as replaying
-from relay.journal import retention as keeping
-from relay.journal.encryption.columns import Bodies, Names
+from relay.journal import dead_letters, operator_events, replays, unreadable
+from relay.journal.connection import Connection
+from relay.journal.dead_letters import endpoint_of
+from relay.journal.encryption.columns import ColumnCipher, detail_names
 from relay.journal.encryption.keys import Kind
+from relay.journal.endpoints import ENDPOINT, note_of
 from relay.journal.engines.sqlite.engine import Database
-from relay.journal.lane_terms import FIRST_IN_LANE, IN_LANE
-from relay.journal.parameters import is_in
-from relay.journal.rows import (
-    ATTEMPT,
-    ENDPOINT,
-    UNREADABLE,
-    as_bytes,
-    detail_names,
-    endpoint_of,
-    is_endpoint,
-    read_frame,
-    read_note,
-)
-from relay.journal.schema import (
-    DEAD,
-    PENDING,
-    attempts,
-    deliveries,
-    endpoints,
-    lanes,
-    messages,
-    replays,
-    unreadable,
-)
 from relay.model.admin import (
     Ahead,
     AttemptRecord,
@@ -60,30 +35,66 @@ from relay.model.messages import (
 )
 from relay.model.replays import Pick, ReplayOrder, ReplayRecord, RequestedReplay, Survey
 
-# All but the frame, which may be large, and what lies behind it.
-_SUMMARY = tuple(column for column in messages.c if column.name not in ("frame", "sealed_by"))
-_BODY: tuple[ColumnElement[Any], ...] = (as_bytes(messages.c.frame), messages.c.sealed_by)
-_FIRST = FIRST_IN_LANE.label("first")
-_OF_ENDPOINT = (
-    endpoints.c.bot,
-    endpoints.c.name,
-    endpoints.c.paused,
-    endpoints.c.state.label("circuit"),
-)
-
+# All but the frame, which may be large.
+_SUMMARY = """
+  seq, bot, message_id, conversation_id, user_id, category, source, received_at, outcome,
+  finished_at, receipt
+"""
+_OF_ID = f"""
+  SELECT {_SUMMARY}, receipt_at, CAST(frame AS BLOB) AS frame, sealed_by
+  FROM messages WHERE message_id = :message_id ORDER BY bot
+"""
+_DELIVERIES = """
+  SELECT deliveries.*, e.bot, e.name, e.paused, e.state AS circuit, lanes.due_at,
+    (
+      SELECT min(id) FROM deliveries AS d WHERE d.endpoint_id = deliveries.endpoint_id
+        AND d.lane = deliveries.lane AND d.state = 'pending'
+    ) AS first
+  FROM deliveries
+  JOIN endpoints AS e ON e.id = deliveries.endpoint_id
+  LEFT JOIN lanes
+    ON lanes.endpoint_id = deliveries.endpoint_id AND lanes.lane = deliveries.lane
+  WHERE seq = :seq ORDER BY deliveries.id
+"""
+_ATTEMPTS = """
+  SELECT number, started_at, duration, outcome, status, reason, CAST(detail AS BLOB) AS detail,
+    sealed_by
+  FROM attempts WHERE delivery_id = :delivery ORDER BY id
+"""
+_AHEAD = """
+  SELECT message_id, (
+    SELECT count(*) FROM deliveries WHERE endpoint_id = :endpoint AND lane = :lane
+      AND state = 'pending' AND id < :before
+  ) AS count
+  FROM messages WHERE seq = (SELECT seq FROM deliveries WHERE id = :first)
+"""
 # By the numbers of replays: of what else is pending, perhaps a million, nothing is looked at.
-_REPLAYING = select(deliveries.c.id).where(
-    deliveries.c.replay.in_(select(replays.c.id).where(replays.c.endpoint_id == bindparam("at"))),
-    deliveries.c.state == DeliveryState.PENDING.value,
-)
+_REPLAYING = """
+  SELECT count(*) FROM deliveries WHERE state = 'pending'
+    AND replay IN (SELECT id FROM replays WHERE endpoint_id = :endpoint)
+"""
+_OWED = """
+  SELECT count(*), min(id) FROM deliveries
+  WHERE endpoint_id = :endpoint AND state = 'pending' AND replay IS NULL
+"""
+_RECEIVED_AT = """
+  SELECT received_at FROM messages WHERE seq = (SELECT seq FROM deliveries WHERE id = :delivery)
+"""
+_DEAD = "SELECT count(*) FROM deliveries WHERE endpoint_id = :endpoint AND state = 'dead'"
+_PAUSE = "UPDATE endpoints SET paused = TRUE WHERE bot = :bot AND name = :name"
+_BACK = """
+  UPDATE endpoints SET gone_since = NULL,
+    state = CASE WHEN state = 'gone' THEN 'closed' ELSE state END, paused = {paused}
+  WHERE bot = :bot AND name = :name
+"""
 
 
 class SqlAdminStore:
     """Implements `relay.model.admin.AdminStore`; `actor` is by which way operators come to it."""
 
-    def __init__(self, database: Database, bodies: Bodies, *, actor: str = "command") -> None:
+    def __init__(self, database: Database, cipher: ColumnCipher, *, actor: str = "command") -> None:
         self._database = database
-        self._bodies = bodies
+        self._cipher = cipher
         self._actor = actor
 
     async def messages(self, query: MessageQuery) -> Sequence[MessageSummary]:
@@ -92,24 +103,24 @@ class SqlAdminStore:
 
     async def history(self, message_id: str) -> Sequence[MessageHistory]:
         """Tell all of one message."""
-        return await self._database.browse(_histories, message_id, self._bodies)
+        return await self._database.browse(_histories, message_id, self._cipher)
 
     async def unreadable(self, bot: str | None, limit: int) -> Sequence[UnreadableRecord]:
         """List frames that could not be read."""
-        return await self._database.browse(_unreadable, bot, limit, self._bodies)
+        return await self._database.browse(unreadable.last_seen, bot, limit, self._cipher)
 
     async def dead_letters(self, query: DeadLetterQuery) -> Sequence[DeadLetter]:
         """List dead letters."""
-        return await self._database.browse(sql_dead_letters.find, query, self._bodies)
+        return await self._database.browse(dead_letters.find, query, self._cipher)
 
     async def count_dead_letters(self, query: DeadLetterQuery) -> int:
         """Count dead letters."""
-        return await self._database.browse(sql_dead_letters.count, query)
+        return await self._database.browse(dead_letters.count, query)
 
     async def retry(self, query: DeadLetterQuery, now: float) -> Sequence[DeadLetter]:
-        """Revive dead letters."""
+        """Make dead letters due again."""
         return await self._database.write(
-            sql_dead_letters.retry, query, now, self._bodies, actor=self._actor
+            dead_letters.retry, query, now, self._cipher, actor=self._actor
         )
 
     async def discard(
@@ -117,21 +128,21 @@ class SqlAdminStore:
     ) -> Sequence[DeadLetter]:
         """Give dead letters up."""
         return await self._database.write(
-            sql_dead_letters.discard,
+            dead_letters.discard,
             query,
             now,
-            self._bodies,
+            self._cipher,
             mark_read=mark_read,
             actor=self._actor,
         )
 
     async def endpoints(self) -> Sequence[EndpointRecord]:
         """List endpoints."""
-        return await self._database.browse(_endpoints, self._bodies)
+        return await self._database.browse(_endpoints, self._cipher)
 
     async def survey_replay(self, order: ReplayOrder, pick: Pick, sofar: Survey) -> Survey:
         """Count on what a replay would send."""
-        return await self._database.browse(replaying.survey, order, pick, sofar)
+        return await self._database.browse(replays.survey, order, pick, sofar)
 
     async def ask_replay(self, order: ReplayOrder, now: float) -> RequestedReplay | None:
         """Ask for a replay."""
@@ -139,7 +150,7 @@ class SqlAdminStore:
 
     async def replays(self) -> Sequence[ReplayRecord]:
         """List replays."""
-        return await self._database.browse(replaying.find)
+        return await self._database.browse(replays.find)
 
     async def cancel_replay(self, number: int, now: float) -> ReplayRecord | None:
         """Send no more of a replay."""
@@ -147,159 +158,62 @@ class SqlAdminStore:
 
     async def pause(self, endpoint: EndpointKey) -> bool:
         """Pause an endpoint."""
-        return await self._database.write(_pause, endpoint, self._actor)
+        return await self._change(endpoint, OperatorEventKind.PAUSED, _PAUSE)
 
     async def resume(self, endpoint: EndpointKey) -> bool:
         """Resume an endpoint."""
-        return await self._database.write(_resume, endpoint, self._actor)
+        return await self._change(endpoint, OperatorEventKind.RESUMED, _BACK.format(paused="FALSE"))
 
     async def back(self, endpoint: EndpointKey) -> bool:
         """Let an endpoint be tried again."""
-        return await self._database.write(_back, endpoint, self._actor)
+        return await self._change(endpoint, OperatorEventKind.BACK, _BACK.format(paused="paused"))
+
+    async def _change(self, endpoint: EndpointKey, kind: OperatorEventKind, text: str) -> bool:
+        return await self._database.write(_change_endpoint, endpoint, kind, text, self._actor)
 
 
-# --- Messages -----------------------------------------------------------------------------------
+# --- Messages -------------------------------------------------------------------------------------
 
 
 def _messages(connection: Connection, query: MessageQuery) -> list[MessageSummary]:
-    wanted = select(*_SUMMARY).order_by(messages.c.seq.desc()).limit(query.limit)
-    equal = {
-        messages.c.bot: query.bot,
-        messages.c.conversation_id: query.conversation_id,
-        messages.c.category: query.category,
-        messages.c.outcome: query.outcome,
+    wanted: dict[str, tuple[str, Any]] = {
+        "bot": ("bot = :bot", query.bot),
+        "conversation": ("conversation_id = :conversation", query.conversation_id),
+        "category": ("category = :category", query.category),
+        "outcome": ("outcome = :outcome", query.outcome),
+        "since": ("received_at >= :since", query.since),
+        "until": ("received_at < :until", query.until),
+        "after": ("seq < :after", query.after),
     }
-    wanted = wanted.where(
-        *(column == value for column, value in equal.items() if value is not None),
-        *_message_conditions(query),
-    )
-    return [_summary(row) for row in connection.execute(wanted)]
-
-
-def _message_conditions(query: MessageQuery) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    unfinished = messages.c.outcome.is_(None)
-    if query.pending is not None:
-        conditions.append(unfinished if query.pending else ~unfinished)
-    if query.failing:
-        conditions.append(unfinished)
+    values = {name: value for name, (_, value) in wanted.items() if value is not None}
+    conditions = [condition for condition, value in wanted.values() if value is not None]
+    if query.pending is not None or query.failing:
+        conditions.append(f"outcome IS {'NOT ' if query.pending is False else ''}NULL")
     if query.endpoint is not None or query.failing:
-        conditions.append(_owed(query))
-    if query.since is not None:
-        conditions.append(messages.c.received_at >= query.since)
-    if query.until is not None:
-        conditions.append(messages.c.received_at < query.until)
-    if query.after is not None:
-        conditions.append(messages.c.seq < query.after)
-    return conditions
+        conditions.append(f"EXISTS ({_owed(query)})")
+        values["endpoint"] = query.endpoint
+    rows = connection.rows(
+        f"SELECT {_SUMMARY} FROM messages WHERE {' AND '.join(['TRUE', *conditions])}"
+        " ORDER BY seq DESC LIMIT :limit",
+        **values,
+        limit=query.limit,
+    )
+    return [_summary(row) for row in rows]
 
 
-def _owed(query: MessageQuery) -> ColumnElement[bool]:
+def _owed(query: MessageQuery) -> str:
     """Say that a message has a delivery as the query wants it."""
-    owed = select(deliveries.c.id).where(deliveries.c.seq == messages.c.seq)
+    conditions = ["seq = messages.seq"]
     if query.endpoint is not None:
-        named = select(endpoints.c.id).where(endpoints.c.name == query.endpoint)
-        owed = owed.where(deliveries.c.endpoint_id.in_(named))
+        conditions.append("endpoint_id IN (SELECT id FROM endpoints WHERE name = :endpoint)")
     if query.pending or query.failing:
-        owed = owed.where(deliveries.c.state == DeliveryState.PENDING.value)
+        conditions.append("state = 'pending'")
     if query.failing:
-        owed = owed.where(deliveries.c.failures > 0)
-    return owed.correlate(messages).exists()
+        conditions.append("failures > 0")
+    return f"SELECT 1 FROM deliveries WHERE {' AND '.join(conditions)}"
 
 
-def _unreadable(
-    connection: Connection, bot: str | None, limit: int, bodies: Bodies
-) -> list[UnreadableRecord]:
-    last_first = (unreadable.c.last_at.desc(), unreadable.c.digest, unreadable.c.bot)
-    wanted = select(*UNREADABLE).order_by(*last_first)
-    if bot is not None:
-        wanted = wanted.where(unreadable.c.bot == bot)
-    return [_unreadable_record(row, bodies) for row in connection.execute(wanted.limit(limit))]
-
-
-def _unreadable_record(row: Row[Any], bodies: Bodies) -> UnreadableRecord:
-    sample = bodies.show(Kind.SAMPLE, (row.bot, row.digest), row.sample, row.sealed_by)
-    return UnreadableRecord(
-        row.bot, row.digest, row.why, row.times, row.first_at, row.last_at, sample
-    )
-
-
-def _histories(connection: Connection, message_id: str, bodies: Bodies) -> list[MessageHistory]:
-    of_id = (
-        select(*_SUMMARY, *_BODY)
-        .where(messages.c.message_id == message_id)
-        .order_by(messages.c.bot)
-    )
-    return [_history(connection, row, bodies) for row in connection.execute(of_id)]
-
-
-def _history(connection: Connection, row: Row[Any], bodies: Bodies) -> MessageHistory:
-    frame, damage = read_frame(row, bodies)
-    made = _deliveries(connection, row, bodies)
-    return MessageHistory(_summary(row), made, row.receipt_at, frame, damage)
-
-
-def _deliveries(
-    connection: Connection, message: Row[Any], bodies: Bodies
-) -> tuple[DeliveryRecord, ...]:
-    rows = connection.execute(
-        select(deliveries, *_OF_ENDPOINT, lanes.c.due_at, _FIRST)
-        .join_from(deliveries, endpoints)
-        .join(lanes, IN_LANE, isouter=True)
-        .where(deliveries.c.seq == message.seq)
-        .order_by(deliveries.c.id)
-    )
-    message_id = message.message_id
-    return tuple(_delivery(connection, row, message_id, bodies) for row in rows.all())
-
-
-def _delivery(
-    connection: Connection, row: Row[Any], message_id: str, bodies: Bodies
-) -> DeliveryRecord:
-    endpoint, state = endpoint_of(row), DeliveryState(row.state)
-    leads = row.first == row.id
-    of_delivery = select(*ATTEMPT).where(attempts.c.delivery_id == row.id).order_by(attempts.c.id)
-    return DeliveryRecord(
-        endpoint,
-        row.required,
-        state,
-        tuple(
-            _attempt(attempt, detail_names(endpoint, message_id, attempt.number), bodies)
-            for attempt in connection.execute(of_delivery)
-        ),
-        due_at=row.due_at if leads else None,
-        waits=state is DeliveryState.PENDING and not leads,
-        doubtful=row.doubtful,
-        ended_at=row.ended_at,
-        ended_reason=row.ended_reason,
-        circuit=BreakerState.PAUSED if row.paused else BreakerState(row.circuit),
-        replay=row.replay,
-        ahead=None if leads or state is not DeliveryState.PENDING else _ahead(connection, row),
-    )
-
-
-def _ahead(connection: Connection, row: Row[Any]) -> Ahead | None:
-    if row.first is None:
-        return None
-    lane = (deliveries.c.endpoint_id == row.endpoint_id, deliveries.c.lane == row.lane)
-    count = select(func.count()).where(*lane, PENDING, deliveries.c.id < row.id)
-    first = select(messages.c.message_id).join(deliveries).where(deliveries.c.id == row.first)
-    return Ahead(connection.execute(first).scalar_one(), connection.scalar(count) or 0)
-
-
-def _attempt(row: Row[Any], names: Names, bodies: Bodies) -> AttemptRecord:
-    return AttemptRecord(
-        row.number,
-        row.started_at,
-        row.duration,
-        AttemptOutcome(row.outcome),
-        row.status,
-        Reason(row.reason) if row.reason else None,
-        bodies.show_text(Kind.DETAIL, names, row.detail, row.sealed_by),
-    )
-
-
-def _summary(row: Row[Any]) -> MessageSummary:
+def _summary(row: Any) -> MessageSummary:
     return MessageSummary(
         row.bot,
         row.message_id,
@@ -315,86 +229,129 @@ def _summary(row: Row[Any]) -> MessageSummary:
     )
 
 
-# --- Replays ------------------------------------------------------------------------------------
+def _histories(
+    connection: Connection, message_id: str, cipher: ColumnCipher
+) -> list[MessageHistory]:
+    return [
+        MessageHistory(
+            _summary(row),
+            _deliveries(connection, row, cipher),
+            row.receipt_at,
+            *cipher.open_frame(row),
+        )
+        for row in connection.rows(_OF_ID, message_id=message_id)
+    ]
+
+
+def _deliveries(
+    connection: Connection, message: Any, cipher: ColumnCipher
+) -> tuple[DeliveryRecord, ...]:
+    return tuple(
+        _delivery(connection, row, message, cipher)
+        for row in connection.rows(_DELIVERIES, seq=message.seq)
+    )
+
+
+def _delivery(
+    connection: Connection, row: Any, message: Any, cipher: ColumnCipher
+) -> DeliveryRecord:
+    state, leads = DeliveryState(row.state), row.first == row.id
+    waits = state is DeliveryState.PENDING and not leads
+    due_at = message.received_at if row.due_at is None else row.due_at  # in memory: since it came
+    return DeliveryRecord(
+        endpoint_of(row),
+        bool(row.required),
+        state,
+        tuple(_attempts(connection, row, message.message_id, cipher)),
+        due_at=due_at if leads else None,
+        waits=waits,
+        doubtful=bool(row.doubtful),
+        ended_at=row.ended_at,
+        ended_reason=row.ended_reason,
+        circuit=BreakerState.PAUSED if row.paused else BreakerState(row.circuit),
+        replay=row.replay,
+        ahead=_ahead(connection, row) if waits else None,
+    )
+
+
+def _ahead(connection: Connection, row: Any) -> Ahead:
+    return Ahead(
+        *connection.row(
+            _AHEAD, endpoint=row.endpoint_id, lane=row.lane, before=row.id, first=row.first
+        )
+    )
+
+
+def _attempts(
+    connection: Connection, row: Any, message_id: str, cipher: ColumnCipher
+) -> Iterator[AttemptRecord]:
+    """Tell of each attempt; the one that was taken stands in the delivery's own row."""
+    for each in connection.rows(_ATTEMPTS, delivery=row.id):
+        names = detail_names(endpoint_of(row), message_id, each.number)
+        yield AttemptRecord(
+            each.number,
+            each.started_at,
+            each.duration,
+            AttemptOutcome(each.outcome),
+            each.status,
+            Reason(each.reason) if each.reason else None,
+            cipher.show_text(Kind.DETAIL, names, each.detail, each.sealed_by),
+        )
+    if row.started_at is not None:
+        success = AttemptOutcome.SUCCESS
+        yield AttemptRecord(
+            row.attempts, row.started_at, row.duration, success, row.status, None, ""
+        )
+
+
+# --- Replays --------------------------------------------------------------------------------------
 
 
 def _ask_replay(
     connection: Connection, order: ReplayOrder, now: float, actor: str
 ) -> RequestedReplay | None:
-    asked = replaying.ask(connection, order, now)
-    if asked is None:
-        return None
-    if asked.accepted:
+    asked = replays.ask(connection, order, now)
+    if asked is not None and asked.accepted:
         audit = AuditEntry(actor, f"replay={asked.replay.number} {order.words}")
-        keeping.notify(connection, OperatorEventKind.REPLAY_ASKED, order.endpoint, audit=audit)
+        operator_events.write(connection, OperatorEventKind.REPLAY_ASKED, order.endpoint, audit)
     return asked
 
 
 def _cancel_replay(
     connection: Connection, number: int, now: float, actor: str
 ) -> ReplayRecord | None:
-    record = replaying.cancel(connection, number, now)
+    record = replays.cancel(connection, number, now)
     if record is not None:
-        audit = AuditEntry(actor, f"replay={number}")
-        keeping.notify(connection, OperatorEventKind.REPLAY_CANCELLED, record.endpoint, audit=audit)
+        kind, audit = OperatorEventKind.REPLAY_CANCELLED, AuditEntry(actor, f"replay={number}")
+        operator_events.write(connection, kind, record.endpoint, audit)
     return record
 
 
-# --- Endpoints ----------------------------------------------------------------------------------
+# --- Endpoints ------------------------------------------------------------------------------------
 
 
-def _endpoints(connection: Connection, bodies: Bodies) -> list[EndpointRecord]:
-    rows = connection.execute(select(*ENDPOINT).order_by(endpoints.c.bot, endpoints.c.name))
-    return [_endpoint(connection, row, bodies) for row in rows.all()]
+def _endpoints(connection: Connection, cipher: ColumnCipher) -> list[EndpointRecord]:
+    rows = connection.rows(f"{ENDPOINT} ORDER BY bot, name")
+    return [_endpoint(connection, row, cipher) for row in rows]
 
 
-def _endpoint(connection: Connection, row: Row[Any], bodies: Bodies) -> EndpointRecord:
-    mine = deliveries.c.endpoint_id == row.id
-    again = connection.scalars(_REPLAYING, {"at": row.id}).all()
-    owed = (mine, PENDING, ~is_in(deliveries.c.id, "again"))
-    pending = select(func.count(), func.min(deliveries.c.id)).where(*owed)
-    count, oldest = connection.execute(pending, {"again": again}).one()
-    dead = select(func.count()).select_from(deliveries).where(mine, DEAD)
-    received_at = select(messages.c.received_at).join(deliveries)
+def _endpoint(connection: Connection, row: Any, cipher: ColumnCipher) -> EndpointRecord:
+    pending, oldest = connection.row(_OWED, endpoint=row.id)
     return EndpointRecord(
         endpoint_of(row),
-        read_note(row, bodies),
-        count,
-        connection.scalar(received_at.where(deliveries.c.id == oldest)),
-        connection.scalar(dead) or 0,
-        row.configured,
-        len(again),
+        note_of(row, cipher),
+        pending,
+        connection.value(_RECEIVED_AT, delivery=oldest),
+        connection.value(_DEAD, endpoint=row.id),
+        bool(row.configured),
+        connection.value(_REPLAYING, endpoint=row.id),
     )
 
 
-def _pause(connection: Connection, endpoint: EndpointKey, actor: str) -> bool:
-    return _change(connection, endpoint, AuditEntry(actor), OperatorEventKind.PAUSED, paused=True)
-
-
-_REVIVED = case(
-    (endpoints.c.state == BreakerState.GONE.value, BreakerState.CLOSED.value),
-    else_=endpoints.c.state,
-)
-
-
-def _resume(connection: Connection, endpoint: EndpointKey, actor: str) -> bool:
-    values = {"paused": False, "gone_since": None, "state": _REVIVED}
-    return _change(connection, endpoint, AuditEntry(actor), OperatorEventKind.RESUMED, **values)
-
-
-def _back(connection: Connection, endpoint: EndpointKey, actor: str) -> bool:
-    values = {"gone_since": None, "state": _REVIVED}
-    return _change(connection, endpoint, AuditEntry(actor), OperatorEventKind.BACK, **values)
-
-
-def _change(
-    connection: Connection,
-    endpoint: EndpointKey,
-    audit: AuditEntry,
-    kind: OperatorEventKind,
-    **values: object,
+def _change_endpoint(
+    connection: Connection, endpoint: EndpointKey, kind: OperatorEventKind, text: str, actor: str
 ) -> bool:
-    changed = connection.execute(update(endpoints).where(is_endpoint(endpoint)).values(**values))
-    if changed.rowcount:
-        keeping.notify(connection, kind, endpoint, audit=audit)
-    return bool(changed.rowcount)
+    changed = connection.run(text, bot=endpoint.bot, name=endpoint.name)
+    if changed:
+        operator_events.write(connection, kind, endpoint, AuditEntry(actor))
+    return bool(changed)

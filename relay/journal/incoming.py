@@ -1,174 +1,170 @@
-"""The journal's transaction that takes new messages in."""
+"""Takes new messages in: insert or ignore is the deduplication."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
-
-from relay.journal import finishing
-from relay.journal.encryption.columns import Bodies
-from relay.journal.parameters import is_in, padded
-from relay.journal.rows import Values, delivery_values, lane_values, message_values
-from relay.journal.rules import RECEIPTED, read_owed
-from relay.journal.schema import deliveries, lanes, messages, replays
-from relay.model.journal import Arrival, Duplicate, Fresh, Owed, Recorded
-from relay.model.messages import (
-    Delivery,
-    DeliveryState,
-    EndpointKey,
-    Message,
-    MessageOutcome,
-    ReceiptState,
-)
+from relay.journal import lanes
+from relay.journal.connection import Connection
+from relay.journal.counts import Tallies
+from relay.journal.encryption.columns import ColumnCipher
+from relay.journal.encryption.keys import Kind
+from relay.journal.lanes import LaneKey
+from relay.journal.rules import RECEIPTED, on_arrival
+from relay.model.journal import Arrival, Duplicate, Fresh, Recorded
+from relay.model.messages import Delivery, EndpointKey, MessageOutcome
 
 EndpointIds = dict[EndpointKey, int]
-LaneKey = tuple[int, str]
+Values = tuple[Any, ...]
 
-_KNOWN = select(messages.c.bot, messages.c.message_id, messages.c.seq, messages.c.receipt).where(
-    messages.c.message_id.in_(bindparam("message_ids", expanding=True))
-)
-_TAKEN = select(lanes.c.endpoint_id, lanes.c.lane).where(
-    is_in(lanes.c.endpoint_id, "endpoint_ids"),
-    lanes.c.lane.in_(bindparam("lanes", expanding=True)),
-)
-_ADD_MESSAGES = insert(messages)
-_ADD_DELIVERIES = insert(deliveries)
-_ADD_LANES = insert(lanes)
-_OWE_AGAIN = (
-    update(messages).where(is_in(messages.c.seq, "seqs")).values(receipt=ReceiptState.OWED.value)
-)
+_ADD_MESSAGES = """
+  INSERT INTO messages (
+    seq, bot, message_id, conversation_id, user_id, category, source, received_at, receipt,
+    outcome, finished_at, size, frame, sealed_by, open, holding, ends_as
+  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT (message_id, bot) DO NOTHING
+"""
+_ADDED = "SELECT seq FROM messages WHERE seq BETWEEN :first AND :last"
+_KNOWN = "SELECT seq, receipt FROM messages WHERE message_id = :message_id AND bot = :bot"
+_OWE_AGAIN = "UPDATE messages SET receipt = 'owed' WHERE seq = :seq"
+ADD_DELIVERIES = """
+  INSERT INTO deliveries (
+    id, seq, endpoint_id, lane, required, replay, state, attempts, failures, rejections, doubtful
+  ) VALUES (?, ?, ?, ?, ?, ?, 'pending', 0, 0, 0, FALSE)
+"""
+LAST_SEQ = "SELECT coalesce(max(seq), 0) FROM messages"
+_LAST_LOOKED_AT = "SELECT coalesce(max(upto), 0) FROM replays"
+_LAST_DELIVERY = "SELECT coalesce(max(id), 0) FROM deliveries"
 
 
 @dataclass(slots=True)
-class Numbers:
-    """The last numbers given out; one relay at a time writes new rows.
+class Run:
+    """What a run knows: its cipher, endpoints' numbers, the last ones of messages and deliveries.
 
-    A group that fails leaves a gap: nothing depends on there being none.
+    One relay at a time gives out new numbers. Duplicates and a group that fails leave gaps: nothing
+    depends on there being none.
     """
 
-    message: int
-    delivery: int
+    cipher: ColumnCipher
+    ids: EndpointIds
+    message: int = 0
+    delivery: int = 0
 
     @classmethod
-    def read(cls, connection: Connection) -> "Numbers":
+    def read(cls, connection: Connection, cipher: ColumnCipher, ids: EndpointIds) -> "Run":
         """Go on from what is there."""
         # A replay must not take what comes for what had come when it was asked.
-        last = (func.max(messages.c.seq), func.max(replays.c.upto))
-        return cls(
-            max(connection.scalar(select(each)) or 0 for each in last),
-            connection.scalar(select(func.max(deliveries.c.id))) or 0,
-        )
-
-
-@dataclass(slots=True)
-class _Known:
-    """A message that the journal has; `receipted` if its receipt was taken or refused."""
-
-    seq: int
-    receipted: bool
+        last = max(connection.value(LAST_SEQ), connection.value(_LAST_LOOKED_AT))
+        return cls(cipher, ids, last, connection.value(_LAST_DELIVERY))
 
 
 @dataclass(slots=True)
 class _Group:
-    """What a group of arrivals adds, and the lanes that something waits in already."""
+    """The deliveries that a group of arrivals adds, and the lanes that have something to load."""
 
-    ids: EndpointIds
-    numbers: Numbers
-    bodies: Bodies
-    taken: set[LaneKey]
-    messages: list[Values] = field(default_factory=list)
+    run: Run
+    waiting: set[LaneKey]
     deliveries: list[Values] = field(default_factory=list)
-    lanes: list[Values] = field(default_factory=list)
-    again: list[int] = field(default_factory=list)
-    received: Counter[str] = field(default_factory=Counter)
-    finished: Counter[str] = field(default_factory=Counter)
+    to_load: list[tuple[int, str, float]] = field(default_factory=list)
+
+    def add(self, seq: int, arrival: Arrival) -> Fresh:
+        """Make deliveries of a message that is new."""
+        made, leading = [], []
+        for owed in arrival.owed:
+            self.run.delivery += 1
+            number, lane = self.run.delivery, (self.run.ids[owed.endpoint], owed.lane)
+            self.deliveries.append((number, seq, *lane, owed.required, None))
+            if lane not in self.waiting:
+                self.waiting.add(lane)
+                leading.append(number)
+            if not owed.in_window:
+                self.to_load.append((*lane, arrival.message.received_at))
+            delivery = Delivery(
+                number, owed.endpoint, owed.lane, arrival.message, seq=seq, required=owed.required
+            )
+            made.append(delivery)
+        receipt, outcome, _ = _standing(arrival)
+        finished = None if outcome is None else MessageOutcome(outcome)
+        return Fresh(tuple(made), frozenset(leading), receipt == "owed", finished, seq)
 
 
-def record(
-    connection: Connection,
-    arrivals: Sequence[Arrival],
-    ids: EndpointIds,
-    numbers: Numbers,
-    bodies: Bodies,
+def take_in(
+    connection: Connection, arrivals: Sequence[Arrival], run: Run, tallies: Tallies
 ) -> list[Recorded]:
-    """Insert what is new and owe again the receipts of what is known."""
-    known = _known(connection, arrivals)
-    group = _Group(ids, numbers, bodies, _taken_lanes(connection, arrivals, ids))
+    """Insert what is new with its deliveries, and owe again the receipts of what is known."""
+    first = run.message + 1
+    run.message += len(arrivals)
+    added = _insert(connection, first, arrivals, run.cipher)
+    group = _Group(run, lanes.known(connection, _lanes_of(arrivals, run.ids)))
     answers: list[Recorded] = []
-    for arrival in arrivals:
-        key = (arrival.message.bot, arrival.message.message_id)
-        if key in known:
-            answers.append(_repeat(group, known[key]))
-        else:
-            answers.append(_add(group, arrival))
-            known[key] = _Known(numbers.message, receipted=False)
-    _write(connection, group)
+    for seq, arrival in enumerate(arrivals, first):
+        if seq not in added:
+            answers.append(_repeat(connection, arrival))
+            continue
+        fresh = group.add(seq, arrival)
+        answers.append(fresh)
+        tallies.received[arrival.message.bot] += 1
+        if fresh.finished is not None:
+            tallies.finished[arrival.message.bot] += 1
+    if group.deliveries:
+        connection.many(ADD_DELIVERIES, group.deliveries)
+    lanes.open_lanes(connection, group.to_load)
     return answers
 
 
-def _known(connection: Connection, arrivals: Sequence[Arrival]) -> dict[tuple[str, str], _Known]:
-    ids = [arrival.message.message_id for arrival in arrivals]
-    return {
-        (row.bot, row.message_id): _Known(row.seq, row.receipt in RECEIPTED)
-        for row in connection.execute(_KNOWN, {"message_ids": padded(ids)})
-    }
+def _insert(
+    connection: Connection, first: int, arrivals: Sequence[Arrival], cipher: ColumnCipher
+) -> Collection[int]:
+    """Insert messages, numbered from `first`; answers with the numbers of those that are new."""
+    rows = [_values(seq, arrival, cipher) for seq, arrival in enumerate(arrivals, first)]
+    if connection.many(_ADD_MESSAGES, rows) == len(rows):
+        return range(first, first + len(rows))
+    return set(connection.values(_ADDED, first=first, last=first + len(rows)))
 
 
-def _taken_lanes(
-    connection: Connection, arrivals: Sequence[Arrival], ids: EndpointIds
-) -> set[LaneKey]:
-    owed = [owed for arrival in arrivals for owed in arrival.owed]
-    endpoints, names = {ids[each.endpoint] for each in owed}, {each.lane for each in owed}
-    rows = connection.execute(_TAKEN, {"endpoint_ids": endpoints, "lanes": padded(names)})
-    return {(row.endpoint_id, row.lane) for row in rows}
+def _values(seq: int, arrival: Arrival, cipher: ColumnCipher) -> Values:
+    message = arrival.message
+    receipt, outcome, ends_as = _standing(arrival)
+    frame, sealed_by = cipher.seal(Kind.FRAME, (message.bot, message.message_id), message.frame)
+    return (
+        seq,
+        message.bot,
+        message.message_id,
+        message.conversation_id,
+        message.user_id,
+        message.category,
+        message.source.value,
+        message.received_at,
+        receipt,
+        outcome,
+        outcome and message.received_at,
+        len(message.frame),
+        frame,
+        sealed_by,
+        len(arrival.owed),
+        _required(arrival),
+        ends_as,
+    )
 
 
-def _repeat(group: _Group, known: _Known) -> Duplicate:
-    again, known.receipted = known.receipted, False
+def _standing(arrival: Arrival) -> tuple[str, str | None, str]:
+    return on_arrival(
+        owed=len(arrival.owed), required=_required(arrival), unwanted_read=arrival.unwanted_read
+    )
+
+
+def _required(arrival: Arrival) -> int:
+    return sum(owed.required for owed in arrival.owed)
+
+
+def _lanes_of(arrivals: Sequence[Arrival], ids: EndpointIds) -> set[LaneKey]:
+    return {(ids[owed.endpoint], owed.lane) for arrival in arrivals for owed in arrival.owed}
+
+
+def _repeat(connection: Connection, arrival: Arrival) -> Duplicate:
+    message = arrival.message
+    seq, receipt = connection.row(_KNOWN, message_id=message.message_id, bot=message.bot)
+    again = receipt in RECEIPTED
     if again:
-        group.again.append(known.seq)
-    return Duplicate(receipt_owed=again, seq=known.seq)
-
-
-def _add(group: _Group, arrival: Arrival) -> Fresh:
-    message, numbers = arrival.message, group.numbers
-    numbers.message += 1
-    owes = bool(arrival.owed or arrival.unwanted_read)
-    owes = owes and read_owed([DeliveryState.PENDING for owed in arrival.owed if owed.required])
-    outcome = None if arrival.owed or owes else MessageOutcome.UNWANTED
-    receipt = ReceiptState.OWED if owes else ReceiptState.NONE
-    values = message_values(numbers.message, message, receipt, outcome, group.bodies)
-    group.messages.append(values)
-    group.received[message.bot] += 1
-    group.finished[message.bot] += outcome is not None
-    added = [_add_delivery(group, message, owed) for owed in arrival.owed]
-    leading = frozenset(delivery.id for delivery, leads in added if leads)
-    found = tuple(delivery for delivery, _ in added)
-    return Fresh(found, leading, owes, outcome, numbers.message)
-
-
-def _add_delivery(group: _Group, message: Message, owed: Owed) -> tuple[Delivery, bool]:
-    """Add a delivery of the last message; answers whether it leads its lane."""
-    numbers = group.numbers
-    numbers.delivery += 1
-    lane = (group.ids[owed.endpoint], owed.lane)
-    leads = lane not in group.taken
-    if leads:
-        group.taken.add(lane)
-        group.lanes.append(lane_values(*lane, message.received_at))
-    group.deliveries.append(delivery_values(numbers.delivery, numbers.message, lane[0], owed))
-    return Delivery(numbers.delivery, owed.endpoint, owed.lane, message), leads
-
-
-def _write(connection: Connection, group: _Group) -> None:
-    for statement, rows in (
-        (_ADD_MESSAGES, group.messages),
-        (_ADD_DELIVERIES, group.deliveries),
-        (_ADD_LANES, group.lanes),
-    ):
-        if rows:
-            connection.execute(statement, rows)
-    finishing.tally(connection, received=group.received, finished=group.finished)
-    if group.again:
-        connection.execute(_OWE_AGAIN, {"seqs": group.again})
+        connection.run(_OWE_AGAIN, seq=seq)
+    return Duplicate(receipt_owed=again, seq=seq)

@@ -2,19 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from relay.journal import commit as committing
-from relay.journal import due as reading
-from relay.journal import endpoints as removing
-from relay.journal import incoming as receiving
-from relay.journal import outcomes as settling
-from relay.journal import replays as replaying
-from relay.journal import retention as keeping
-from relay.journal import runs
-from relay.journal.encryption.columns import Bodies
-from relay.journal.engines.sqlite import vacuum as shrinking
+from relay.journal import endpoints, legacy, operator_events, replays, retention, stats
+from relay.journal.commit import commit
+from relay.journal.due import due
+from relay.journal.encryption.columns import ColumnCipher
+from relay.journal.engines.sqlite import vacuum
 from relay.journal.engines.sqlite.engine import Database
-from relay.journal.incoming import EndpointIds, Numbers
-from relay.journal.rules import FORGOTTEN_AT_ONCE
+from relay.journal.incoming import Run
+from relay.journal.receipts import owed_receipts
 from relay.model.journal import (
     Arrival,
     Batch,
@@ -25,6 +20,7 @@ from relay.model.journal import (
     Finished,
     OperatorEvent,
     OwedReceipt,
+    ReceiptAnswers,
     Recorded,
     Settled,
     Stats,
@@ -37,50 +33,41 @@ from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, Ru
 class SqlJournal:
     """Implements `relay.model.ports.Journal`; `start` comes first."""
 
-    def __init__(self, database: Database, bodies: Bodies) -> None:
+    def __init__(self, database: Database, cipher: ColumnCipher) -> None:
         self._database = database
-        self._bodies = bodies
-        self._ids: EndpointIds = {}
-        self._numbers = Numbers(0, 0)
+        self._cipher = cipher
+        self._run = Run(cipher, {})
 
-    async def start(self, endpoints: Collection[EndpointKey], now: float) -> bool:
+    async def start(self, configured: Collection[EndpointKey], now: float) -> bool:
         """Begin a run."""
-        seals_with = self._bodies.seals_with
-        run = await self._database.write(runs.start, endpoints, now, seals_with)
-        self._ids, self._numbers = run.ids, run.numbers
+        clean, self._run = await self._database.write(
+            endpoints.start, configured, now, self._cipher
+        )
         # Whoever loses the log from here on still finds a journal that was not stopped cleanly.
         await self._database.checkpoint()
-        return run.clean
+        return clean
 
     async def reconfigure(
         self, *, added: Collection[EndpointKey], removed: Collection[EndpointKey], now: float
     ) -> Mapping[EndpointKey, int]:
         """Configure endpoints, and others no longer."""
-        changed = await self._database.write(removing.reconfigure, added, removed, now)
-        self._ids = changed.ids
+        changed = await self._database.write(endpoints.reconfigure, added, removed, now)
+        self._run.ids = changed.ids
         return changed.owed
 
     async def discard_owed(
-        self, endpoints: Collection[EndpointKey], now: float, *, limit: int
+        self, these: Collection[EndpointKey], now: float, *, limit: int
     ) -> Discarded:
         """Give up what is owed to endpoints."""
-        return await self._database.write(removing.discard_owed, endpoints, now, limit)
+        return await self._database.write(endpoints.discard_owed, these, now, limit)
 
     async def stop(self) -> None:
         """End the run cleanly."""
-        await self._database.write(runs.stop)
+        await self._database.write(endpoints.stop)
 
     async def commit(self, batch: Batch) -> Committed:
         """Write a batch."""
-        return await self._database.write(
-            committing.commit, batch, self._ids, self._numbers, self._bodies
-        )
-
-    async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
-        """Insert what is new."""
-        return await self._database.write(
-            receiving.record, arrivals, self._ids, self._numbers, self._bodies
-        )
+        return await self._database.write(commit, batch, self._run)
 
     async def due(
         self,
@@ -92,87 +79,93 @@ class SqlJournal:
         max_bytes: int,
     ) -> Due:
         """Read what is due."""
-        number = self._ids[endpoint]
         return await self._database.read(
-            reading.due,
+            due,
             endpoint,
-            number,
+            self._run.ids[endpoint],
             now,
-            self._bodies,
+            self._cipher,
             skip=skip,
             limit=limit,
             max_bytes=max_bytes,
         )
 
-    async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
-        """Record ended attempts."""
-        return await self._database.write(settling.settle, outcomes, self._ids, now, self._bodies)
-
-    async def defer(self, deferred: Sequence[Deferred]) -> None:
-        """Mark cut deliveries doubtful."""
-        await self._database.write(settling.defer, deferred)
-
     async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
         """Read owed receipts."""
-        return await self._database.read(reading.owed_receipts, bot, after, limit)
-
-    async def settle_receipts(
-        self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
-    ) -> Sequence[Finished]:
-        """Record receipts."""
-        return await self._database.write(settling.settle_receipts, bot, confirmed, refused, now)
-
-    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
-        """Keep a sample."""
-        await self._database.write(keeping.keep_unreadable, bot, frame, now, self._bodies)
-
-    async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
-        """Write down how an endpoint fares."""
-        await self._database.write(keeping.note_endpoint, endpoint, note, self._bodies)
+        return await self._database.read(owed_receipts, bot, after, limit)
 
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         """Read what is written of an endpoint."""
-        return await self._database.read(reading.endpoint_note, endpoint, self._bodies)
+        return await self._database.read(endpoints.read_note, endpoint, self._cipher)
 
     async def register_endpoints(
-        self, endpoints: Sequence[EndpointInfo], now: float
+        self, infos: Sequence[EndpointInfo], now: float
     ) -> Sequence[ReplayRecord]:
         """Take note of addresses."""
-        return await self._database.write(replaying.register_endpoints, endpoints, now)
+        return await self._database.write(replays.register_endpoints, infos, now)
 
     async def replays_under_way(self) -> Sequence[RunningReplay]:
         """List replays that have not ended."""
-        return await self._database.read(replaying.under_way)
+        return await self._database.read(replays.under_way)
 
     async def feed_replay(
         self, endpoint: EndpointKey, pick: Pick, now: float, *, most: int
     ) -> ReplayTurn:
         """Put further deliveries into their lanes."""
-        return await self._database.write(
-            replaying.feed, endpoint, pick, now, most, ids=self._ids, numbers=self._numbers
-        )
+        return await self._database.write(replays.feed, endpoint, pick, now, most, run=self._run)
 
     async def operator_events(self, after: int) -> Sequence[OperatorEvent]:
         """Read operators' actions."""
-        return await self._database.read(reading.read_notices, after)
+        return await self._database.read(operator_events.read, after)
 
     async def census(self) -> Stats:
-        """Count the stock."""
-        return await self._database.read(reading.census, self._database.size_bytes())
+        """Count the stock, beside what messages wait for: it may take a while."""
+        return await self._database.browse(stats.collect, self._database.size_bytes())
 
     async def prune(self, before: float, *, limit: int) -> int:
         """Remove old finished messages, found beside whoever writes, in short transactions."""
-        await self._database.write(keeping.forget_the_rest, before)
-        old = await self._database.read(keeping.old_messages, before, limit)
+        await self._database.write(retention.forget_the_rest, before)
+        old = await self._database.browse(retention.old_messages, before, limit)
         pruned = 0
-        for start in range(0, len(old), FORGOTTEN_AT_ONCE):
-            part = old[start : start + FORGOTTEN_AT_ONCE]
-            pruned += await self._database.write(keeping.forget, part, before)
+        for start in range(0, len(old), retention.FORGOTTEN_AT_ONCE):
+            part = old[start : start + retention.FORGOTTEN_AT_ONCE]
+            pruned += await self._database.write(retention.forget, part, before)
         return pruned
 
     async def shrink(self) -> int:
         """Give free room back to the disk."""
-        pages, page = await self._database.read(shrinking.spare)
+        pages, page = await self._database.read(vacuum.spare)
         if pages:
             await self._database.release(pages)
         return pages * page
+
+    # --- To go with the callers of single transactions ------------------------------------------
+
+    async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
+        """Insert what is new."""
+        return list((await self.commit(Batch(0.0, arrivals=list(arrivals)))).arrivals)
+
+    async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
+        """Record ended attempts."""
+        return await self._database.write(
+            legacy.settle, Batch(now, outcomes=list(outcomes)), self._run
+        )
+
+    async def defer(self, deferred: Sequence[Deferred]) -> None:
+        """Mark cut deliveries doubtful."""
+        await self.commit(Batch(0.0, deferred=list(deferred)))
+
+    async def settle_receipts(
+        self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
+    ) -> Sequence[Finished]:
+        """Record receipts."""
+        answers = ReceiptAnswers(bot, confirmed, refused)
+        return list((await self.commit(Batch(now, receipts=[answers]))).receipts[0])
+
+    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
+        """Keep a sample."""
+        await self.commit(Batch(now, frames=[(bot, frame)]))
+
+    async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
+        """Write down how an endpoint fares."""
+        await self.commit(Batch(0.0, notes=[(endpoint, note)]))

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from relay.journal.encryption.columns import Bodies
+from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.encryption.file_tools import Vault
 from relay.journal.encryption.keys import Keyring
-from relay.journal.encryption.keys_in_use import require as require_keys
+from relay.journal.encryption.rotation import require_keys
 from relay.journal.engines.sqlite.engine import BUSY_TIMEOUT, Database, MemoryDatabase
 from relay.journal.engines.sqlite.integrity import LONGEST_LOOK, require_sound
-from relay.journal.engines.sqlite.lock import JournalRefused, acquire, is_held, lock_of, refusals
-from relay.journal.engines.sqlite.recovery import Rescue
+from relay.journal.engines.sqlite.lock import JournalRefused, Lock, is_held, refusals
+from relay.journal.engines.sqlite.quarantine import Quarantine
 from relay.journal.engines.sqlite.vacuum import can_shrink, is_small
 from relay.journal.history import SqlAdminStore
 from relay.journal.journal import SqlJournal
-from relay.journal.versions import require_known, require_newest, upgrade
+from relay.journal.migrations import require_known, require_newest, upgrade
 from relay.model.admin import AdminStore
 from relay.model.ports import Journal, JournalDamaged, JournalUnavailable, Recovery, find_damage
 from relay.telemetry.events import DamageFound, JournalUnchecked, Telemetry
@@ -57,15 +57,15 @@ async def open_journal(
             yield opened
         return
     path = _path(location)
-    rescue = Rescue(path, recovery, telemetry)
+    quarantine = Quarantine(path, recovery, telemetry)
     with _alone(path):
-        database = await _begin(path, keys, busy_timeout, rescue)
-        bodies = Bodies(keys)
+        database = await _begin(path, keys, busy_timeout, quarantine)
+        cipher = ColumnCipher(keys)
         try:
-            yield journal_on(database, bodies)
+            yield journal_on(database, cipher)
         except JournalDamaged as damage:
             await database.close()
-            raise rescue.after_the_run(damage) from damage
+            raise quarantine.after_the_run(damage) from damage
         finally:
             await database.close()
 
@@ -75,14 +75,14 @@ async def _in_memory() -> AsyncIterator[OpenJournal]:
     database = MemoryDatabase()
     try:
         await database.write(upgrade)
-        yield journal_on(database, Bodies())
+        yield journal_on(database, ColumnCipher())
     finally:
         await database.close()
 
 
-def journal_on(database: Database, bodies: Bodies) -> OpenJournal:
+def journal_on(database: Database, cipher: ColumnCipher) -> OpenJournal:
     """Give the journal in an open database, with what operators may do to it by the admin API."""
-    return OpenJournal(SqlJournal(database, bodies), SqlAdminStore(database, bodies, actor="api"))
+    return OpenJournal(SqlJournal(database, cipher), SqlAdminStore(database, cipher, actor="api"))
 
 
 @contextmanager
@@ -98,14 +98,16 @@ def damage_told(telemetry: Telemetry) -> Iterator[None]:
         raise damage from None
 
 
-async def _begin(path: Path, keys: Keyring | None, busy_timeout: float, rescue: Rescue) -> Database:
+async def _begin(
+    path: Path, keys: Keyring | None, busy_timeout: float, quarantine: Quarantine
+) -> Database:
     """Open a sound journal, or a fresh one in the place of a damaged one."""
-    opening = partial(_open_sound, path, keys, busy_timeout, rescue.telemetry)
+    opening = partial(_open_sound, path, keys, busy_timeout, quarantine.telemetry)
     with refusals(path):
         try:
             return await opening()
         except JournalDamaged as damage:
-            rescue.before_the_run(damage)
+            quarantine.before_the_run(damage)
         return await opening()
 
 
@@ -143,7 +145,7 @@ async def open_admin_store(
     async with _opened_for_operators(location, keys, busy_timeout) as database:
         with refusals(database.path):
             await database.read(require_keys, keys)
-        yield SqlAdminStore(database, Bodies(keys))
+        yield SqlAdminStore(database, ColumnCipher(keys))
 
 
 @asynccontextmanager
@@ -209,13 +211,13 @@ async def _let_it_shrink(database: Database) -> None:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Hold the journal for one relay: two would deliver everything twice."""
-    lock = lock_of(path)
+    lock = Lock(path)
     with refusals(path):
         if path.is_dir():
             raise JournalRefused(f"{path}: is a directory; expected a file in one")
         if not path.parent.is_dir():
             raise JournalRefused(f"{path}: there is no directory {path.parent}")
-        acquire(lock)
+        lock.wait()
     try:
         yield
     finally:

@@ -1,198 +1,180 @@
-"""The journal's transactions that record ended attempts and receipts."""
+"""Records how attempts ended, and what follows for their messages."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    Select,
-    bindparam,
-    func,
-    insert,
-    select,
-    update,
-)
-
-from relay.journal import finishing
-from relay.journal.encryption.columns import Bodies
-from relay.journal.incoming import EndpointIds, LaneKey
-from relay.journal.lane_terms import (
-    CLOSE_EMPTY_LANES,
-    FIRST_IN_LANE,
-    IN_LANE_OF_THESE,
-)
-from relay.journal.parameters import is_in
-from relay.journal.rows import Values, attempt_values, charge_values
-from relay.journal.schema import (
-    attempts,
-    deliveries,
-    lanes,
-    messages,
-)
-from relay.model.journal import Finished, Settled
+from relay.journal import lanes
+from relay.journal.connection import Connection
+from relay.journal.counts import Change, Ended, Tallies, subtract
+from relay.journal.encryption.columns import ColumnCipher, detail_names
+from relay.journal.encryption.keys import Kind
+from relay.journal.incoming import Run
+from relay.journal.parameters import is_in, numbers
+from relay.model.journal import Settled
 from relay.model.messages import (
+    Attempt,
     DeadLettered,
     Deferred,
     Delivered,
-    DeliveryState,
+    Delivery,
+    MessageOutcome,
     Outcome,
     Postponed,
-    ReceiptState,
+    Rejected,
+    Success,
 )
 
-_ATTEMPT = insert(attempts)
-_CHARGE = (
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("of"))
-    .values(
-        attempts=deliveries.c.attempts + 1,
-        failures=deliveries.c.failures + bindparam("failed"),
-        rejections=deliveries.c.rejections + bindparam("rejected"),
-        first_attempt_at=func.coalesce(deliveries.c.first_attempt_at, bindparam("started")),
-        doubtful=deliveries.c.doubtful | bindparam("doubt"),
-    )
-)
-_CHARGE_AND_END = _CHARGE.values(
-    state=bindparam("as"), ended_at=bindparam("at"), ended_reason=bindparam("why")
-)
-_DOUBT = update(deliveries).where(is_in(deliveries.c.id, "ids")).values(doubtful=True)
-_STILL_THERE = select(deliveries.c.id).where(is_in(deliveries.c.id, "ids"))
-_ROWS: Select[Any] = select(
-    deliveries.c.id, deliveries.c.seq, deliveries.c.required, deliveries.c.replay
-).where(is_in(deliveries.c.id, "ids"))
+Values = tuple[Any, ...]
 
-_POSTPONE = (
-    update(lanes)
-    .where(lanes.c.endpoint_id == bindparam("at"), lanes.c.lane == bindparam("lane_of"))
-    # A dead letter revived meanwhile goes before what is postponed, and does not wait for it.
-    .where(bindparam("of") == FIRST_IN_LANE)
-    .values(due_at=bindparam("until"))
-)
-_LET_LANES_GO_ON = (
-    update(lanes)
-    .where(IN_LANE_OF_THESE)
-    .values(due_at=bindparam("now"))
-    .returning(lanes.c.endpoint_id, lanes.c.lane)
-)
-_RECEIPT = (
-    update(messages)
-    .where(is_in(messages.c.seq, "seqs"), messages.c.bot == bindparam("of"))
-    .where(messages.c.receipt == ReceiptState.OWED.value)
-    .values(receipt=bindparam("as"), receipt_at=bindparam("now"))
-)
-
-
-@dataclass(slots=True)
-class _Consequences:
-    """What a group of ended deliveries brings about, by lane and by the messages' `seq`."""
-
-    going_on: set[LaneKey]
-    rows: dict[int, Row[Any]]
-    owed: set[int]
-    finished: dict[int, Finished]
+# A replay's may have been cancelled or pruned while it was in flight; of what is owed, one that is
+# pending no more was given up meanwhile.
+_STILL_THERE = f"""
+  SELECT id FROM deliveries
+  WHERE {is_in("id", "ids")} AND (state = 'pending' OR replay IS NOT NULL)
+"""
+_DELIVERED = """
+  UPDATE deliveries SET
+    state = 'delivered', attempts = attempts + 1,
+    first_attempt_at = coalesce(first_attempt_at, ?), ended_at = ?, ended_reason = NULL,
+    started_at = ?, duration = ?, status = ?
+  WHERE id = ?
+"""
+_FAILED = """
+  UPDATE deliveries SET
+    attempts = attempts + 1, failures = failures + 1, rejections = rejections + ?,
+    first_attempt_at = coalesce(first_attempt_at, ?), doubtful = (doubtful OR ?)
+  WHERE id = ?
+"""
+_BURIED = "UPDATE deliveries SET state = 'dead', ended_at = ?, ended_reason = ? WHERE id = ?"
+_ATTEMPT = """
+  INSERT INTO attempts (
+    delivery_id, number, started_at, duration, outcome, status, reason, detail, sealed_by
+  ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_NOTHING = Ended(0, 0, dead=False)
+_NO_CHANGE = Settled()
+_DOUBT = f"UPDATE deliveries SET doubtful = TRUE WHERE {is_in('id', 'ids')}"
 
 
 def settle(
     connection: Connection,
     outcomes: Sequence[Outcome],
-    ids: EndpointIds,
+    run: Run,
     now: float,
-    bodies: Bodies,
+    tallies: Tallies,
 ) -> list[Settled]:
-    """Record ended attempts, let lanes go on, owe receipts, finish messages."""
-    gone = _gone(connection, outcomes)
-    there = [each for each in outcomes if each.delivery.id not in gone]
-    if there:
-        made = [attempt_values(each.delivery, each.attempt, bodies) for each in there]
-        connection.execute(_ATTEMPT, made)
-    _postpone(connection, [each for each in there if isinstance(each, Postponed)], ids)
-    came = _end(connection, [each for each in there if not isinstance(each, Postponed)], now)
+    """Record ended attempts, let lanes wait, owe receipts, finish messages."""
+    asked = numbers([each.delivery.id for each in outcomes])
+    there = set(connection.values(_STILL_THERE, ids=asked))
+    known = [each for each in outcomes if each.delivery.id in there]
+    _write_deliveries(connection, known, now)
+    _write_attempts(connection, known, run.cipher)
+    postponed = [
+        (run.ids[each.delivery.endpoint], each.delivery.lane, each.due_at, each.delivery.id)
+        for each in known
+        if isinstance(each, Postponed)
+    ]
+    lanes.postpone(connection, postponed)
+    changes = subtract(connection, _ended(known), now)
     # From the last: what becomes of a message is told with the outcome that completes it.
-    return [_answer(each, ids, came, gone) for each in reversed(outcomes)][::-1]
+    return [_answer(each, there, changes, tallies) for each in reversed(outcomes)][::-1]
 
 
-def _gone(connection: Connection, outcomes: Sequence[Outcome]) -> set[int]:
-    """Find what was pruned while it was in flight: of a replay that was cancelled meanwhile."""
-    again = {each.delivery.id for each in outcomes if each.delivery.replay is not None}
-    return again.difference(connection.scalars(_STILL_THERE, {"ids": again})) if again else again
+def defer(connection: Connection, deferred: Sequence[Deferred]) -> None:
+    """Mark cut deliveries doubtful."""
+    connection.run(_DOUBT, ids=numbers([each.delivery.id for each in deferred]))
+
+
+def _write_deliveries(connection: Connection, outcomes: Sequence[Outcome], now: float) -> None:
+    delivered: list[Values] = []
+    failed: list[Values] = []
+    buried: list[Values] = []
+    for outcome in outcomes:
+        number, attempt = outcome.delivery.id, outcome.attempt
+        if isinstance(outcome, Delivered):
+            taken = _taken(attempt)
+            delivered.append((attempt.started_at, now, *taken, number))
+            continue
+        verdict = attempt.verdict
+        doubt = bool(getattr(verdict, "doubtful", False))
+        failed.append((isinstance(verdict, Rejected), attempt.started_at, doubt, number))
+        if isinstance(outcome, DeadLettered):
+            buried.append((now, str(verdict.reason), number))
+    for text, rows in ((_DELIVERED, delivered), (_FAILED, failed), (_BURIED, buried)):
+        if rows:
+            connection.many(text, rows)
+
+
+def _taken(attempt: Attempt) -> Values:
+    """Give what a delivery's row keeps of the attempt that was taken, if that is all there is."""
+    if _needs_a_row(attempt):
+        return None, None, None
+    return attempt.started_at, attempt.duration, attempt.verdict.status
+
+
+def _needs_a_row(attempt: Attempt) -> bool:
+    return not isinstance(attempt.verdict, Success) or bool(attempt.verdict.detail)
+
+
+def _write_attempts(
+    connection: Connection, outcomes: Sequence[Outcome], cipher: ColumnCipher
+) -> None:
+    rows = [
+        _attempt(each.delivery, each.attempt, cipher)
+        for each in outcomes
+        if _needs_a_row(each.attempt)
+    ]
+    if rows:
+        connection.many(_ATTEMPT, rows)
+
+
+def _attempt(delivery: Delivery, attempt: Attempt, cipher: ColumnCipher) -> Values:
+    """Make an attempt's row; its detail is the receiver's own words, which may be the message's."""
+    verdict = attempt.verdict
+    names = detail_names(delivery.endpoint, delivery.message.message_id, attempt.number)
+    detail, sealed_by = cipher.seal_text(Kind.DETAIL, names, verdict.detail)
+    return (
+        delivery.id,
+        attempt.number,
+        attempt.started_at,
+        attempt.duration,
+        verdict.outcome.value,
+        verdict.status,
+        verdict.reason and verdict.reason.value,
+        detail,
+        sealed_by,
+    )
+
+
+def _ended(outcomes: Sequence[Outcome]) -> dict[int, Ended]:
+    """Say what has ended of which message, replays aside."""
+    ended: dict[int, Ended] = {}
+    for outcome in outcomes:
+        delivery = outcome.delivery
+        if isinstance(outcome, Postponed) or delivery.replay is not None:
+            continue
+        taken = isinstance(outcome, Delivered)
+        before = ended.get(delivery.seq, _NOTHING)
+        ended[delivery.seq] = Ended(
+            before.ended + 1,
+            before.released + (taken and delivery.required),
+            before.dead or (delivery.required and not taken),
+        )
+    return ended
 
 
 def _answer(
-    outcome: Outcome, ids: EndpointIds, came: _Consequences, gone: Collection[int]
+    outcome: Outcome, there: Collection[int], changes: dict[int, Change], tallies: Tallies
 ) -> Settled:
     delivery = outcome.delivery
-    if isinstance(outcome, Postponed) or delivery.id in gone:
-        return Settled(lane_continues=True)
-    row = came.rows[delivery.id]
-    continues = (ids[delivery.endpoint], delivery.lane) in came.going_on
-    if row.replay is not None:
-        return Settled(continues)
-    owes = row.required and row.seq in came.owed
-    if owes:
-        came.owed.discard(row.seq)
-    end = came.finished.pop(row.seq, None)
-    return Settled(continues, owes, end.outcome if end else None, row.seq)
-
-
-def defer(connection: Connection, deferred: Collection[Deferred]) -> None:
-    """Mark cut deliveries doubtful."""
-    connection.execute(_DOUBT, {"ids": [each.delivery.id for each in deferred]})
-
-
-def _postpone(connection: Connection, outcomes: Sequence[Postponed], ids: EndpointIds) -> None:
-    if not outcomes:
-        return
-    connection.execute(_CHARGE, [charge_values(each.delivery, each.attempt) for each in outcomes])
-    waits: list[Values] = [
-        {
-            "at": ids[each.delivery.endpoint],
-            "lane_of": each.delivery.lane,
-            "of": each.delivery.id,
-            "until": each.due_at,
-        }
-        for each in outcomes
-    ]
-    connection.execute(_POSTPONE, waits)
-
-
-def _end(
-    connection: Connection, outcomes: Sequence[Delivered | DeadLettered], now: float
-) -> _Consequences:
-    """End deliveries, let their lanes go on, owe receipts, finish messages."""
-    if not outcomes:
-        return _Consequences(set(), {}, set(), {})
-    ends = [
-        charge_values(each.delivery, each.attempt) | _end_values(each, now) for each in outcomes
-    ]
-    connection.execute(_CHARGE_AND_END, ends)
-    these = {"ids": [each.delivery.id for each in outcomes]}
-    connection.execute(CLOSE_EMPTY_LANES, these)
-    going_on = connection.execute(_LET_LANES_GO_ON, these | {"now": now})
-    rows = {row.id: row for row in connection.execute(_ROWS, these)}
-    seqs = {row.seq for row in rows.values() if row.replay is None}
-    owed = finishing.owe_receipts(connection, seqs)
-    finished = finishing.finish(connection, seqs - owed, now)
-    return _Consequences({(row.endpoint_id, row.lane) for row in going_on}, rows, owed, finished)
-
-
-def _end_values(outcome: Delivered | DeadLettered, now: float) -> Values:
-    match outcome:
-        case Delivered():
-            return {"as": DeliveryState.DELIVERED.value, "at": now, "why": None}
-        case DeadLettered():
-            reason = str(outcome.attempt.verdict.reason)
-            return {"as": DeliveryState.DEAD.value, "at": now, "why": reason}
-
-
-def settle_receipts(
-    connection: Connection, bot: str, confirmed: Sequence[int], refused: Sequence[int], now: float
-) -> list[Finished]:
-    """Record receipts and finish their messages."""
-    for seqs, state in ((confirmed, ReceiptState.CONFIRMED), (refused, ReceiptState.REFUSED)):
-        if seqs:
-            answer = {"seqs": seqs, "of": bot, "as": state.value, "now": now}
-            connection.execute(_RECEIPT, answer)
-    finished = finishing.finish(connection, {*confirmed, *refused}, now)
-    return [finished[seq] for seq in sorted(finished)]
+    change = changes.get(delivery.seq)
+    of_message = delivery.id in there and delivery.replay is None
+    if change is None or not of_message or isinstance(outcome, Postponed):
+        return _NO_CHANGE
+    owed = change.owed and delivery.required
+    changes[delivery.seq] = Change(change.owed and not owed, None)
+    if change.outcome is None:
+        return Settled(receipt_owed=owed, seq=delivery.seq)
+    tallies.finished[delivery.endpoint.bot] += 1
+    outcome_of_message = MessageOutcome(change.outcome)
+    return Settled(receipt_owed=owed, finished=outcome_of_message, seq=delivery.seq)

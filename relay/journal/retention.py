@@ -1,133 +1,39 @@
-"""The journal's transactions beside the messages' way: notes, notices, samples, pruning."""
+"""Removes what is old: finished messages with all that is theirs, replays, operators' events."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from relay.journal import operator_events
+from relay.journal.connection import Connection
+from relay.journal.parameters import is_in, numbers
 
-from relay.journal.encryption.columns import Bodies
-from relay.journal.encryption.keys import Kind
-from relay.journal.parameters import is_in
-from relay.journal.rows import is_endpoint
-from relay.journal.rules import KEPT_NOTICES, MAX_UNREADABLE
-from relay.journal.schema import (
-    DEAD,
-    FINISHED_ALIVE,
-    PENDING,
-    attempts,
-    deliveries,
-    endpoints,
-    messages,
-    notices,
-    replays,
-    unreadable,
-)
-from relay.model.journal import AuditEntry, EndpointNote, OperatorEventKind, UnreadableFrame
-from relay.model.messages import BreakerState, EndpointKey, ReceiptState
+FORGOTTEN_AT_ONCE = 100
+"""So many messages are removed in one transaction, a few milliseconds for which others wait."""
 
-
-def note_endpoint(
-    connection: Connection, endpoint: EndpointKey, note: EndpointNote, bodies: Bodies
-) -> None:
-    """Write down how an endpoint fares; whether it is paused is an operator's to say."""
-    error, sealed_by = note.last_error, None
-    if error is not None:
-        error, sealed_by = bodies.keep_text(Kind.ERROR, endpoint, error)
-    state = BreakerState.CLOSED if note.state is BreakerState.PAUSED else note.state
-    connection.execute(
-        update(endpoints)
-        .where(is_endpoint(endpoint))
-        .values(
-            state=state.value,
-            last_error=error,
-            sealed_by=sealed_by,
-            next_probe_at=note.next_probe_at,
-            gone_since=note.gone_since,
-        )
-    )
-
-
-_SAMPLE = upsert(unreadable)
-_KEEP_SAMPLE = _SAMPLE.on_conflict_do_update(
-    index_elements=[unreadable.c.bot, unreadable.c.digest],
-    set_={"times": unreadable.c.times + 1, "last_at": _SAMPLE.excluded.last_at},
-)
-_FORGOTTEN_SAMPLES = (
-    select(unreadable.c.digest)
-    .where(unreadable.c.bot == bindparam("of"))
-    .order_by(unreadable.c.last_at.desc(), unreadable.c.digest)
-    .limit(-1)  # SQLite takes no offset without a limit
-    .offset(bindparam("kept"))
-)
-_FORGET_SAMPLES = delete(unreadable).where(
-    unreadable.c.bot == bindparam("of"), unreadable.c.digest.in_(_FORGOTTEN_SAMPLES)
-)
-
-
-def keep_unreadable(
-    connection: Connection, bot: str, frame: UnreadableFrame, now: float, bodies: Bodies
-) -> None:
-    """Keep a sample of a frame, or count it again; forget what was not seen for longest."""
-    sample, sealed_by = bodies.keep(Kind.SAMPLE, (bot, frame.digest), frame.sample)
-    values = {
-        "bot": bot,
-        "digest": frame.digest,
-        "why": frame.why,
-        "times": 1,
-        "first_at": now,
-        "last_at": now,
-        "sample": sample,
-        "sealed_by": sealed_by,
-    }
-    connection.execute(_KEEP_SAMPLE, values)
-    connection.execute(_FORGET_SAMPLES, {"of": bot, "kept": MAX_UNREADABLE})
-
-
-def notify(
-    connection: Connection,
-    kind: OperatorEventKind,
-    endpoint: EndpointKey,
-    count: int = 0,
-    *,
-    audit: AuditEntry = AuditEntry(),  # noqa: B008 - frozen
-) -> None:
-    """Leave a notice for the running relay."""
-    values = {"kind": kind.value, "bot": endpoint.bot, "endpoint": endpoint.name, "count": count}
-    entry = {"actor": audit.actor, "asked": audit.target, "acted": audit.count}
-    connection.execute(insert(notices).values(**values, **entry))
-
-
-_FORGETTABLE = (
-    FINISHED_ALIVE,
-    messages.c.finished_at < bindparam("before"),
-    messages.c.receipt != ReceiptState.OWED.value,
-    ~messages.c.seq.between(bindparam("held_from"), bindparam("held_to")),
-    ~select(deliveries.c.id)
-    .where(deliveries.c.seq == messages.c.seq, DEAD | PENDING)  # pending: of a replay
-    .exists(),
-)
-_OLD = (
-    select(messages.c.seq)
-    .where(*_FORGETTABLE)
-    .order_by(messages.c.finished_at, messages.c.seq)
-    .limit(bindparam("limit"))
-)
-_STILL_OLD = select(messages.c.seq).where(is_in(messages.c.seq, "seqs"), *_FORGETTABLE)
-_HELD = (
-    select(func.min(replays.c.position) + 1, func.max(replays.c.upto))
-    .join(endpoints)
-    .where(replays.c.position < replays.c.upto)
-    .where(replays.c.ended_at.is_(None), endpoints.c.configured)
-)
-"""What replays have still to look through."""
-
-_THEIR_DELIVERIES = is_in(deliveries.c.seq, "seqs")
+# Not what still owes READ, has a dead letter, or is part of a replay that still goes on.
+_FORGETTABLE = """
+  outcome != 'dead' AND finished_at < :before AND receipt != 'owed'
+  AND seq NOT BETWEEN :held_from AND :held_to
+  AND NOT EXISTS (
+    SELECT 1 FROM deliveries WHERE seq = messages.seq AND state IN ('dead', 'pending')
+  )
+"""
+_OLD = f"""
+  SELECT seq FROM messages WHERE {_FORGETTABLE} ORDER BY finished_at, seq LIMIT :limit
+"""
+_STILL_OLD = f"""
+  SELECT seq FROM messages WHERE {is_in("seq", "seqs")} AND {_FORGETTABLE}
+"""
+# What replays have still to look through.
+_HELD = """
+  SELECT coalesce(min(position) + 1, 0), coalesce(max(upto), 0)
+  FROM replays JOIN endpoints ON endpoints.id = replays.endpoint_id
+  WHERE position < upto AND ended_at IS NULL AND configured
+"""
+_THEIRS = f"SELECT id FROM deliveries WHERE {is_in('seq', 'seqs')}"
 _FORGET = (
-    delete(attempts).where(
-        attempts.c.delivery_id.in_(select(deliveries.c.id).where(_THEIR_DELIVERIES))
-    ),
-    delete(deliveries).where(_THEIR_DELIVERIES),
-    delete(messages).where(is_in(messages.c.seq, "seqs")),
+    f"DELETE FROM attempts WHERE delivery_id IN ({_THEIRS})",
+    f"DELETE FROM deliveries WHERE {is_in('seq', 'seqs')}",
+    f"DELETE FROM messages WHERE {is_in('seq', 'seqs')}",
 )
 
 
@@ -137,26 +43,24 @@ def old_messages(connection: Connection, before: float, limit: int) -> Sequence[
     It takes the longer the more dead letters are kept: it is no part of what only one at a time
     may do.
     """
-    asked = {"before": before, "limit": limit} | _held(connection)
-    return connection.scalars(_OLD, asked).all()
+    return connection.values(_OLD, before=before, limit=limit, **_held(connection))
 
 
 def forget(connection: Connection, seqs: Sequence[int], before: float) -> int:
-    """Remove those of these messages that are still to be pruned, with all that hangs on them."""
-    asked = {"seqs": seqs, "before": before} | _held(connection)
-    still = connection.scalars(_STILL_OLD, asked).all()
-    for delete_them in _FORGET if still else ():
-        connection.execute(delete_them, {"seqs": still})
+    """Remove those of these messages that are still to be removed; answers how many."""
+    these = numbers(seqs)
+    still = connection.values(_STILL_OLD, seqs=these, before=before, **_held(connection))
+    for text in _FORGET if still else ():
+        connection.run(text, seqs=numbers(still))
     return len(still)
 
 
 def forget_the_rest(connection: Connection, before: float) -> None:
-    """Remove old replays and notices."""
-    connection.execute(delete(replays).where(replays.c.ended_at < before))
-    newest = connection.scalar(select(func.max(notices.c.id))) or 0
-    connection.execute(delete(notices).where(notices.c.id <= newest - KEPT_NOTICES))
+    """Remove old replays and operators' events."""
+    connection.run("DELETE FROM replays WHERE ended_at < :before", before=before)
+    operator_events.forget_old(connection)
 
 
 def _held(connection: Connection) -> dict[str, int]:
-    held_from, held_to = connection.execute(_HELD).one()
-    return {"held_from": held_from or 0, "held_to": held_to or 0}
+    held_from, held_to = connection.row(_HELD)
+    return {"held_from": held_from, "held_to": held_to}

@@ -1,218 +1,183 @@
-"""The journal's tables. Changes go through a new migration in `relay/journal/migrations`.
+"""The journal's tables. A change of them is a step in `migrations.py` as well.
 
 States are kept as the words of `relay.model.messages`. `messages.seq` and `deliveries.id` ascend
 with arrival; the relay gives them out itself, since one relay at a time writes new rows.
 `sealed_by` is the id of the key with which the one column that holds people's words is sealed; NULL
-if it is not. `deliveries.replay` is the number of the replay that a delivery is part of; NULL if it
-is owed. `endpoints.address` is a digest of where it posts to; NULL until a start has introduced it.
+if it is not.
 """
 
-from typing import Any
+import re
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    ColumnElement,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    literal_column,
-)
+_TABLE = re.compile(r"CREATE TABLE (\w+)")
 
-from relay.model.messages import DeliveryState, MessageOutcome, ReceiptState
+SCHEMA = """
+CREATE TABLE endpoints (
+  id INTEGER NOT NULL,
+  bot VARCHAR NOT NULL,
+  name VARCHAR NOT NULL,
+  configured BOOLEAN NOT NULL,
+  paused BOOLEAN NOT NULL,
+  state VARCHAR NOT NULL,
+  last_error TEXT,
+  next_probe_at FLOAT,
+  gone_since FLOAT,
+  sealed_by VARCHAR,
+  address VARCHAR,  -- a digest of where it posts to; NULL until a start has introduced it
+  PRIMARY KEY (id),
+  UNIQUE (bot, name)
+);
 
-metadata = MetaData()
+-- `open` counts the deliveries without end, `holding` what keeps READ back, and `ends_as` says how
+-- the message finishes when nothing is open any more: `rules.py`.
+CREATE TABLE messages (
+  seq INTEGER NOT NULL,
+  bot VARCHAR NOT NULL,
+  message_id VARCHAR NOT NULL,
+  conversation_id VARCHAR NOT NULL,
+  user_id VARCHAR NOT NULL,
+  category VARCHAR NOT NULL,
+  source VARCHAR NOT NULL,
+  received_at FLOAT NOT NULL,
+  receipt VARCHAR NOT NULL,
+  receipt_at FLOAT,
+  outcome VARCHAR,
+  finished_at FLOAT,
+  size INTEGER NOT NULL,
+  frame BLOB NOT NULL,
+  sealed_by VARCHAR,
+  open INTEGER NOT NULL DEFAULT 0,
+  holding INTEGER NOT NULL DEFAULT 0,
+  ends_as VARCHAR NOT NULL DEFAULT 'read',
+  PRIMARY KEY (seq),
+  UNIQUE (message_id, bot)
+);
+CREATE INDEX messages_unfinished ON messages (bot, seq) WHERE outcome IS NULL;
+CREATE INDEX messages_owed ON messages (bot, seq) WHERE receipt = 'owed';
+CREATE INDEX messages_finished ON messages (finished_at) WHERE outcome != 'dead';
+CREATE INDEX messages_sealed ON messages (sealed_by) WHERE sealed_by IS NOT NULL;
 
-endpoints = Table(
-    "endpoints",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("bot", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("configured", Boolean, nullable=False),
-    Column("paused", Boolean, nullable=False, default=False),
-    Column("state", String, nullable=False),
-    Column("last_error", Text),
-    Column("next_probe_at", Float),
-    Column("gone_since", Float),
-    Column("sealed_by", String),
-    Column("address", String),
-    UniqueConstraint("bot", "name"),
-)
+-- `replay` is the number of the replay that a delivery is part of; NULL if it is owed. The last
+-- three are of the attempt that was taken, which has no row of its own.
+CREATE TABLE deliveries (
+  id INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  endpoint_id INTEGER NOT NULL,
+  lane VARCHAR NOT NULL,
+  required BOOLEAN NOT NULL,
+  state VARCHAR NOT NULL,
+  attempts INTEGER NOT NULL,
+  failures INTEGER NOT NULL,
+  rejections INTEGER NOT NULL,
+  first_attempt_at FLOAT,
+  doubtful BOOLEAN NOT NULL,
+  ended_at FLOAT,
+  ended_reason VARCHAR,
+  replay INTEGER,
+  started_at FLOAT,
+  duration FLOAT,
+  status INTEGER,
+  PRIMARY KEY (id),
+  FOREIGN KEY (seq) REFERENCES messages (seq),
+  FOREIGN KEY (endpoint_id) REFERENCES endpoints (id)
+);
+CREATE INDEX deliveries_of_message ON deliveries (seq);
+CREATE INDEX deliveries_pending ON deliveries (endpoint_id, lane, id) WHERE state = 'pending';
+CREATE INDEX deliveries_oldest ON deliveries (endpoint_id, required, id)
+  WHERE state = 'pending' AND replay IS NULL;
+CREATE INDEX deliveries_dead ON deliveries (endpoint_id, ended_at) WHERE state = 'dead';
+CREATE INDEX deliveries_replayed ON deliveries (replay, state) WHERE replay IS NOT NULL;
 
-messages = Table(
-    "messages",
-    metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=False),
-    Column("bot", String, nullable=False),
-    Column("message_id", String, nullable=False),
-    Column("conversation_id", String, nullable=False),
-    Column("user_id", String, nullable=False),
-    Column("category", String, nullable=False),
-    Column("source", String, nullable=False),
-    Column("received_at", Float, nullable=False),
-    Column("receipt", String, nullable=False),
-    Column("receipt_at", Float),
-    Column("outcome", String),
-    Column("finished_at", Float),
-    Column("size", Integer, nullable=False),
-    Column("frame", LargeBinary, nullable=False),
-    Column("sealed_by", String),
-    UniqueConstraint("message_id", "bot"),
-)
+-- A row for each lane with something to load: deliveries that memory does not hold. `due_at` is
+-- when its first one may be attempted.
+CREATE TABLE lanes (
+  endpoint_id INTEGER NOT NULL,
+  lane VARCHAR NOT NULL,
+  due_at FLOAT NOT NULL,
+  PRIMARY KEY (endpoint_id, lane),
+  FOREIGN KEY (endpoint_id) REFERENCES endpoints (id)
+) WITHOUT ROWID;
+CREATE INDEX lanes_due ON lanes (endpoint_id, due_at);
 
-deliveries = Table(
-    "deliveries",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("seq", Integer, ForeignKey("messages.seq"), nullable=False),
-    Column("endpoint_id", Integer, ForeignKey("endpoints.id"), nullable=False),
-    Column("lane", String, nullable=False),
-    Column("required", Boolean, nullable=False),
-    Column("state", String, nullable=False),
-    Column("attempts", Integer, nullable=False, default=0),
-    Column("failures", Integer, nullable=False, default=0),
-    Column("rejections", Integer, nullable=False, default=0),
-    Column("first_attempt_at", Float),
-    Column("doubtful", Boolean, nullable=False, default=False),
-    Column("ended_at", Float),
-    Column("ended_reason", String),
-    Column("replay", Integer),
-)
+-- What is to be sent again: of the messages from `begin` to `upto` those up to `position` are.
+CREATE TABLE replays (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  endpoint_id INTEGER NOT NULL,
+  since FLOAT NOT NULL,
+  until FLOAT,
+  asked_at FLOAT NOT NULL,
+  "begin" INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  upto INTEGER NOT NULL,
+  queued INTEGER NOT NULL,
+  ended_at FLOAT,
+  cancelled BOOLEAN NOT NULL,
+  FOREIGN KEY (endpoint_id) REFERENCES endpoints (id)
+);
 
-lanes = Table(
-    "lanes",
-    metadata,
-    Column("endpoint_id", Integer, ForeignKey("endpoints.id"), primary_key=True),
-    Column("lane", String, primary_key=True),
-    Column("due_at", Float, nullable=False),
-    sqlite_with_rowid=False,
-)
-"""A row for each lane with unfinished deliveries: when its first one may be attempted."""
+-- Attempts that failed, or of which there is more to tell than a delivery's row does.
+CREATE TABLE attempts (
+  id INTEGER NOT NULL,
+  delivery_id INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  started_at FLOAT NOT NULL,
+  duration FLOAT NOT NULL,
+  outcome VARCHAR NOT NULL,
+  status INTEGER,
+  reason VARCHAR,
+  detail TEXT NOT NULL,
+  sealed_by VARCHAR,
+  PRIMARY KEY (id),
+  FOREIGN KEY (delivery_id) REFERENCES deliveries (id)
+);
+CREATE INDEX attempts_of_delivery ON attempts (delivery_id);
+CREATE INDEX attempts_sealed ON attempts (sealed_by) WHERE sealed_by IS NOT NULL;
 
-replays = Table(
-    "replays",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("endpoint_id", Integer, ForeignKey("endpoints.id"), nullable=False),
-    Column("since", Float, nullable=False),
-    Column("until", Float),
-    Column("asked_at", Float, nullable=False),
-    Column("begin", Integer, nullable=False),
-    Column("position", Integer, nullable=False),
-    Column("upto", Integer, nullable=False),
-    Column("queued", Integer, nullable=False),
-    Column("ended_at", Float),
-    Column("cancelled", Boolean, nullable=False),
-    sqlite_autoincrement=True,
-)
-"""What is to be sent again: of the messages from `begin` to `upto` those up to `position` are."""
+-- Counted in the transactions that receive and finish, to be held against the rows.
+CREATE TABLE tallies (
+  bot VARCHAR NOT NULL,
+  received INTEGER NOT NULL,
+  finished INTEGER NOT NULL,
+  PRIMARY KEY (bot)
+);
 
-attempts = Table(
-    "attempts",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("delivery_id", Integer, ForeignKey("deliveries.id"), nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("started_at", Float, nullable=False),
-    Column("duration", Float, nullable=False),
-    Column("outcome", String, nullable=False),
-    Column("status", Integer),
-    Column("reason", String),
-    Column("detail", Text, nullable=False),
-    Column("sealed_by", String),
-)
+-- What operators did, for a running relay to follow, and for its log.
+CREATE TABLE notices (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  kind VARCHAR NOT NULL,
+  bot VARCHAR NOT NULL,
+  endpoint VARCHAR NOT NULL,
+  count INTEGER NOT NULL,
+  actor VARCHAR,
+  asked VARCHAR,
+  acted INTEGER
+);
 
-tallies = Table(
-    "tallies",
-    metadata,
-    Column("bot", String, primary_key=True),
-    Column("received", Integer, nullable=False),
-    Column("finished", Integer, nullable=False),
-)
-"""Counted in the transactions that receive and finish, to be held against the rows."""
+CREATE TABLE unreadable (
+  bot VARCHAR NOT NULL,
+  digest VARCHAR NOT NULL,
+  why VARCHAR NOT NULL,
+  times INTEGER NOT NULL,
+  first_at FLOAT NOT NULL,
+  last_at FLOAT NOT NULL,
+  sample BLOB NOT NULL,
+  sealed_by VARCHAR,
+  PRIMARY KEY (bot, digest)
+);
+CREATE INDEX unreadable_last_seen ON unreadable (bot, last_at);
+CREATE INDEX unreadable_sealed ON unreadable (sealed_by) WHERE sealed_by IS NOT NULL;
 
-notices = Table(
-    "notices",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("kind", String, nullable=False),
-    Column("bot", String, nullable=False),
-    Column("endpoint", String, nullable=False),
-    Column("count", Integer, nullable=False),
-    Column("actor", String),
-    Column("asked", String),
-    Column("acted", Integer),
-    sqlite_autoincrement=True,
-)
+-- One row: whether the last run stopped cleanly, and by which key it sealed what it wrote.
+CREATE TABLE run (
+  id INTEGER NOT NULL,
+  clean BOOLEAN NOT NULL,
+  seals_with VARCHAR,
+  PRIMARY KEY (id)
+);
 
-unreadable = Table(
-    "unreadable",
-    metadata,
-    Column("bot", String, primary_key=True),
-    Column("digest", String, primary_key=True),
-    Column("why", String, nullable=False),
-    Column("times", Integer, nullable=False),
-    Column("first_at", Float, nullable=False),
-    Column("last_at", Float, nullable=False),
-    Column("sample", LargeBinary, nullable=False),
-    Column("sealed_by", String),
-)
+CREATE TABLE alembic_version (
+  version_num VARCHAR(32) NOT NULL,
+  CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+"""
 
-run = Table(
-    "run",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("clean", Boolean, nullable=False),
-    Column("seals_with", String),
-)
-"""One row: whether the last run stopped cleanly, and by which key it sealed what it wrote."""
-
-# Words in the SQL text and not parameters: a partial index serves no condition on a parameter.
-PENDING = deliveries.c.state == literal_column(f"'{DeliveryState.PENDING}'")
-DEAD = deliveries.c.state == literal_column(f"'{DeliveryState.DEAD}'")
-OWED = messages.c.receipt == literal_column(f"'{ReceiptState.OWED}'")
-REPLAYED = deliveries.c.replay.is_not(None)
-OWED_TO_ENDPOINT = PENDING & deliveries.c.replay.is_(None)
-UNFINISHED = messages.c.outcome.is_(None)
-FINISHED_ALIVE = messages.c.outcome != literal_column(f"'{MessageOutcome.DEAD}'")
-
-
-def _index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> None:
-    """Index the rows that something is left to do with: the rest, which is most, costs nothing."""
-    Index(name, *columns, sqlite_where=where)  # an option of a dialect imports all of it
-
-
-_index(
-    "deliveries_pending",
-    deliveries.c.endpoint_id,
-    deliveries.c.lane,
-    deliveries.c.id,
-    where=PENDING,
-)
-_index("deliveries_oldest", deliveries.c.endpoint_id, deliveries.c.id, where=OWED_TO_ENDPOINT)
-_index("deliveries_dead", deliveries.c.endpoint_id, deliveries.c.ended_at, where=DEAD)
-_index("messages_owed", messages.c.bot, messages.c.seq, where=OWED)
-_index(
-    "messages_pending",
-    messages.c.bot,
-    messages.c.receipt,
-    messages.c.seq,
-    where=UNFINISHED,
-)
-_index("messages_finished", messages.c.finished_at, where=FINISHED_ALIVE)
-_index("messages_sealed", messages.c.sealed_by, where=messages.c.sealed_by.is_not(None))
-_index("attempts_sealed", attempts.c.sealed_by, where=attempts.c.sealed_by.is_not(None))
-_index("unreadable_sealed", unreadable.c.sealed_by, where=unreadable.c.sealed_by.is_not(None))
-_index("deliveries_replayed", deliveries.c.replay, deliveries.c.state, where=REPLAYED)
-Index("deliveries_of_message", deliveries.c.seq)
-Index("attempts_of_delivery", attempts.c.delivery_id)
-Index("unreadable_last_seen", unreadable.c.bot, unreadable.c.last_at)
-Index("lanes_due", lanes.c.endpoint_id, lanes.c.due_at)
+TABLES = tuple(_TABLE.findall(SCHEMA))

@@ -93,7 +93,7 @@ class Settled:
     `lane_continues`: its lane still has unfinished deliveries.
     """
 
-    lane_continues: bool
+    lane_continues: bool = False
     receipt_owed: bool = False
     finished: MessageOutcome | None = None
     seq: int = field(default=0, compare=False)

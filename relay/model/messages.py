@@ -4,7 +4,7 @@ Every time is in Unix seconds, every duration in seconds, every id as Mixin writ
 UUID. Closed unions are what can happen; mypy checks that each is handled whole.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -131,6 +131,7 @@ class Delivery:
     which waits and patience depend, start anew when an operator revives the delivery. `doubtful`
     says that an earlier attempt may have been taken although no answer came (W3, W4).
     `replay` is the number of the replay that it is part of: nothing of its message depends on it.
+    `seq` is the journal's number of the message, and `required` says that READ waits for this one.
     """
 
     id: int
@@ -143,6 +144,8 @@ class Delivery:
     first_attempt_at: float | None = None
     doubtful: bool = False
     replay: int | None = None
+    seq: int = field(default=0, compare=False)
+    required: bool = field(default=True, compare=False)
 
     def after(self, attempt: "Attempt") -> "Delivery":
         """Say how the delivery stands after a failed attempt, as the journal would."""

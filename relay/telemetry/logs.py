@@ -18,10 +18,7 @@ from typing import Any, TextIO
 from relay.telemetry.redaction import Redactor
 
 _QUIET = {
-    # Below a warning these tell every statement with its values: people's messages.
-    "sqlalchemy": logging.WARNING,
     # Below a warning these tell of each command and of each probe that all is well.
-    "alembic": logging.WARNING,
     "aiohttp.access": logging.WARNING,
     "asyncio": logging.WARNING,
 }

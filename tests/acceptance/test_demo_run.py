@@ -25,7 +25,7 @@ def logging_restored() -> Iterator[None]:
     for route in [handler for handler in root.handlers if isinstance(handler, Route)]:
         root.removeHandler(route)
     root.setLevel(level)
-    for name in ("sqlalchemy", "aiosqlite", "alembic", "aiohttp.access", "asyncio"):
+    for name in ("aiohttp.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.NOTSET)
 
 

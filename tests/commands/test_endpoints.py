@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from relay.admin.explain import NO_RELAY
-from relay.journal.engines.sqlite.lock import lock_of
+from relay.journal.engines.sqlite.lock import Lock
 from relay.journal.open import OpenJournal
 from relay.model.journal import EndpointNote
 from relay.model.messages import BreakerState
@@ -99,5 +99,5 @@ def test_what_is_wrong_in_words(stage: Stage, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("COLUMNS", "200")
     letters = "support/crm has 1 dead letter: relay dead-letters list --endpoint support/crm"
     assert [NO_RELAY, letters] == stage.relay("endpoints", "list").out.splitlines()[4:]
-    with lock_of(stage.folder / "journal.db"):
+    with Lock(stage.folder / "journal.db"):
         assert [letters] == stage.relay("endpoints", "list").out.splitlines()[4:]

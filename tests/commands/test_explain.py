@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from relay.admin.explain import NO_RELAY
-from relay.journal.engines.sqlite.lock import lock_of
+from relay.journal.engines.sqlite.lock import Lock
 from relay.journal.open import OpenJournal
 from relay.model.journal import Arrival, EndpointNote, Owed
 from relay.model.messages import BreakerState, Message, Source
@@ -71,7 +71,7 @@ def test_that_no_relay_runs(stage: Stage) -> None:
     out = stage.relay("explain", uuid(1)).out
     assert f"What it waits for\n  {NO_RELAY}\n" in out
     assert "What comes next\n  Nothing of what follows, before a relay is started.\n" in out
-    with lock_of(stage.folder / "journal.db"):
+    with Lock(stage.folder / "journal.db"):
         assert "relay is started" not in stage.relay("explain", uuid(1)).out
 
 

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from relay.journal import versions
+from relay.journal.migrations import KNOWN
 from relay.journal.open import OpenJournal
 from tests.commands.stage import CRM, NOW, SALES, Stage, frame, uuid
 from tests.journal.raw import change, on_disk, sealed_by
@@ -17,7 +17,7 @@ from tests.journal.samples import NEW_KEY, OLD_KEY, OTHER_KEY
 
 PATH = "journal.db"
 
-NEWEST, *EARLIER = versions.known()
+NEWEST, *EARLIER = reversed(KNOWN)
 
 
 def use(stage: Stage) -> list[list[str]]:
@@ -249,6 +249,14 @@ def test_the_way_back_to_the_first_release(stage: Stage) -> None:
     assert f"its schema is 0001 and not {NEWEST}" in stage.relay("messages", "list").err
     stage.at_journal(_nothing)
     assert uuid(1) in stage.relay("messages", "list").out
+
+
+def test_the_way_back_to_the_version_before(stage: Stage) -> None:
+    """Without a version it is one step; what is under way goes back with it."""
+    stage.receive(1, CRM)
+    said = stage.relay("journal", "downgrade")
+    told = f"the journal's schema is {EARLIER[0]}: start the relay that had it\n"
+    assert (0, told, "") == (said.code, said.out, said.err)
 
 
 def test_a_backup_before_an_upgrade(stage: Stage) -> None:

@@ -22,7 +22,7 @@ from tests.commands.stage import Stage
 
 ROOT = str(Path(__file__).parents[2])
 HEAVY = {
-    *("aiohttp", "sqlalchemy", "alembic", "cryptography", "yaml", "rich", "structlog"),
+    *("aiohttp", "sqlite3", "cryptography", "yaml", "rich", "structlog"),
     *("prometheus_client", "filelock", "jwt", "uvloop", "httptools"),
 }
 RELAY = [sys.executable, "-c", "from relay.cli import main; main()"]

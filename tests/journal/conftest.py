@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from relay.journal.engines.sqlite.engine import Database
+from relay.journal.migrations import upgrade
 from relay.journal.open import OpenJournal, open_journal
-from relay.journal.versions import upgrade
 from relay.model.admin import AdminStore
 from relay.model.ports import Journal
 from tests.journal.samples import CRM, KEYS, LOG, NOW
@@ -20,7 +20,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("journal") / "empty.db"
     database = Database(path)
     database._writer._transact(upgrade)
-    database._writer._engine.dispose()
+    database._writer.dispose()
     return path
 
 

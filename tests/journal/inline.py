@@ -1,92 +1,65 @@
-"""The SQL journal on the caller's thread: for many short calls, whose hops would take longest."""
+"""A SQL journal on the caller's thread: for worlds with a clock of their own, and for speed."""
 
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection
-
-from relay.journal.encryption.columns import Bodies
+from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.encryption.keys import Keyring
-from relay.journal.engines.sqlite.engine import Database, MemoryDatabase
-from relay.journal.history import SqlAdminStore
-from relay.journal.journal import SqlJournal
+from relay.journal.engines.sqlite.engine import Database, MemoryDatabase, Worker
+from relay.journal.migrations import upgrade
 from relay.journal.open import OpenJournal, journal_on
-from relay.journal.versions import upgrade
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class InlineWorker(Worker):
+    """Works at once, on the caller's thread."""
+
+    async def call(self, work: Callable[[], T]) -> T:
+        return work()
+
+    def submit(self, work: Callable[[], None]) -> "Future[None]":
+        work()
+        return Future()
+
+    async def close(self) -> None:
+        self.dispose()
+
+
 class InlineDatabase(Database):
-    """Runs each transaction at once."""
+    """A database in a file that runs each transaction at once."""
 
-    async def write(
-        self, change: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Write on this thread."""
-        return self._writer._transact(lambda connection: change(connection, *args, **kwargs))
-
-    async def read(
-        self, look: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Read on this thread."""
-        return self._readers._transact(lambda connection: look(connection, *args, **kwargs))
-
-    async def browse(
-        self, look: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Read on this thread, as an operator."""
-        return await self.read(look, *args, **kwargs)
-
-    async def checkpoint(self) -> None:
-        """Take the log in on this thread."""
-        self._checkpoint()
+    worker = InlineWorker
 
     def dispose(self) -> None:
         """Close the connections; no thread was ever started."""
-        self._writer._engine.dispose()
-        self._readers._engine.dispose()
+        for worker in (self._reader, self._browser, self._carrier, self._writer):
+            worker.dispose()
 
 
 class InlineMemory(MemoryDatabase):
     """A database in memory that runs each transaction at once."""
 
-    async def write(
-        self, change: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Write on this thread."""
-        return self._writer._transact(lambda connection: change(connection, *args, **kwargs))
-
-    async def read(
-        self, look: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Read on this thread."""
-        return await self.write(look, *args, **kwargs)
-
-    async def browse(
-        self, look: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Read on this thread, as an operator."""
-        return await self.write(look, *args, **kwargs)
+    worker = InlineWorker
 
     def dispose(self) -> None:
         """Forget everything."""
-        self._writer._engine.dispose()
+        self._writer.dispose()
 
 
 def open_in_memory() -> tuple[InlineMemory, OpenJournal]:
     """Open a new journal in memory, each call of which is done before it is awaited."""
     database = InlineMemory()
     at_once(database.write(upgrade))
-    return database, journal_on(database, Bodies())
+    return database, journal_on(database, ColumnCipher())
 
 
 def open_inline(path: Path, keys: Keyring | None = None) -> tuple[InlineDatabase, OpenJournal]:
     """Open a journal that exists."""
     database = InlineDatabase(path)
-    bodies = Bodies(keys)
-    return database, OpenJournal(SqlJournal(database, bodies), SqlAdminStore(database, bodies))
+    return database, journal_on(database, ColumnCipher(keys))
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:

@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, text
 
+from relay.journal.connection import Connection
 from relay.journal.engines.sqlite.checkpoints import EVERY, LONG, Checkpoints
 from relay.journal.engines.sqlite.engine import Database
 from relay.model.ports import JournalUnavailable
@@ -142,10 +142,9 @@ async def test_the_log_of_a_steady_writer_begins_anew(tmp_path: Path) -> None:
 
 
 def _create(connection: Connection) -> None:
-    connection.execute(text("CREATE TABLE filler (page BLOB)"))
+    connection.run("CREATE TABLE filler (page BLOB)")
 
 
 def _fill(connection: Connection, pages: int) -> None:
-    statement = text("INSERT INTO filler VALUES (zeroblob(4000))")
     for _ in range(pages):
-        connection.execute(statement)
+        connection.run("INSERT INTO filler VALUES (zeroblob(4000))")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from relay.journal.open import OpenJournal
-from relay.journal.rules import LOOKED_THROUGH_AT_ONCE, REPLAYED_BYTES
+from relay.journal.replays import LOOKED_THROUGH_AT_ONCE, REPLAYED_BYTES
 from relay.model.admin import AdminStore, DeadLetterQuery
 from relay.model.journal import OperatorEventKind, Settled
 from relay.model.messages import (

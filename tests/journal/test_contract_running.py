@@ -171,7 +171,7 @@ async def test_unreadable_frames_are_bounded(
     opened: OpenJournal, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A bot that is sent rubbish for ever keeps only the last of it."""
-    for module in ("relay.journal.retention", "tests.journal.model.journal"):
+    for module in ("relay.journal.unreadable",):
         monkeypatch.setattr(f"{module}.MAX_UNREADABLE", 2)
     for number in range(4):
         frame = UnreadableFrame(f"digest {number}", "not gzip", b"")

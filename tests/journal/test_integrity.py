@@ -14,8 +14,8 @@ from relay.journal.encryption.keys import Keyring
 from relay.journal.engines.sqlite.engine import Database
 from relay.journal.engines.sqlite.integrity import require_sound
 from relay.journal.engines.sqlite.lock import JournalRefused
+from relay.journal.migrations import WrongVersion
 from relay.journal.open import open_journal
-from relay.journal.versions import WrongVersion
 from relay.model.ports import JournalDamaged, JournalGone, JournalUnavailable, Recovery
 from relay.telemetry.events import Event, JournalSetAside, JournalUnchecked
 from tests.acceptance.damages import DAMAGES, Damage, emptied
@@ -377,24 +377,24 @@ async def test_a_run_that_ends_with_damage(
 async def test_files_have_to_stay(path: Path, name: str) -> None:
     """A file that is gone or another one is noticed before a commit would go to nowhere."""
     database = Database(path)
-    await database.write(lambda connection: connection.exec_driver_sql("CREATE TABLE a (b)"))
+    await database.write(lambda connection: connection.run("CREATE TABLE a (b)"))
     database.stay()
     path.with_name(name).rename(path.with_name("elsewhere"))
     with pytest.raises(JournalGone, match=f"{name} is gone"):
-        await database.write(lambda connection: connection.exec_driver_sql("DELETE FROM a"))
+        await database.write(lambda connection: connection.run("DELETE FROM a"))
     path.with_name(name).write_bytes(b"")
     with pytest.raises(JournalGone, match=f"{name} is gone"):
-        await database.read(lambda connection: connection.exec_driver_sql("SELECT * FROM a"))
+        await database.read(lambda connection: connection.run("SELECT * FROM a"))
     await database.close()
 
 
 async def test_files_that_can_t_be_looked_for_are_not_gone(public: Path) -> None:
     """A folder that is closed to the relay is trouble that may pass, as a full disk is."""
     database = Database(public / "journal.db")
-    await database.write(lambda connection: connection.exec_driver_sql("CREATE TABLE a (b)"))
+    await database.write(lambda connection: connection.run("CREATE TABLE a (b)"))
     database.stay()
     with nobody({public: 0}), pytest.raises(JournalUnavailable, match="Permission denied"):
-        await database.write(lambda connection: connection.exec_driver_sql("DELETE FROM a"))
+        await database.write(lambda connection: connection.run("DELETE FROM a"))
     with nobody({public: 0o777}):
-        await database.write(lambda connection: connection.exec_driver_sql("DELETE FROM a"))
+        await database.write(lambda connection: connection.run("DELETE FROM a"))
     await database.close()

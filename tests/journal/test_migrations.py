@@ -1,95 +1,220 @@
-"""The migrations and the tables in the code are the same schema."""
+"""Journals of every release are brought to this schema, lose nothing by it, and can go back."""
 
+import json
 import re
 import sqlite3
-import subprocess
-import sys
-from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine
 
-from relay.journal import versions
+from relay.journal import migrations
+from relay.journal.connection import Connection
 from relay.journal.encryption.keys import Keyring
 from relay.journal.engines.sqlite.lock import JournalRefused
-from relay.journal.open import open_admin_store, open_journal, open_vault
-from relay.journal.schema import metadata
-from relay.journal.versions import require_newest, upgrade
+from relay.journal.migrations import KNOWN, NEWEST, require_newest, upgrade
+from relay.journal.open import OpenJournal, open_admin_store, open_journal, open_vault
+from relay.journal.schema import SCHEMA
+from relay.model.admin import DeadLetterQuery, MessageQuery
+from relay.model.messages import EndpointKey, MessageOutcome
 from relay.model.replays import EndpointInfo, ReplayOrder
-from tests.journal.raw import sealed_by
-from tests.journal.samples import CRM, KEYS, NOW, arrival, delivered, due, receive, uuid
+from tests.journal.raw import miscounted, rows, sealed_by
+from tests.journal.samples import CRM, KEYS, LATER, LOG, NOW, arrival, delivered, due, receive, uuid
+from tests.journal.tap import database
+
+RELEASED = Path(__file__).parent / "released"
+PREVIOUS = "0005"
+OTHER = EndpointKey("other", "crm")
+NUMBERS = (*range(1, 22), 30, 31)
+"""The messages of the journal with everything in it, which the release before has made and told."""
+
+
+def sql_of(version: str) -> str:
+    """Read what a release left behind."""
+    return (RELEASED / f"schema_{version}.sql").read_text()
+
+
+def make(path: Path, script: str) -> Path:
+    """Make a journal of statements."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+    return path
 
 
 @pytest.fixture
-def migrated(tmp_path: Path) -> Iterator[Engine]:
-    """Bring an empty file to the newest version, migration by migration."""
-    engine = create_engine(f"sqlite:///{tmp_path}/migrated.db")
-    with engine.begin() as connection:
-        versions._migrate(connection, "upgrade", "head")
-    yield engine
-    engine.dispose()
+def of_0001(tmp_path: Path) -> Path:
+    """Make a journal as the first release left it, with something in every table."""
+    return make(tmp_path / "journal.db", sql_of("0001") + OF_0001.format(id=uuid(1)))
 
 
-def test_the_migrations_make_the_tables_of_the_code(migrated: Engine) -> None:
-    """Alembic finds nothing to change after the last migration."""
-    with migrated.connect() as connection:
-        assert [] == compare_metadata(MigrationContext.configure(connection), metadata)
+@pytest.fixture
+def previous(tmp_path: Path) -> Path:
+    """Make the journal of the release before, with everything in it, as a crash left it."""
+    return make(tmp_path / "journal.db", sql_of(PREVIOUS))
 
 
-def test_the_migrations_make_the_details_that_alembic_overlooks(
-    migrated: Engine, tmp_path: Path
-) -> None:
-    """Indexes have the same conditions, tables the same keys, and what is special is so in both."""
-    created = create_engine(f"sqlite:///{tmp_path}/created.db")
-    with created.begin() as connection:
-        upgrade(connection)
-        require_newest(connection)
-    created.dispose()
-    migrated.dispose()
-    from_code = details(tmp_path / "created.db")
-    assert from_code == details(tmp_path / "migrated.db")
-    assert "WITHOUT ROWID" in from_code["lanes"]
-    assert "AUTOINCREMENT" in from_code["notices"]
+# --- The same schema ------------------------------------------------------------------------------
 
 
-def test_the_files_names_are_the_versions() -> None:
-    """Newest first, as Alembic knows them."""
-    scripts = ScriptDirectory.from_config(versions._config()).walk_revisions()
-    assert tuple(script.revision for script in scripts) == versions.known()
+@pytest.mark.parametrize("version", ["0001", PREVIOUS])
+def test_an_upgraded_schema_is_that_of_a_fresh_journal(tmp_path: Path, version: str) -> None:
+    """Tables have the same columns and keys, indexes the same conditions."""
+    old = make(tmp_path / "old.db", sql_of(version))
+    changed(old, upgrade)
+    changed(old, require_newest)
+    assert details(make(tmp_path / "fresh.db", SCHEMA)) == details(old)
 
 
-_STARTS_TWICE = """
-import asyncio, sys
-from relay.journal.open import open_journal
-
-async def start():
-    for _ in range(2):
-        async with open_journal("sqlite:///journal.db"):
-            pass
-
-asyncio.run(start())
-sys.exit("alembic" in sys.modules)
-"""
+def test_the_steps_of_earlier_releases_made_what_they_made(tmp_path: Path) -> None:
+    """From the first schema to the one before, it is what Alembic's migrations had made."""
+    path = make(tmp_path / "journal.db", sql_of("0001"))
+    for step in migrations.STEPS[:-1]:
+        make(path, step.up)
+    assert details(make(tmp_path / "released.db", sql_of(PREVIOUS))) == details(path)
 
 
-def test_what_migrates_is_loaded_for_migrations_only(tmp_path: Path) -> None:
-    """A relay that has nothing to migrate has 10 MiB less to carry, for as long as it runs."""
-    ended = subprocess.run([sys.executable, "-c", _STARTS_TWICE], cwd=tmp_path, check=False)
-    assert 0 == ended.returncode
+@pytest.mark.parametrize("version", KNOWN[:-1])
+def test_there_is_a_way_back_to_every_version(tmp_path: Path, version: str) -> None:
+    """A schema that was taken back is what it was, and may be upgraded again."""
+    path = make(tmp_path / "journal.db", sql_of("0001"))
+    for step in migrations.STEPS[: KNOWN.index(version)]:
+        make(path, step.up)
+    before = details(path)
+    make(path, f"UPDATE alembic_version SET version_num = '{version}'")
+    changed(path, upgrade)
+    changed(path, lambda connection: migrations.downgrade(connection, version))
+    assert before == details(path)
+    assert [(version,)] == rows(path, "SELECT version_num FROM alembic_version")
 
 
-def test_an_upgrade_of_the_newest_changes_nothing(migrated: Engine) -> None:
+def test_an_upgrade_of_the_newest_changes_nothing(tmp_path: Path) -> None:
     """A relay that starts again finds its schema as it left it."""
-    with migrated.begin() as connection:
-        upgrade(connection)
-        require_newest(connection)
+    path = tmp_path / "journal.db"
+    changed(path, upgrade)
+    before = content(path)
+    changed(path, upgrade)
+    assert before == content(path)
+
+
+# --- Everything in it -----------------------------------------------------------------------------
+
+
+async def test_a_journal_with_everything_in_it_tells_the_same(previous: Path) -> None:
+    """Whatever the release before told of its journal, this one tells of it as well."""
+    told = json.loads((RELEASED / f"schema_{PREVIOUS}.json").read_text())
+    async with open_journal(f"sqlite:///{previous}", keys=KEYS) as opened:
+        assert await tell(opened) == told
+        assert [] == await database(opened).read(miscounted)
+
+
+async def test_a_journal_with_everything_in_it_goes_on(previous: Path) -> None:
+    """What was under way when the release before crashed comes to its end, and books balance."""
+    endpoints = [CRM, LOG, OTHER, EndpointKey("bot", "old")]
+    async with open_journal(f"sqlite:///{previous}", keys=KEYS) as opened:
+        journal, desk = opened.journal, opened.admin
+        assert not await journal.start(endpoints, LATER)
+        assert {True} == {each.doubtful for each in (await due(journal, LOG, now=LATER)).deliveries}
+        await desk.retry(DeadLetterQuery(), LATER)
+        for key in endpoints:
+            while deliveries := (await due(journal, key, now=LATER * 2)).deliveries:
+                await journal.settle([delivered(each) for each in deliveries], LATER)
+        for bot in ("bot", "other"):
+            seqs = [each.seq for each in await journal.owed_receipts(bot, after=0, limit=99)]
+            await journal.settle_receipts(bot, confirmed=seqs, refused=[], now=LATER)
+        bots = (await journal.census()).bots.values()
+        assert {(0, 0, 0)} == {(bot.pending, bot.receipts_pending, bot.imbalance) for bot in bots}
+        ends = await desk.messages(MessageQuery(outcome=MessageOutcome.DISCARDED))
+        assert [uuid(n) for n in (12, 10, 9, 8)] == [each.message_id for each in ends]
+        assert [] == await database(opened).read(miscounted)
+
+
+async def test_the_way_there_and_back_loses_nothing(previous: Path, tmp_path: Path) -> None:
+    """A journal that was upgraded and taken back holds the very rows of before."""
+    changed(previous, upgrade)
+    async with open_vault(f"sqlite:///{previous}", keys=KEYS) as vault:
+        await vault.downgrade(PREVIOUS)
+    before = make(tmp_path / "before.db", sql_of(PREVIOUS))
+    assert everything(before) == everything(previous)
+    assert details(before) == details(previous)
+
+
+async def test_what_is_written_leaner_is_written_out_on_the_way_back(tmp_path: Path) -> None:
+    """The release before finds every attempt, and a lane for all that is unfinished."""
+    path = tmp_path / "journal.db"
+    async with open_journal(f"sqlite:///{path}") as opened:
+        await opened.journal.start([CRM], NOW)
+        one, _ = await receive(
+            opened.journal, arrival(1, CRM, lane="l1"), arrival(2, CRM, lane="l2")
+        )
+        await opened.journal.settle([delivered(one)], NOW)
+        await opened.journal.stop()
+    changed(path, lambda connection: connection.run("DELETE FROM lanes"))
+    async with open_vault(f"sqlite:///{path}", keys=None) as vault:
+        await vault.downgrade(PREVIOUS)
+    assert [(one.id, 1, "success", 200, None, "")] == rows(
+        path, "SELECT delivery_id, number, outcome, status, reason, detail FROM attempts"
+    )
+    assert [("l2",)] == rows(path, "SELECT lane FROM lanes")
+
+
+async def tell(opened: OpenJournal) -> dict[str, Any]:
+    """Tell all that operators may ask a journal, as plain values."""
+    journal, desk = opened.journal, opened.admin
+    return {
+        "histories": {str(n): plain(await desk.history(uuid(n))) for n in NUMBERS},
+        "messages": plain(await desk.messages(MessageQuery(limit=100))),
+        "dead_letters": plain(await desk.dead_letters(DeadLetterQuery())),
+        "endpoints": plain(await desk.endpoints()),
+        "replays": plain(await desk.replays()),
+        "unreadable": plain(await desk.unreadable(None, 10)),
+        "events": [
+            [
+                event.id,
+                event.kind.value,
+                [*event.endpoint],
+                event.count,
+                event.audit.actor,
+                event.audit.target,
+                event.audit.count,
+            ]
+            for event in await journal.operator_events(0)
+        ],
+        "owed": [each.message_id for each in await journal.owed_receipts("bot", after=0, limit=99)],
+        "census": plain((await journal.census()).bots),
+    }
+
+
+def plain(value: Any) -> Any:
+    """Make of a record what JSON holds: its values, since their names may change."""
+    match value:
+        case Enum():
+            return value.value
+        case bytes():
+            return value.decode("latin-1")
+        case dict():
+            return {key: plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [plain(each) for each in value]
+        case _ if is_dataclass(value):
+            return [plain(getattr(value, name)) for name in value.__dataclass_fields__]
+        case _:
+            return value
+
+
+def everything(path: Path) -> dict[str, Any]:
+    """Read every row of every table."""
+    tables = [name for (name,) in rows(path, "SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {
+        name: sorted(map(repr, rows(path, f"SELECT * FROM {name}")))
+        for name in tables
+        if not name.startswith("sqlite_stat")
+    }
+
+
+# --- From the first release -----------------------------------------------------------------------
 
 
 OF_0001 = """
@@ -103,21 +228,6 @@ INSERT INTO unreadable VALUES ('bot', 'digest', 'not gzip', 1, 1.0, 1.0, x'00');
 INSERT INTO tallies VALUES ('bot', 1, 0);
 INSERT INTO run VALUES (1, 1);
 """
-
-
-@pytest.fixture
-def of_0001(tmp_path: Path) -> Path:
-    """Make a journal as the first release left it, with something in every table."""
-    path = tmp_path / "journal.db"
-    engine = create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        config = versions._config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-    engine.dispose()
-    with closing(sqlite3.connect(path)) as database, database:
-        database.executescript(OF_0001.format(id=uuid(1)))
-    return path
 
 
 @pytest.mark.parametrize("keys", [None, KEYS])
@@ -139,43 +249,12 @@ async def test_a_journal_of_the_first_release_goes_on(of_0001: Path, keys: Keyri
 
 async def test_an_operator_does_not_upgrade(of_0001: Path) -> None:
     """A command on an older journal says what to do, and changes nothing."""
-    before, newest = content(of_0001), versions.known()[0]
+    before = content(of_0001)
     for opening in (open_admin_store, open_vault):
-        with pytest.raises(JournalRefused, match=f"0001 and not {newest}; run the relay"):
+        with pytest.raises(JournalRefused, match=f"0001 and not {NEWEST}; run the relay"):
             async with opening(f"sqlite:///{of_0001}", keys=KEYS):
                 pytest.fail("opened")
     assert before == content(of_0001)
-
-
-BACK_TO_0001 = """
-BEGIN;
-DROP INDEX deliveries_oldest;
-DROP INDEX deliveries_replayed; DROP TABLE replays;
-ALTER TABLE deliveries DROP COLUMN replay;
-ALTER TABLE endpoints DROP COLUMN address;
-DROP INDEX messages_sealed; DROP INDEX attempts_sealed; DROP INDEX unreadable_sealed;
-ALTER TABLE messages DROP COLUMN sealed_by;
-ALTER TABLE attempts DROP COLUMN sealed_by;
-ALTER TABLE unreadable DROP COLUMN sealed_by;
-ALTER TABLE endpoints DROP COLUMN sealed_by;
-ALTER TABLE run DROP COLUMN seals_with;
-ALTER TABLE notices DROP COLUMN actor;
-ALTER TABLE notices DROP COLUMN asked;
-ALTER TABLE notices DROP COLUMN acted;
-UPDATE alembic_version SET version_num = '0001';
-COMMIT;
-"""
-"""What an operator may run on a journal without seals or replays to go back to that release."""
-
-
-def test_there_is_a_way_back(migrated: Engine, of_0001: Path, tmp_path: Path) -> None:
-    """By hand, with the relay stopped, the schema is again that of the first release."""
-    migrated.dispose()
-    with closing(sqlite3.connect(tmp_path / "migrated.db")) as database:
-        database.executescript(BACK_TO_0001)
-        (version,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
-    assert "0001" == version
-    assert details(of_0001) == details(tmp_path / "migrated.db")
 
 
 async def test_known_endpoints_are_not_new_after_an_upgrade(of_0001: Path) -> None:
@@ -185,6 +264,9 @@ async def test_known_endpoints_are_not_new_after_an_upgrade(of_0001: Path) -> No
         assert [] == await opened.journal.register_endpoints(
             [EndpointInfo(CRM, "x", retained=True)], NOW
         )
+
+
+# --- What bars the way back -----------------------------------------------------------------------
 
 
 async def test_replays_are_over_before_the_way_back(tmp_path: Path) -> None:
@@ -203,8 +285,18 @@ async def test_replays_are_over_before_the_way_back(tmp_path: Path) -> None:
         await desk.cancel_replay(1, NOW)
     async with open_vault(f"sqlite:///{path}", keys=None) as vault:
         await vault.downgrade("0002")
-    with closing(sqlite3.connect(path)) as database:
-        assert [(1,)] == database.execute("SELECT count(*) FROM deliveries").fetchall()
+    assert [(1,)] == rows(path, "SELECT count(*) FROM deliveries")
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+def changed(path: Path, change: Any) -> None:
+    """Change a journal in one transaction."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as driver:
+        driver.execute("BEGIN")
+        change(Connection(driver))
+        driver.execute("COMMIT")
 
 
 def content(path: Path) -> bytes:
@@ -217,10 +309,15 @@ def details(path: Path) -> dict[str, Any]:
     with closing(sqlite3.connect(path)) as database:
         made = database.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL")
         return {
-            name: " ".join(sql.split()) if kind == "index" else table_details(database, name, sql)
+            name: index_details(sql) if kind == "index" else table_details(database, name, sql)
             for kind, name, sql in made.fetchall()
             if not name.startswith("sqlite_")
         }
+
+
+def index_details(sql: str) -> str:
+    """Read an index's columns and condition, however they are set."""
+    return re.sub(r"\s+", " ", sql.replace('"', ""))
 
 
 def table_details(database: sqlite3.Connection, name: str, sql: str) -> set[Any]:

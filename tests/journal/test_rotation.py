@@ -8,13 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from filelock import Timeout
 
 from relay.journal.encryption import rotation as resealing
 from relay.journal.encryption.file_tools import Resealed
 from relay.journal.encryption.keys import Keyring
-from relay.journal.encryption.keys_in_use import KeyUse
-from relay.journal.engines.sqlite.lock import JournalRefused, lock_of
+from relay.journal.encryption.rotation import KeyUse
+from relay.journal.engines.sqlite.lock import JournalRefused, Lock, LockHeld
 from relay.journal.open import open_journal
 from tests.journal.raw import change, rows, sealed_by
 from tests.journal.samples import (
@@ -286,8 +285,8 @@ async def test_no_relay_starts_meanwhile(path: Path) -> None:
     refused: list[bool] = []
 
     def start(_: int) -> None:
-        with pytest.raises(Timeout):
-            lock_of(path).acquire()
+        with pytest.raises(LockHeld):
+            Lock(path).take()
         refused.append(True)
 
     await reseal(path, KEYS, advance=start)

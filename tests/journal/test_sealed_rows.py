@@ -22,7 +22,6 @@ from tests.journal.samples import (
     ROTATED,
     arrival,
     dead,
-    delivered,
     due,
     postponed,
     receive,
@@ -74,10 +73,10 @@ async def test_without_a_key_nothing_is_sealed(path: Path) -> None:
 
 
 async def test_an_empty_word_is_not_sealed(path: Path) -> None:
-    """A success has nothing to say, and costs no seal."""
+    """An attempt of which there is nothing to say costs no seal."""
     async with running(path, KEYS) as opened:
         (delivery,) = await receive(opened.journal, arrival(1, CRM))
-        await opened.journal.settle([delivered(delivery)], NOW)
+        await opened.journal.settle([dead(delivery, Rejected(Reason.HTTP_4XX, 400))], NOW)
     assert [("", None)] == rows(path, "SELECT detail, sealed_by FROM attempts")
 
 
@@ -264,10 +263,8 @@ async def test_what_is_sealed_wipes_what_it_deletes(path: Path) -> None:
     """Whoever has keys overwrites what is deleted, on every connection that writes."""
     async with open_journal(f"sqlite:///{path}", keys=KEYS) as opened:
         database = opened.journal._database  # type: ignore[attr-defined]
-        await database.write(lambda c: c.exec_driver_sql("PRAGMA secure_delete=OFF"))
+        await database.write(lambda c: c.run("PRAGMA secure_delete=OFF"))
     async with open_journal(f"sqlite:///{path}", keys=KEYS) as opened:
         database = opened.journal._database  # type: ignore[attr-defined]
-        pragma = await database.write(
-            lambda c: c.exec_driver_sql("PRAGMA secure_delete").scalar_one()
-        )
+        pragma = await database.write(lambda c: c.value("PRAGMA secure_delete"))
     assert 1 == pragma

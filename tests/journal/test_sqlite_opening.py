@@ -10,8 +10,8 @@ from threading import Timer
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
 
+from relay.journal.connection import Connection
 from relay.journal.engines.sqlite import lock as refusing
 from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.journal.open import is_relayed, open_admin_store, open_journal
@@ -80,7 +80,7 @@ def mode(path: Path) -> int:
 
 
 def pragmas(connection: Connection, *wanted: str) -> list[Any]:
-    return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in wanted]
+    return [connection.value(f"PRAGMA {name}") for name in wanted]
 
 
 async def refused(location: str) -> str:

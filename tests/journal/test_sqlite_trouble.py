@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event
 
-from relay.journal.engines.sqlite.engine import Database
+from relay.journal.connection import Connection
+from relay.journal.engines.sqlite.engine import Database, Worker
 from relay.journal.open import OpenJournal, open_journal
 from relay.model.admin import DeadLetterQuery, MessageQuery
 from relay.model.messages import Delivery
@@ -28,6 +28,7 @@ from tests.journal.samples import (
     receive,
     uuid,
 )
+from tests.journal.tap import database, tapped
 
 Act = Callable[[OpenJournal, list[Delivery]], Awaitable[Any]]
 
@@ -74,15 +75,9 @@ async def pending(opened: OpenJournal) -> list[Delivery]:
     return rest
 
 
-def database(opened: OpenJournal) -> Database:
-    """Reach for what is behind the journal."""
-    found: Database = opened.journal._database  # type: ignore[attr-defined]
-    return found
-
-
-def writer(opened: OpenJournal) -> Engine:
-    """Reach for the engine that writes."""
-    return database(opened)._writer._engine
+def writer(opened: OpenJournal) -> Worker:
+    """Reach for the thread that writes."""
+    return database(opened)._writer
 
 
 async def everything(opened: OpenJournal) -> Any:
@@ -98,26 +93,17 @@ async def everything(opened: OpenJournal) -> Any:
 
 
 @contextmanager
-def failing_at(engine: Engine, number: int) -> Iterator[list[str]]:
+def failing_at(worker: Worker, number: int) -> Iterator[list[str]]:
     """Let the statement of this number go wrong, the commit being the last; notes what ran."""
     ran: list[str] = []
 
-    def count(what: str) -> None:
-        ran.append(what)
+    def count(text: str, _: object) -> None:
+        ran.append(text)
         if len(ran) == number:
-            raise Fault(what)
+            raise Fault(text)
 
-    def statement(_c: object, _d: object, text: str, *_rest: object) -> None:
-        count(text)
-
-    def commit(_c: object) -> None:
-        count("COMMIT")
-
-    event.listen(engine, "before_cursor_execute", statement)
-    event.listen(engine, "commit", commit)
-    yield ran
-    event.remove(engine, "before_cursor_execute", statement)
-    event.remove(engine, "commit", commit)
+    with tapped(worker, count):
+        yield ran
 
 
 # --- Whole or not at all ------------------------------------------------------------------------
@@ -180,7 +166,7 @@ async def test_a_connection_that_can_not_be_made_is_unavailable(tmp_path: Path) 
 async def test_nonsense_is_not_taken_for_trouble(opened: OpenJournal) -> None:
     """A statement that can never succeed is a bug and not a journal that is unavailable."""
     with pytest.raises(Exception, match="no such table") as caught:
-        await database(opened).write(lambda connection: connection.exec_driver_sql("DELETE FROM x"))
+        await database(opened).write(lambda connection: connection.run("DELETE FROM x"))
     assert not isinstance(caught.value, JournalUnavailable)
 
 
@@ -189,8 +175,8 @@ async def test_nonsense_is_not_taken_for_trouble(opened: OpenJournal) -> None:
 
 def set_limit(connection: Connection, more: int) -> None:
     """Let the file grow by so many pages only."""
-    pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-    connection.exec_driver_sql(f"PRAGMA max_page_count={pages + more}")
+    pages = connection.value("PRAGMA page_count")
+    connection.run(f"PRAGMA max_page_count={pages + more}")
 
 
 async def test_a_full_disk_is_unavailable(opened: OpenJournal, pending: list[Delivery]) -> None:
@@ -269,7 +255,7 @@ class Held:
         self._go.set()
 
     def _write(self, connection: Connection) -> None:
-        connection.exec_driver_sql("UPDATE endpoints SET last_error = 'held'")
+        connection.run("UPDATE endpoints SET last_error = 'held'")
         self._loop.call_soon_threadsafe(self.begun.set)
         assert self._go.wait(PATIENCE)
 

@@ -10,7 +10,7 @@ MUTANTS = (
     Mutant(
         "a-newer-journal-is-damaged",
         "relay/journal/engines/sqlite/integrity.py",
-        "if isinstance(version, str) and _VERSION.fullmatch(version) and version > known()[0]:",
+        "if isinstance(version, str) and _VERSION.fullmatch(version) and version > NEWEST:",
         "if False:",
         "an older relay would set a newer one's journal aside",
         _SOUND,
@@ -41,7 +41,7 @@ MUTANTS = (
     ),
     Mutant(
         "refuse-sets-aside",
-        "relay/journal/engines/sqlite/recovery.py",
+        "relay/journal/engines/sqlite/quarantine.py",
         '            raise JournalRefused(f"{self.path}: {damage}; {_ADVICE}") from damage\n',
         "            pass\n",
         "nobody asked for it, and dead letters would be out of sight",
@@ -49,7 +49,7 @@ MUTANTS = (
     ),
     Mutant(
         "what-replaced-it-is-set-aside",
-        "relay/journal/engines/sqlite/recovery.py",
+        "relay/journal/engines/sqlite/quarantine.py",
         "if isinstance(damage, JournalGone):",
         "if False:",
         "an operator's backup would be taken for the damaged journal",
@@ -74,14 +74,14 @@ MUTANTS = (
     Mutant(
         "files-may-go",
         "relay/journal/engines/sqlite/engine.py",
-        "            self._file_identity.require()  # before the commit: it would be to nowhere\n",
-        "",
+        "self._file_identity.require()  # before the commit: it would be to nowhere",
+        "pass",
         "READ would be sent for what is written into a deleted file",
         _SOUND,
     ),
     Mutant(
         "a-closed-folder-is-a-bug",
-        "relay/journal/engines/sqlite/file_identity.py",
+        "relay/journal/engines/sqlite/integrity.py",
         "    except OSError as error:  # a disk in trouble, a directory that is closed to us\n",
         "    except BlockingIOError as error:\n",
         "a disk in trouble would end the relay with a trace",
@@ -90,8 +90,8 @@ MUTANTS = (
     Mutant(
         "damage-is-trouble-that-passes",
         "relay/journal/engines/sqlite/engine.py",
-        "            raise damaged(cause) from error\n",
-        "            raise JournalUnavailable(str(cause)) from error\n",
+        "            raise damaged(error) from error\n",
+        "            raise JournalUnavailable(str(error)) from error\n",
         "the relay would try again for ever",
         _SOUND,
     ),

@@ -139,8 +139,7 @@ def _hurt_names(flag: Path) -> None:
 
 def _hurt_disk(folder: Path) -> None:
     """Make every transaction slow, or refuse it as a disk does that is read-only now."""
-    workers = database._Workers
-    original = workers._transact
+    original = database.Worker._transact
 
     def patched(self: Any, work: Callable[..., Any]) -> Any:
         if (folder / "slow").exists():
@@ -150,7 +149,7 @@ def _hurt_disk(folder: Path) -> None:
             raise JournalUnavailable(f"OperationalError: {error}")
         return original(self, work)
 
-    workers._transact = patched  # type: ignore[method-assign]
+    database.Worker._transact = patched  # type: ignore[method-assign]
 
 
 def _hurt_clock(file: Path) -> None:

@@ -13,10 +13,10 @@ from hypothesis.stateful import (
 )
 
 from relay.delivery.lanes import LANE_DEPTH, Lanes, Load
-from relay.journal.window import fit
 from relay.model.journal import Due
 from relay.model.messages import Delivery
 from tests.core.samples import delivery
+from tests.journal.model.window import fit
 
 NOW = 1000.0
 PHASES = [phase for phase in settings().phases if phase is not Phase.explain]

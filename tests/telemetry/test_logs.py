@@ -111,17 +111,6 @@ def test_libraries_speak_through_the_same_pipeline() -> None:
     assert ("warning", "refused Bearer ***", "aiohttp.server") == tuple(line.values())[1:]
 
 
-@pytest.mark.parametrize("name", ["sqlalchemy.engine.Engine", "alembic.runtime"])
-def test_libraries_never_tell_of_statements(name: str) -> None:
-    """Even at the debug level no database statement is logged: it holds people's messages."""
-    stream = io.StringIO()
-    configure_logging("debug", LogFormat.JSON, stream)
-
-    logging.getLogger(name).info("INSERT INTO messages VALUES ('hello')")
-
-    assert "" == stream.getvalue()
-
-
 @pytest.mark.parametrize("log_format", list(LogFormat))
 def test_exceptions_are_shown_without_secrets(log_format: LogFormat) -> None:
     """A trace is part of its line, and what it quotes is redacted too."""

@@ -7,17 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filelock import Timeout
-
-from relay.journal import runs, versions
-from relay.journal.encryption import keys_in_use
-from relay.journal.encryption import rotation as resealing
-from relay.journal.encryption.columns import Bodies
+from relay.journal import endpoints, migrations
+from relay.journal.encryption import rotation
+from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.encryption.keys import Keyring
-from relay.journal.encryption.keys_in_use import KeyUse
-from relay.journal.encryption.rotation import SHELVES, Shelf
+from relay.journal.encryption.rotation import SHELVES, KeyUse, Shelf
 from relay.journal.engines.sqlite.engine import Database
-from relay.journal.engines.sqlite.lock import lock_of, refusals
+from relay.journal.engines.sqlite.lock import Lock, LockHeld, refusals
 from relay.model.ports import JournalUnavailable
 
 
@@ -43,7 +39,7 @@ class Vault:
     def __init__(self, database: Database, keys: Keyring | None) -> None:
         self._database = database
         self._keys = keys
-        self._lock = lock_of(database.path)
+        self._lock = Lock(database.path)
 
     def size_bytes(self) -> int:
         """Measure the files."""
@@ -51,7 +47,7 @@ class Vault:
 
     async def uses(self) -> list[KeyUse]:
         """Count what each key seals, and, last, what is not sealed."""
-        return await self._database.read(keys_in_use.count)
+        return await self._database.read(rotation.count)
 
     async def reseal(
         self,
@@ -65,19 +61,19 @@ class Vault:
         Works beside a relay that seals alike, without the latter; whoever breaks off goes on by
         calling it again. `begin` and `advance` are told of rows. Raises `JournalRefused`.
         """
-        bodies = Bodies(self._keys, plain=plain)
+        cipher = ColumnCipher(self._keys, plain=plain)
         with refusals(self._database.path):
-            await self._database.read(keys_in_use.require, self._keys)
+            await self._database.read(rotation.require_keys, self._keys)
             alone = self._try_to_lock()
             try:
-                begin(await self._database.read(resealing.left, bodies.seals_with))
-                resealed = await self._reseal(bodies, advance, alone=alone)
-                if self._lock.is_locked or self._try_to_lock():
+                begin(await self._database.read(rotation.left, cipher.seals_with))
+                resealed = await self._reseal(cipher, advance, alone=alone)
+                if self._lock.held or self._try_to_lock():
                     resealed.lingering = await self._rewrite()
                 else:
                     resealed.beside_a_relay = True
             finally:
-                self._lock.release(force=True)
+                self._lock.release()
         return resealed
 
     async def back_up(self, path: Path) -> None:
@@ -90,7 +86,7 @@ class Vault:
             await self._database.copy(path)
             copy = Database(path)
             try:
-                await copy.write(runs.interrupt)
+                await copy.write(endpoints.interrupt)
             finally:
                 await copy.close()
 
@@ -103,50 +99,53 @@ class Vault:
         with refusals(self._database.path), self._lock:
             await self._database.rewrite()
 
-    async def downgrade(self, version: str) -> None:
-        """Take the schema back to an earlier version while no relay runs.
+    async def downgrade(self, version: str | None = None) -> str:
+        """Take the schema back to an earlier version, or the one before, while no relay runs.
 
-        Raises `JournalRefused`, also if the journal holds what that version can't.
+        Answers with the version. Raises `JournalRefused`, also if the journal holds what that one
+        can't.
         """
+        version = version or migrations.PREVIOUS
         with refusals(self._database.path), self._lock:
-            await self._database.write(versions.downgrade, version)
+            await self._database.write(migrations.downgrade, version)
+        return version
 
     def _try_to_lock(self) -> bool:
         """Keep relays from starting; False if one runs."""
         try:
-            self._lock.acquire()
-        except Timeout:
+            self._lock.take()
+        except LockHeld:
             return False
         return True
 
     async def _reseal(
-        self, bodies: Bodies, advance: Callable[[int], None], *, alone: bool
+        self, cipher: ColumnCipher, advance: Callable[[int], None], *, alone: bool
     ) -> Resealed:
         resealed = Resealed()
         if not alone:
-            await self._database.read(resealing.require_same_key, bodies.seals_with)
+            await self._database.read(rotation.require_same_key, cipher.seals_with)
         for shelf in SHELVES:
-            await self._go_through(shelf, bodies, resealed, advance, alone=alone)
-        used = await self._database.read(keys_in_use.find)
+            await self._go_through(shelf, cipher, resealed, advance, alone=alone)
+        used = await self._database.read(rotation.keys_in_use)
         known = self._keys.ids if self._keys else ()
-        resealed.unneeded = tuple(key for key in known if key not in {*used, bodies.seals_with})
+        resealed.unneeded = tuple(key for key in known if key not in {*used, cipher.seals_with})
         return resealed
 
     async def _go_through(
         self,
         shelf: Shelf,
-        bodies: Bodies,
+        cipher: ColumnCipher,
         resealed: Resealed,
         advance: Callable[[int], None],
         *,
         alone: bool,
     ) -> None:
         after = None
-        seals = bodies.seals_with
-        while upto := await self._database.read(resealing.find, shelf, seals, after):
+        seals = cipher.seals_with
+        while upto := await self._database.read(rotation.find, shelf, seals, after):
             began = time.monotonic()
             batch = await self._database.write(
-                resealing.reseal, shelf, bodies, after, upto, beside_a_relay=not alone
+                rotation.reseal, shelf, cipher, after, upto, beside_a_relay=not alone
             )
             resealed.rows += batch.done
             resealed.damaged += batch.damaged

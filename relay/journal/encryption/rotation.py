@@ -1,108 +1,159 @@
-"""Seals rows anew, or takes their seals off, a few at a time: functions on a connection.
+"""Which keys the journal's rows are sealed with, and sealing them anew, a few at a time.
 
 A batch is found by a read, which holds nobody up, and changed by a short write.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    Row,
-    Select,
-    bindparam,
-    func,
-    literal,
-    select,
-    tuple_,
-    update,
-)
-
-from relay.journal.encryption.columns import Bodies, Names
-from relay.journal.encryption.keys import Damaged, Kind
-from relay.journal.encryption.keys_in_use import SEALABLE, Sealable, WrongKeys, seals_with
-from relay.journal.rows import Values, as_bytes, detail_names
-from relay.journal.schema import attempts, deliveries, endpoints, messages, unreadable
-from relay.model.messages import EndpointKey
+from relay.journal.connection import Connection
+from relay.journal.encryption.columns import ColumnCipher
+from relay.journal.encryption.keys import Damaged, Keyring, Kind
 
 BATCH = 500
 BATCH_BYTES = 4 * 1024 * 1024
 """Small enough for a commit of the relay beside it to wait a tenth of a second at worst."""
 
+_SETTING = "journal_key_file"
+
 Position = tuple[Any, ...]
+
+
+class WrongKeys(Exception):  # noqa: N818 - said to an operator, who can mend it
+    """Rows are sealed with keys that are not there; the text names their ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A table to go through in the order of its `key`; `rows` selects what names a row's place."""
+    """A table with a column of people's `words`, to go through in the order of its `key`.
+
+    `names` are columns of `source`, which name a row's place for its seal. Without words in it, as
+    `filled` says, a row is never sealed.
+    """
 
     kind: Kind
-    sealable: Sealable
-    key: tuple[Column[Any], ...]
-    size: ColumnElement[int]
-    rows: Select[Any]
-    names: Callable[[Row[Any]], Names]
+    table: str
+    words: str
+    key: tuple[str, ...]
+    names: tuple[str, ...]
+    source: str
+    filled: str = "TRUE"
 
-    def unlike(self, seals: str | None) -> list[ColumnElement[bool]]:
-        """Say of rows that they are not yet sealed with this key, or not yet unsealed."""
-        unlike = self.sealable.sealed_by.is_distinct_from(seals)
-        return [unlike] if self.sealable.empty is None else [unlike, ~self.sealable.empty]
+    def unlike(self, after: Position | None, upto: Position | None = None) -> str:
+        """Say in SQL of rows between positions that they are not sealed with the key `:seals`."""
+        text = f"{self.filled} AND {self.table}.sealed_by IS NOT :seals"
+        keys = ", ".join(f"{self.table}.{column}" for column in self.key)
+        if after is not None:
+            text += f" AND ({keys}) > ({self._named('after')})"
+        if upto is not None:
+            text += f" AND ({keys}) <= ({self._named('upto')})"
+        return text
 
-    def beyond(self, after: Position | None) -> list[ColumnElement[bool]]:
-        """Say of rows that they come after a position."""
-        return [] if after is None else [tuple_(*self.key) > _at(after)]
+    def _named(self, bound: str) -> str:
+        return ", ".join(f":{bound}_{column}" for column in self.key)
+
+    def values(self, **bounds: Position | None) -> dict[str, Any]:
+        """Give the values of `unlike`."""
+        return {
+            f"{bound}_{column}": value
+            for bound, position in bounds.items()
+            if position is not None
+            for column, value in zip(self.key, position, strict=True)
+        }
 
 
-def _at(position: Position) -> Any:
-    return tuple_(*(literal(value) for value in position))
-
-
-def _detail_names(row: Row[Any]) -> Names:
-    return detail_names(EndpointKey(row.bot, row.name), row.message_id, row.number)
-
-
-_MESSAGES, _ATTEMPTS, _UNREADABLE, _ENDPOINTS = SEALABLE
 SHELVES = (
-    Shelf(
-        Kind.FRAME,
-        _MESSAGES,
-        (messages.c.seq,),
-        messages.c.size,
-        select(messages.c.bot, messages.c.message_id).select_from(messages),
-        lambda row: (row.bot, row.message_id),
-    ),
+    Shelf(Kind.FRAME, "messages", "frame", ("seq",), ("bot", "message_id"), "messages"),
     Shelf(
         Kind.DETAIL,
-        _ATTEMPTS,
-        (attempts.c.id,),
-        func.length(attempts.c.detail),
-        select(messages.c.bot, messages.c.message_id, endpoints.c.name, attempts.c.number)
-        .select_from(attempts)
-        .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
-        .join(messages, messages.c.seq == deliveries.c.seq)
-        .join(endpoints, endpoints.c.id == deliveries.c.endpoint_id),
-        _detail_names,
+        "attempts",
+        "detail",
+        ("id",),
+        ("m.bot", "m.message_id", "e.name", "attempts.number"),
+        "attempts JOIN deliveries AS d ON d.id = attempts.delivery_id"
+        " JOIN messages AS m ON m.seq = d.seq JOIN endpoints AS e ON e.id = d.endpoint_id",
+        "attempts.detail != ''",
     ),
-    Shelf(
-        Kind.SAMPLE,
-        _UNREADABLE,
-        (unreadable.c.bot, unreadable.c.digest),
-        func.length(unreadable.c.sample),
-        select(unreadable.c.bot, unreadable.c.digest).select_from(unreadable),
-        lambda row: (row.bot, row.digest),
-    ),
+    Shelf(Kind.SAMPLE, "unreadable", "sample", ("bot", "digest"), ("bot", "digest"), "unreadable"),
     Shelf(
         Kind.ERROR,
-        _ENDPOINTS,
-        (endpoints.c.id,),
-        func.length(endpoints.c.last_error),
-        select(endpoints.c.bot, endpoints.c.name).select_from(endpoints),
-        lambda row: (row.bot, row.name),
+        "endpoints",
+        "last_error",
+        ("id",),
+        ("bot", "name"),
+        "endpoints",
+        "coalesce(endpoints.last_error, '') != ''",
     ),
 )
+
+
+# --- Keys in use ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUse:
+    """What one key seals, in rows by table; `key_id` None stands for what is not sealed."""
+
+    key_id: str | None
+    messages: int = 0
+    attempts: int = 0
+    unreadable: int = 0
+    endpoints: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.messages + self.attempts + self.unreadable + self.endpoints
+
+
+def keys_in_use(connection: Connection) -> set[str]:
+    """Name the keys that rows are sealed with."""
+    return {key_id for shelf in SHELVES for key_id in _distinct(connection, shelf.table)}
+
+
+def _distinct(connection: Connection, table: str) -> Iterator[str]:
+    """Leap through the index from key to key: DISTINCT would go through every row of it."""
+    after = f"SELECT min(sealed_by) FROM {table} WHERE sealed_by > :last"
+    last = connection.value(after, last="")
+    while last is not None:
+        yield last
+        last = connection.value(after, last=last)
+
+
+def require_keys(connection: Connection, keys: Keyring | None) -> None:
+    """Raise `WrongKeys` unless every sealed row can be opened."""
+    missing = sorted(keys_in_use(connection) - set(keys.ids if keys else ()))
+    if not missing:
+        return
+    named = f"key{'s' if len(missing) > 1 else ''} {', '.join(missing)}"
+    expected = f"{_SETTING} set" if keys is None else f"it in {_SETTING}, behind the first key"
+    raise WrongKeys(f"has rows sealed with {named}; expected {expected}")
+
+
+def require_same_key(connection: Connection, seals: str | None) -> None:
+    """Raise `WrongKeys` unless the running relay seals as we do: it could not open our rows."""
+    theirs = connection.value("SELECT seals_with FROM run")
+    if theirs == seals:
+        return
+    does = f"seals with key {theirs}" if theirs else "seals nothing"
+    if seals is None:
+        raise WrongKeys(f"the running relay {does}; stop it first")
+    raise WrongKeys(f"the running relay {does}, and not with key {seals}; restart it first")
+
+
+def count(connection: Connection) -> list[KeyUse]:
+    """Count what each key seals, and, last, what is not sealed."""
+    counted: dict[str | None, dict[str, int]] = {None: {}}
+    for shelf in SHELVES:
+        text = f"SELECT sealed_by, count(*) FROM {shelf.table} WHERE {shelf.filled} GROUP BY 1"
+        for key_id, rows in connection.rows(text):
+            counted.setdefault(key_id, {})[shelf.table] = rows
+    keys = sorted(key for key in counted if key is not None)
+    return [KeyUse(key, **counted[key]) for key in (*keys, None)]
+
+
+# --- Sealing anew ---------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -116,9 +167,11 @@ class Batch:
 def left(connection: Connection, seals: str | None) -> int:
     """Count the rows that are not yet as they shall be."""
     return sum(
-        connection.scalar(select(func.count()).select_from(table).where(*shelf.unlike(seals))) or 0
+        connection.value(
+            f"SELECT count(*) FROM {shelf.table} WHERE {shelf.unlike(None)}",
+            seals=seals,
+        )
         for shelf in SHELVES
-        for table in [shelf.sealable.table]
     )
 
 
@@ -126,9 +179,13 @@ def find(
     connection: Connection, shelf: Shelf, seals: str | None, after: Position | None
 ) -> Position | None:
     """Find where the next batch ends; None if there is none."""
-    unlike = select(*shelf.key, shelf.size).where(*shelf.beyond(after), *shelf.unlike(seals))
+    keys = ", ".join(shelf.key)
+    text = f"SELECT {keys}, length({shelf.words}) FROM {shelf.table} WHERE {shelf.unlike(after)}"
+    rows = connection.rows(
+        f"{text} ORDER BY {keys} LIMIT {BATCH}", seals=seals, **shelf.values(after=after)
+    )
     end, size = None, 0
-    for *position, more in connection.execute(unlike.order_by(*shelf.key).limit(BATCH)):
+    for *position, more in rows:
         size += more
         if end is not None and size > BATCH_BYTES:
             break
@@ -139,7 +196,7 @@ def find(
 def reseal(
     connection: Connection,
     shelf: Shelf,
-    bodies: Bodies,
+    cipher: ColumnCipher,
     after: Position | None,
     upto: Position,
     *,
@@ -147,59 +204,49 @@ def reseal(
 ) -> Batch:
     """Open the rows of a batch and seal them anew; what can't be opened stays as it is."""
     if beside_a_relay:
-        require_same_key(connection, bodies.seals_with)
+        require_same_key(connection, cipher.seals_with)
     batch = Batch()
-    changed = list(_changed(connection, shelf, bodies, _rows(shelf, bodies, after, upto), batch))
+    rows = _rows(connection, shelf, cipher.seals_with, after, upto)
+    changed = list(_changed(shelf, cipher, rows, batch))
+    these = " AND ".join(f"{column} = ?" for column in shelf.key)
+    text = f"UPDATE {shelf.table} SET {shelf.words} = ?, sealed_by = ? WHERE {these}"
     if changed:
-        connection.execute(_change(shelf), changed)
+        connection.many(text, changed)
     batch.done = len(changed)
     return batch
 
 
-def require_same_key(connection: Connection, seals: str | None) -> None:
-    """Raise `WrongKeys` unless the running relay seals as we do: it could not open our rows."""
-    theirs = seals_with(connection)
-    if theirs == seals:
-        return
-    does = f"seals with key {theirs}" if theirs else "seals nothing"
-    if seals is None:
-        raise WrongKeys(f"the running relay {does}; stop it first")
-    raise WrongKeys(f"the running relay {does}, and not with key {seals}; restart it first")
-
-
-def _rows(shelf: Shelf, bodies: Bodies, after: Position | None, upto: Position) -> Select[Any]:
-    words = as_bytes(shelf.sealable.words).label("words")
-    keys = [column.label(f"key_{number}") for number, column in enumerate(shelf.key)]
-    wanted = shelf.rows.add_columns(*keys, words, shelf.sealable.sealed_by)
-    in_batch = [*shelf.beyond(after), tuple_(*shelf.key) <= _at(upto)]
-    return wanted.where(*in_batch, *shelf.unlike(bodies.seals_with))
+def _rows(
+    connection: Connection,
+    shelf: Shelf,
+    seals: str | None,
+    after: Position | None,
+    upto: Position,
+) -> list[Any]:
+    columns = (
+        f"CAST({shelf.table}.{shelf.words} AS BLOB)",
+        f"{shelf.table}.sealed_by",
+        *(f"{shelf.table}.{column}" for column in shelf.key),
+        *shelf.names,
+    )
+    text = f"SELECT {', '.join(columns)} FROM {shelf.source} WHERE {shelf.unlike(after, upto)}"
+    return connection.rows(text, seals=seals, **shelf.values(after=after, upto=upto))
 
 
 def _changed(
-    connection: Connection, shelf: Shelf, bodies: Bodies, rows: Select[Any], batch: Batch
-) -> Iterator[Values]:
-    read, keep = (
-        (bodies.read_text, bodies.keep_text)
+    shelf: Shelf, cipher: ColumnCipher, rows: list[Any], batch: Batch
+) -> Iterator[Position]:
+    open_, seal = (
+        (cipher.open_text, cipher.seal_text)
         if shelf.kind in (Kind.DETAIL, Kind.ERROR)
-        else (bodies.read, bodies.keep)
+        else (cipher.open, cipher.seal)
     )
-    for row in connection.execute(rows).all():
-        names = shelf.names(row)
+    for words, sealed_by, *rest in rows:
+        key, names = rest[: len(shelf.key)], tuple(map(str, rest[len(shelf.key) :]))
         try:
-            words: Any = read(shelf.kind, names, row.words, row.sealed_by)
+            opened: Any = open_(shelf.kind, names, words, sealed_by)
         except Damaged:
             batch.damaged.append(f"{shelf.kind} of {'/'.join(names)}")
             continue
-        kept, sealed_by = keep(shelf.kind, names, words)
-        keys = {f"key_{number}": getattr(row, f"key_{number}") for number in range(len(shelf.key))}
-        yield {**keys, "kept": kept, "seal": sealed_by}
-
-
-def _change(shelf: Shelf) -> Any:
-    these = [column == bindparam(f"key_{number}") for number, column in enumerate(shelf.key)]
-    words, sealed_by = shelf.sealable.words, shelf.sealable.sealed_by
-    return (
-        update(shelf.sealable.table)
-        .where(*these)
-        .values({words: bindparam("kept"), sealed_by: bindparam("seal")})
-    )
+        kept, new_seal = seal(shelf.kind, names, opened)
+        yield (kept, new_seal, *key)

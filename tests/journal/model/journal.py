@@ -7,16 +7,6 @@ from heapq import nsmallest
 from itertools import islice
 
 from relay.delivery.lanes import LANE_DEPTH
-from relay.journal.rules import (
-    KEPT_NOTICES,
-    LONGEST_WAIT,
-    MAX_UNREADABLE,
-    NOTICES_AT_ONCE,
-    RECEIPTED,
-    REMOVED,
-    set_back,
-)
-from relay.journal.window import fit
 from relay.model.admin import UnreadableRecord
 from relay.model.journal import (
     Arrival,
@@ -51,7 +41,17 @@ from relay.model.messages import (
 )
 from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, RunningReplay
 from tests.journal.model.replays import MemoryReplays
+from tests.journal.model.rules import (
+    KEPT_NOTICES,
+    LONGEST_WAIT,
+    MAX_UNREADABLE,
+    NOTICES_AT_ONCE,
+    RECEIPTED,
+    REMOVED,
+    set_back,
+)
 from tests.journal.model.store import DeliveryRow, EndpointRow, MessageRow, Store
+from tests.journal.model.window import fit
 
 
 class MemoryJournal:

@@ -4,15 +4,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from relay.journal.rules import (
-    CANCELLED,
-    LOOKED_THROUGH_AT_ONCE,
-    REMOVED,
-    REPLAYED_BYTES,
-    Room,
-    looked_through,
-    replay_lane,
-)
 from relay.model.journal import AuditEntry, OperatorEventKind, Owed
 from relay.model.messages import DeliveryState, EndpointKey
 from relay.model.replays import (
@@ -25,6 +16,15 @@ from relay.model.replays import (
     RequestedReplay,
     RunningReplay,
     Survey,
+)
+from tests.journal.model.rules import (
+    CANCELLED,
+    LOOKED_THROUGH_AT_ONCE,
+    REMOVED,
+    REPLAYED_BYTES,
+    Room,
+    looked_through,
+    replay_lane,
 )
 from tests.journal.model.store import DeliveryRow, MessageRow, Store
 

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
-from relay.journal.rules import finished, read_owed
 from relay.model.admin import UnreadableRecord
 from relay.model.journal import AuditEntry, EndpointNote, OperatorEvent, OperatorEventKind, Owed
 from relay.model.messages import (
@@ -17,6 +16,7 @@ from relay.model.messages import (
     MessageOutcome,
     ReceiptState,
 )
+from tests.journal.model.rules import finished, read_owed
 
 
 @dataclass(slots=True, eq=False)

@@ -14,8 +14,6 @@ from contextlib import suppress
 from threading import Lock
 from typing import Protocol
 
-from sqlalchemy import exc
-
 from relay.model.ports import JournalDamaged, JournalUnavailable
 
 EVERY = 0.2
@@ -29,7 +27,7 @@ _TOO_LONG = 4 * LONG
 BACKSTOP = f"PRAGMA wal_autocheckpoint={_TOO_LONG}"
 """For the writer: its own commits carry what comes faster than it can be carried beside them."""
 
-_TOLD_BY_WRITES = (JournalUnavailable, JournalDamaged, sqlite3.Error, exc.DBAPIError)
+_TOLD_BY_WRITES = (JournalUnavailable, JournalDamaged, sqlite3.Error)
 
 _CARRY = "PRAGMA wal_checkpoint(PASSIVE)"
 

@@ -1,11 +1,12 @@
-"""Whether a journal's file can be relied on, before a relay opens it; looks, and changes nothing.
+"""Whether a journal's files can be relied on: before a relay opens them, and while it runs.
 
-The front is looked at in any case: header, version, tables. Then it goes through all of the rest,
-for so long at most: briefly after a clean stop, for longer after any other end
-(docs/adr/011-a-damaged-journal-is-set-aside-whole.md).
+Before, the front is looked at in any case: headers, version, tables. Then it goes through all of
+the rest, for so long at most: briefly after a clean stop, for longer after any other end
+(docs/adr/011-a-damaged-journal-is-set-aside-whole.md). Looking changes nothing.
 """
 
 import json
+import os
 import re
 import sqlite3
 import struct
@@ -14,15 +15,11 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, Table
-
-from relay.journal.engines.sqlite import integrity_process as looking
-from relay.journal.engines.sqlite.file_identity import files_of
-from relay.journal.schema import attempts, deliveries, endpoints, messages, metadata
-from relay.journal.versions import WrongVersion, known
+from relay.journal.engines.sqlite import integrity_process
+from relay.journal.migrations import KNOWN, NEWEST, WrongVersion
+from relay.journal.schema import SCHEMA, TABLES
 from relay.model.messages import (
     AttemptOutcome,
     BreakerState,
@@ -32,7 +29,7 @@ from relay.model.messages import (
     ReceiptState,
     Source,
 )
-from relay.model.ports import JournalDamaged
+from relay.model.ports import JournalDamaged, JournalGone, JournalUnavailable
 
 LONGEST_LOOK = 30.0
 """Seconds for going through it after a crash: a startup probe waits for minutes, people less."""
@@ -44,31 +41,38 @@ DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What SQLite calls a file that is no database, or a damaged one."""
 
 _VERSION = re.compile(r"\d{4}")
-_TABLES_OF_0001 = {
-    *("endpoints", "messages", "deliveries", "lanes", "attempts"),
-    *("tallies", "notices", "unreadable", "run"),
-}
+_TABLES_SINCE_0001 = frozenset(TABLES) - {"replays"}
 _HEADER = struct.Struct(">16s H BB")
-_LOG_HEADER = struct.Struct(">I 20s II")
-_LOG_MAGIC = 0x377F0682
+_LOG_HEADER = struct.Struct(">III")
+_LOG_MAGIC, _LOG_FORMAT = 0x377F0682, 3_007_000
+_PAGE_SIZES = frozenset(1 << power for power in range(9, 17))
 
+_KINDS = {"INTEGER": "integer", "BOOLEAN": "integer", "FLOAT": "real integer", "BLOB": "blob text"}
 _PEOPLES = frozenset({"detail", "last_error"})
 """People's words, which are read as bytes and may be any."""
 
 _WORDS = {
-    endpoints.c.state: BreakerState,
-    messages.c.source: Source,
-    messages.c.receipt: ReceiptState,
-    messages.c.outcome: MessageOutcome,
-    deliveries.c.state: DeliveryState,
-    attempts.c.outcome: AttemptOutcome,
-    attempts.c.reason: Reason,
+    ("endpoints", "state"): BreakerState,
+    ("messages", "source"): Source,
+    ("messages", "receipt"): ReceiptState,
+    ("messages", "outcome"): MessageOutcome,
+    ("deliveries", "state"): DeliveryState,
+    ("attempts", "outcome"): AttemptOutcome,
+    ("attempts", "reason"): Reason,
 }
+
+Columns = Mapping[str, str]
+"""Columns with their types."""
 
 
 def damaged(why: object) -> JournalDamaged:
     """Say that a file is damaged, which one can't tell from a file that never was a journal."""
     return JournalDamaged(f"not a journal, or damaged ({why})")
+
+
+def files_of(path: Path) -> tuple[Path, Path, Path]:
+    """Name the database, its log and the log's index."""
+    return path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")
 
 
 def require_sound(path: Path, *, longest: float = LONGEST_LOOK, brief: float = BRIEF_LOOK) -> bool:
@@ -90,8 +94,8 @@ def require_sound(path: Path, *, longest: float = LONGEST_LOOK, brief: float = B
             version = _version(connection)
             if version is None:
                 return True
-            tables = metadata.tables if version == known()[0] else {}
-            _require_tables(connection, tables)
+            tables = _columns(_newest()) if version == NEWEST else {}
+            _require_tables(_columns(connection), tables)
             clean = _stopped_cleanly(connection)
     except sqlite3.DatabaseError as error:
         if code_of(error) in (*DAMAGE, sqlite3.SQLITE_ERROR):  # the latter: columns are missing
@@ -105,8 +109,7 @@ def require_sound(path: Path, *, longest: float = LONGEST_LOOK, brief: float = B
 
 def _require_header(database: Path) -> None:
     """Look at what SQLite takes for a database of a later format, which it won't write to."""
-    with database.open("rb") as file:
-        header = file.read(_HEADER.size)
+    header = _front(database, _HEADER.size)
     if len(header) == _HEADER.size:
         _, _, writes, reads = _HEADER.unpack(header)
         if not {writes, reads} <= {1, 2}:
@@ -115,25 +118,17 @@ def _require_header(database: Path) -> None:
 
 def _require_log(log: Path) -> None:
     """Look at the log's header: SQLite ignores a log without a good one, and all that is in it."""
-    if _size(log) < _LOG_HEADER.size:
-        return
-    with log.open("rb") as file:
-        header = file.read(_LOG_HEADER.size)
-    if not any(header):
-        return  # lost in a power cut, as the last commits may be (W8)
-    magic, _, *sums = _LOG_HEADER.unpack(header)
-    if magic & ~1 != _LOG_MAGIC or sums != list(_checksum(header[:24], big_endian=magic & 1)):
+    header = _front(log, _LOG_HEADER.size) if _size(log) else b""
+    if len(header) < _LOG_HEADER.size or not any(header):
+        return  # zeros: lost in a power cut, as the last commits may be
+    magic, format_, page = _LOG_HEADER.unpack(header)
+    if (magic & ~1, format_) != (_LOG_MAGIC, _LOG_FORMAT) or page not in _PAGE_SIZES:
         raise damaged(f"{log.name} has no header of a log")
 
 
-def _checksum(content: bytes, *, big_endian: int) -> tuple[int, int]:
-    """Add up as the file format of SQLite's log says."""
-    words = struct.unpack(f"{'>' if big_endian else '<'}{len(content) // 4}I", content)
-    one = other = 0
-    for first, second in zip(words[::2], words[1::2], strict=True):
-        one = (one + first + other) & 0xFFFFFFFF
-        other = (other + second + one) & 0xFFFFFFFF
-    return one, other
+def _front(file: Path, size: int) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(size)
 
 
 def _version(connection: sqlite3.Connection) -> str | None:
@@ -147,24 +142,34 @@ def _version(connection: sqlite3.Connection) -> str | None:
         version for (version,) in connection.execute("SELECT version_num FROM alembic_version")
     ]
     version = versions[0] if len(versions) == 1 else None
-    if version in known():
+    if version in KNOWN:
         return str(version)
-    if isinstance(version, str) and _VERSION.fullmatch(version) and version > known()[0]:
+    if isinstance(version, str) and _VERSION.fullmatch(version) and version > NEWEST:
         raise WrongVersion(f"its schema {version} is newer than this relay; upgrade the relay")
     raise damaged(f"its schema is {', '.join(map(repr, versions)) or 'nameless'}")
 
 
-def _require_tables(connection: sqlite3.Connection, tables: Mapping[str, Table]) -> None:
-    found = {
-        name: {column[1] for column in connection.execute(f"PRAGMA table_info({name})")}
-        for name in {*_TABLES_OF_0001, *tables}
+def _newest() -> sqlite3.Connection:
+    """Make an empty journal in memory, to compare with."""
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(SCHEMA)
+    return connection
+
+
+def _columns(connection: sqlite3.Connection) -> dict[str, Columns]:
+    """Read each table's columns with their types."""
+    return {
+        table: {row[1]: row[2] for row in connection.execute(f"PRAGMA table_info({table})")}
+        for table in TABLES
     }
-    for name in sorted(found):
-        missing = {*tables[name].columns.keys()} - found[name] if name in tables else set()
-        if not found[name]:
-            raise damaged(f"it has no table {name}")
-        if missing:
-            raise damaged(f"its table {name} has no {', '.join(sorted(missing))}")
+
+
+def _require_tables(found: Mapping[str, Columns], expected: Mapping[str, Columns]) -> None:
+    for table in sorted({*_TABLES_SINCE_0001, *expected}):
+        if not found[table]:
+            raise damaged(f"it has no table {table}")
+        if missing := expected.get(table, {}).keys() - found[table].keys():
+            raise damaged(f"its table {table} has no {', '.join(sorted(missing))}")
 
 
 def _stopped_cleanly(connection: sqlite3.Connection) -> bool:
@@ -174,14 +179,14 @@ def _stopped_cleanly(connection: sqlite3.Connection) -> bool:
 # --- All of it ------------------------------------------------------------------------------------
 
 
-def _look_through(path: Path, tables: Mapping[str, Table], seconds: float) -> bool:
+def _look_through(path: Path, tables: Mapping[str, Columns], seconds: float) -> bool:
     """Let a process of its own go through all of it; False if that took too long, or none began."""
-    asked = {"uri": _uri(path), "queries": {name: _wrong_in(tables[name]) for name in tables}}
-    command = [sys.executable, "-I", "-S", looking.__file__]
+    queries = {table: _wrong_in(table, columns) for table, columns in tables.items()}
+    command = [sys.executable, "-I", "-S", integrity_process.__file__]
     try:
         looked = subprocess.run(  # noqa: S603 - our own file, by our own interpreter
             command,
-            input=json.dumps(asked),
+            input=json.dumps({"uri": _uri(path), "queries": queries}),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -195,28 +200,18 @@ def _look_through(path: Path, tables: Mapping[str, Table], seconds: float) -> bo
     return looked.returncode == 0
 
 
-def _wrong_in(table: Table) -> str:
+def _wrong_in(table: str, columns: Columns) -> str:
     """Ask for values that no relay has written, which SQLite minds as little as a letter."""
-    wrong = " OR ".join(map(_is_wrong, table.columns))
-    return f"SELECT 1 FROM {table.name} WHERE {wrong} LIMIT 1"  # noqa: S608 - names of ours
+    wrong = " OR ".join(_is_wrong(table, name, type_) for name, type_ in columns.items())
+    return f"SELECT 1 FROM {table} WHERE {wrong} LIMIT 1"
 
 
-def _is_wrong(column: Column[Any]) -> str:
+def _is_wrong(table: str, name: str, type_: str) -> str:
     """Say in SQL what is no value of a column."""
-    match column.type:
-        case Float():
-            kinds = "'real', 'integer', 'null'"
-        case Integer() | Boolean():
-            kinds = "'integer', 'null'"
-        case LargeBinary():
-            kinds = "'blob', 'text'"
-        case _:
-            kinds = "'text', 'blob', 'null'" if column.name in _PEOPLES else "'text', 'null'"
-    name = f'"{column.name}"'
-    wrong = f"typeof({name}) NOT IN ({kinds})"
-    if column in _WORDS:
-        words = ", ".join(f"'{word}'" for word in _WORDS[column])
-        wrong += f" OR {name} NOT IN ({words})"
+    kinds = _KINDS.get(type_, "text blob" if name in _PEOPLES else "text").split()
+    wrong = f"typeof(\"{name}\") NOT IN ('null', {', '.join(map(repr, kinds))})"
+    if words := _WORDS.get((table, name)):
+        wrong += f' OR "{name}" NOT IN ({", ".join(repr(word.value) for word in words)})'
     return wrong
 
 
@@ -244,3 +239,48 @@ def _size(file: Path) -> int:
 def code_of(error: BaseException | None) -> int:
     """Tell SQLite's own code of an error, without what it adds to some."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
+# --- In the run -----------------------------------------------------------------------------------
+
+_Identity = tuple[int, int] | None
+
+
+class FileIdentity:
+    """Where a journal's files are, by device and inode; nothing is watched before `note`.
+
+    SQLite goes on writing into a file that was deleted or replaced, and says that all is well: what
+    it writes is gone with the process. And another process that opens what lies there now would not
+    see the locks of this one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._files = tuple(map(str, files_of(path)))
+        self._noted: tuple[_Identity, ...] | None = None
+
+    def note(self) -> None:
+        """Take the files that are there for the right ones."""
+        self._noted = tuple(map(_identity, self._files))
+
+    def require(self) -> None:
+        """Raise `JournalGone` if one of them is gone, or is another one now.
+
+        Raises `JournalUnavailable` if that can't be told, which may pass.
+        """
+        if self._noted is None:
+            return
+        for file, noted in zip(self._files, self._noted, strict=True):
+            if (found := _identity(file)) != noted:
+                what = "is gone" if found is None else "is another file now"
+                name = Path(file).name
+                raise JournalGone(f"{name} {what}, while the relay was running on it")
+
+
+def _identity(file: str) -> _Identity:
+    try:
+        status = os.stat(file)  # noqa: PTH116 - asked before each commit
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:  # a disk in trouble, a directory that is closed to us
+        raise JournalUnavailable(f"{Path(file).name}: {error.strerror}") from error
+    return status.st_dev, status.st_ino

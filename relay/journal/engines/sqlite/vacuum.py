@@ -6,7 +6,7 @@ written anew (https://sqlite.org/pragma.html#pragma_auto_vacuum).
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from relay.journal.connection import Connection
 
 STEP_BYTES = 1024 * 1024
 """Moved in one transaction: a delivery's commit never waits long for it."""
@@ -50,4 +50,4 @@ def pages_bytes(connection: Connection) -> int:
 
 
 def _ask(connection: Connection, pragma: str) -> int:
-    return int(connection.exec_driver_sql(f"PRAGMA {pragma}").scalar_one())
+    return int(connection.value(f"PRAGMA {pragma}"))

@@ -19,6 +19,12 @@ class Window(Generic[T]):
     lanes: set[str] = field(default_factory=set)
     whole: set[str] = field(default_factory=set)
 
+    def ending_in(self, lane: str, taken: int) -> "Window[T]":
+        """End with a lane of which so many fit."""
+        if taken:
+            self.lanes.add(lane)
+        return self
+
 
 def fit(rows: Sequence[tuple[str, T, int]], limit: int, max_bytes: int) -> Window[T]:
     """Take what fits of (lane, item, size), sorted by lane; the very first always fits.
@@ -32,12 +38,11 @@ def fit(rows: Sequence[tuple[str, T, int]], limit: int, max_bytes: int) -> Windo
         taken = 0
         for _, item, size in front[:LANE_DEPTH]:
             if window.taken and size > max_bytes:
-                break
+                return window.ending_in(lane, taken)
             window.taken.append(item)
             max_bytes -= size
             taken += 1
-        if taken:
-            window.lanes.add(lane)
+        window.lanes.add(lane)
         if taken == len(front) and lane != cut:
             window.whole.add(lane)
     return window

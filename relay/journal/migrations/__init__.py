@@ -1,1 +1,0 @@
-"""The journal's schema through time; each version is one file in `versions`."""

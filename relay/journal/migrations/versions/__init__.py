@@ -1,1 +1,0 @@
-"""The versions of the schema, each the step from the one before."""
