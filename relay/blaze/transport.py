@@ -2,12 +2,15 @@
 
 import socket
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from ssl import SSLContext
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
 from relay.net.lookups import system_lookups
@@ -34,7 +37,7 @@ def open_session(
     Without `ssl` the system's authorities are trusted.
     """
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
+        connector=_Connector(
             ssl=ssl or system_trust(),
             limit=0,  # sockets stay open
             resolver=Names(),
@@ -43,6 +46,39 @@ def open_session(
         headers={"User-Agent": user_agent},
         middlewares=(once,),
     )
+
+
+class _Handler(ResponseHandler):
+    """One connection. What comes while nothing was asked for ends it, and answers nothing."""
+
+    asked = False
+
+    def set_response_params(self, **params: Any) -> None:
+        """Begin a request."""
+        self.asked = True
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come for an answer, or for the end."""
+        if self.asked or not data:  # with none it goes on with what it has
+            super().data_received(data)
+        else:
+            self.abort()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Keeps connections, and has an eye on those that are idle."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        handler: type[ResponseHandler] = _Handler
+        self._factory = partial(handler, loop=self._loop)
+
+    def _release(
+        self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False
+    ) -> None:
+        super()._release(key, protocol, should_close=should_close)
+        cast("_Handler", protocol).asked = False
 
 
 class Names(AbstractResolver):

@@ -42,6 +42,15 @@ MUTANTS = (
         _EVIDENCE,
     ),
     Mutant(
+        "mixins-unasked-bytes-are-kept",
+        "relay/blaze/transport.py",
+        "super()._release(key, protocol, should_close=should_close)\n"
+        '        cast("_Handler", protocol).asked = False\n',
+        "super()._release(key, protocol, should_close=should_close)\n",
+        "an answer that nobody asked for would confirm the next receipts",
+        ("tests/drivers/test_api_connections.py",),
+    ),
+    Mutant(
         "any-protocol-decides",
         _ANSWER,
         'rb"HTTP/1\\.[01] ([1-9]',
