@@ -165,29 +165,25 @@ class Bot:
         await self.running.wait()
         self.stop()
         cut = await self._let_end(self._loops, seconds)
-        loop = asyncio.get_running_loop()
-        deadline = None if patience is None else loop.time() + patience
-        written = await _ended(self._loops.values(), deadline)
         with suppress(TimeoutError):
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(patience):
+                await _ended(self._loops.values())
                 await self.intake.drained()
-                return Rest(cut, written)
+                return Rest(cut, written=True)
         return Rest(cut, written=False)
 
     async def leave(self) -> None:
         """Send the receipts that Mixin takes in time, and hang up: `run` returns."""
-        loop = asyncio.get_running_loop()
         self.outbox.close()
-        await _ended([self._sending], loop.time() + FLUSH_TIMEOUT)
+        await _ended([self._sending], FLUSH_TIMEOUT)
         self._listener.close()
-        await _ended([self._reading], loop.time() + FLUSH_TIMEOUT)
+        await _ended([self._reading], FLUSH_TIMEOUT)
         for task in (self._sending, self._reading, *self._loops.values()):
             task.cancel()
 
     async def _let_end(self, webhooks: Collection[Webhook], seconds: float) -> int:
         """Wait so long for what is in flight, and cut off the rest; answers how many."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        if await _ended(self._loops_of(webhooks), deadline):
+        if await _ended(self._loops_of(webhooks), seconds):
             return 0
         return sum(webhook.dispatcher.cut() for webhook in webhooks)
 
@@ -195,10 +191,7 @@ class Bot:
         return [self._loops[webhook] for webhook in webhooks]
 
 
-async def _ended(loops: Collection[asyncio.Task[None]], deadline: float | None = None) -> bool:
-    """Wait until loops have ended, or for a time of the event loop; answers whether they have."""
-    if not loops:
-        return True
-    timeout = None if deadline is None else deadline - asyncio.get_running_loop().time()
-    _, still = await asyncio.wait(loops, timeout=timeout)
+async def _ended(loops: Collection[asyncio.Task[None]], seconds: float | None = None) -> bool:
+    """Wait until loops have ended, or for so long; answers whether they have."""
+    _, still = await asyncio.wait(loops, timeout=seconds) if loops else ((), ())
     return not still

@@ -169,6 +169,8 @@ class Service:
                 reloader.ask_soon()
             await self._stop_asked.wait()
 
+            # Nothing more is read or attempted; what is in flight ends, or is cut; it is written
+            # down; receipts are sent; sockets are closed; what writes comes last.
             supervisor.stop()
             await reloader.close()
             rest = await supervisor.rest(reloader.settings.drain_timeout)

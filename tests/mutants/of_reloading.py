@@ -150,8 +150,8 @@ MUTANTS = (
     Mutant(
         "leaving-is-not-waited-for",
         "relay/bot.py",
-        "deadline = asyncio.get_running_loop().time() + seconds",
-        "deadline = asyncio.get_running_loop().time()",
+        "if await _ended(self._loops_of(webhooks), seconds):",
+        "if await _ended(self._loops_of(webhooks), 0.0):",
         "what is in flight would be cut although it had time",
         _CORE,
     ),
@@ -238,8 +238,8 @@ MUTANTS = (
     Mutant(
         "bot-that-leaves-keeps-its-receipts",
         "relay/bot.py",
-        "await _ended([self._sending], loop.time() + FLUSH_TIMEOUT)",
-        "await _ended([self._sending], loop.time())",
+        "await _ended([self._sending], FLUSH_TIMEOUT)",
+        "await _ended([self._sending], 0.0)",
         "what was delivered would stay unread until the bot is back",
         _BOTS,
     ),
