@@ -1,8 +1,8 @@
 """Whether and how many requests an endpoint gets at a time. Time is an argument.
 
 Three things hold requests back: an operator's pause or a confirmed 410, the receiver's own
-Retry-After, and trouble: after `open_after` failures in a row the gate opens, as a circuit does,
-and a single probe at growing intervals decides when it closes again.
+Retry-After, and trouble: after `open_after` failures in a row the circuit opens, and a single probe
+at growing intervals decides when it closes again.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _CONGESTION = frozenset({Reason.TIMEOUT, Reason.HTTP_429, Reason.HTTP_5XX, Reaso
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
-    """An endpoint's `gate` and `concurrency` settings; seconds."""
+    """An endpoint's `breaker` and `concurrency` settings; seconds."""
 
     concurrency: int = 16
     open_after: int = 5
@@ -43,7 +43,7 @@ class Permit:
 
 
 class CircuitBreaker:
-    """One endpoint's gate."""
+    """One endpoint's circuit breaker."""
 
     def __init__(
         self,
@@ -168,7 +168,7 @@ class CircuitBreaker:
         self._paused = True
 
     def resume(self) -> None:
-        """Let requests pass again, paused or gone or open: an open gate probes at once."""
+        """Let requests pass again, paused or gone or open: an open circuit is probed at once."""
         self._paused = False
         self.back()
 
