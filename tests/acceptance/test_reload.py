@@ -312,7 +312,7 @@ async def test_a_bot_is_restarted_alone(house: House) -> None:
     hand = Hand(house)
     relay = await house.relay()
     theirs.next(Hang())
-    (in_flight,) = house.push(bot=SALES)
+    in_flight, *behind = house.push(4, bot=SALES, conversation_id=conversation(999))
     await house.until(lambda: in_flight in theirs.hanging, "a request that hangs")
     house.bots[SALES]["blaze_url"] = [house.simulator.blaze_url, "ws://127.0.0.1:9/"]
     hand.write()
@@ -329,8 +329,9 @@ async def test_a_bot_is_restarted_alone(house: House) -> None:
         answer["bots_restarted"],
         answer["settings"],
     )
-    await house.read([in_flight, *waiting], SALES)
-    assert sorted([in_flight, *waiting]) == sorted(theirs.taken)
+    await house.read([in_flight, *behind, *waiting], SALES)
+    assert sorted([in_flight, *behind, *waiting]) == sorted(theirs.taken)
+    assert in_order(theirs)
     assert sorted(ids) == sorted(crm.taken)
     assert [1, 2] == [connects_of(house, bot) for bot in house.simulator.bots]
     assert 200 == (await relay.ready()).status == (await relay.alive()).status
