@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, get_type_hints
 
 from relay.admin.answers import (
@@ -17,26 +17,29 @@ from relay.admin.answers import (
     ReplayList,
 )
 from relay.admin.batches import Act, in_batches
-from relay.admin.explain import Circumstances, explain, unknown
+from relay.admin.explain import explain, unknown
+from relay.admin.explain.circumstances import Circumstances, look_around
+from relay.admin.parameters import Parameter, Values
 from relay.admin.requests import (
     DEAD_LETTERS,
     DISCARD,
+    EITHER,
     ENDPOINT,
     MESSAGE,
     MESSAGES,
-    NOTHING,
     RELOAD,
     REPLAY,
     REPLAY_NUMBER,
     RETRY,
-    Request,
+    as_given,
+    of_dead_letters,
+    of_messages,
 )
 from relay.delivery.routing import Route
 from relay.model.admin import (
     AdminStore,
     DeadLetter,
     DeadLetterQuery,
-    DeliveryRecord,
     MessageHistory,
     MessageQuery,
     Reload,
@@ -65,21 +68,25 @@ class TooSoon(Exception):  # noqa: N818 - an answer, not a fault
     """The same was asked a moment ago."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One thing that an operator may ask. `run` raises `NotKnown` and `JournalUnavailable`.
 
-    `by_receiver` says that an endpoint's own token opens it too, and that it raises `TooSoon`.
+    `arguments` makes those of `run` from what is asked and the time; it may raise `Mistakes`.
+    `schema` is what JSON Schema says beside the parameters. `by_receiver` says that an endpoint's
+    own token opens it too, and that it raises `TooSoon`.
     """
 
     name: str
     method: str
     path: str
     summary: str
-    ask: Request
+    parameters: Mapping[str, Parameter]
+    arguments: Callable[[Values, float], Values]
     answer: type
     run: Callable[..., Awaitable[Any]]
-    by_receiver: bool = False
+    schema: Mapping[str, Any]
+    by_receiver: bool
 
     @property
     def in_path(self) -> frozenset[str]:
@@ -91,19 +98,42 @@ class Operation:
         """Whether the parameters are in the body, as JSON, and not in the path and the query."""
         return self.method == "POST" and not self.in_path
 
+    def words(self, values: Values) -> str:
+        """Say in a line for the log what is asked."""
+        known = self.parameters.items()
+        asked = ((name, each) for name, each in known if values[name] != each.default)
+        return " ".join(f"{name}={each.words(values[name])}" for name, each in asked)
+
 
 OPERATIONS: list[Operation] = []
 
 
 def _operation(
-    name: str, route: str, ask: Request = NOTHING, *, by_receiver: bool = False
+    name: str,
+    route: str,
+    parameters: Mapping[str, Parameter] | None = None,
+    arguments: Callable[[Values, float], Values] = as_given,
+    *,
+    schema: Mapping[str, Any] | None = None,
+    by_receiver: bool = False,
 ) -> Callable[[Run], Run]:
     """Put a method into the table; its text and what it gives describe it."""
-    method, path = route.split()
 
     def add(run: Run) -> Run:
-        summary, answer = (run.__doc__ or "").partition(".")[0], get_type_hints(run)["return"]
-        OPERATIONS.append(Operation(name, method, path, summary, ask, answer, run, by_receiver))
+        method, path = route.split()
+        operation = Operation(
+            name=name,
+            method=method,
+            path=path,
+            summary=(run.__doc__ or "").partition(".")[0],
+            parameters=parameters or {},
+            arguments=arguments,
+            answer=get_type_hints(run)["return"],
+            run=run,
+            schema=schema or {},
+            by_receiver=by_receiver,
+        )
+        OPERATIONS.append(operation)
         return run
 
     return add
@@ -140,7 +170,7 @@ class AdminApi:
     reread: Reload = _no_reload
     _backs: dict[EndpointKey, float] = field(default_factory=dict)
 
-    @_operation("listMessages", "GET /messages", MESSAGES)
+    @_operation("listMessages", "GET /messages", MESSAGES, of_messages)
     async def messages(self, query: MessageQuery) -> MessageList:
         """List messages, newest first."""
         rows = await self.store.messages(query)
@@ -163,24 +193,26 @@ class AdminApi:
         if not histories:
             raise NotKnown(unknown(message_id, self.retention))
         now = self.clock()
-        return ExplanationList(
-            [explain(each, await self._circumstances(each), now) for each in histories]
-        )
+        return ExplanationList([explain(each, await self._around(each), now) for each in histories])
 
-    @_operation("listDeadLetters", "GET /dead-letters", DEAD_LETTERS)
+    @_operation("listDeadLetters", "GET /dead-letters", DEAD_LETTERS, of_dead_letters)
     async def dead_letters(self, query: DeadLetterQuery) -> DeadLetterList:
         """List dead letters, oldest first."""
         rows = await self.store.dead_letters(query)
         await self._require_known(query, rows)
         return DeadLetterList(rows, _rest(rows, query))
 
-    @_operation("retryDeadLetters", "POST /dead-letters/retry", RETRY)
+    @_operation(
+        "retryDeadLetters", "POST /dead-letters/retry", RETRY, of_dead_letters, schema=EITHER
+    )
     async def retry(self, query: DeadLetterQuery) -> DeadLettersActed:
         """Make dead letters due again at once; answers with those revived."""
         now = self.clock()
         return await self._acted(lambda part: self.store.retry(part, now), query)
 
-    @_operation("discardDeadLetters", "POST /dead-letters/discard", DISCARD)
+    @_operation(
+        "discardDeadLetters", "POST /dead-letters/discard", DISCARD, of_dead_letters, schema=EITHER
+    )
     async def discard(self, query: DeadLetterQuery, *, mark_read: bool) -> DeadLettersActed:
         """Give dead letters up; answers with those given up."""
         now = self.clock()
@@ -278,35 +310,16 @@ class AdminApi:
         expected = f"expected one of {', '.join(map(str, known))}" if known else "none has been yet"
         raise NotKnown(f"no {named} {asked}; {expected}")
 
-    async def _circumstances(self, history: MessageHistory) -> Circumstances:
+    async def _around(self, history: MessageHistory) -> Circumstances:
         """Look up all that an explanation needs beside the message's history."""
         message = history.message
-        again = any(each.replay is not None for each in history.deliveries)
-        return Circumstances(
-            {record.endpoint: record for record in await self.store.endpoints()},
-            await self._leaders(history),
-            self.routes(message.bot),
-            self.retention,
-            self.receipt_trouble(message.bot, message.message_id),
-            {each.number: each for each in await self.store.replays()} if again else {},
-            self.relayed(),
+        return replace(
+            await look_around(self.store, history),
+            routes=self.routes(message.bot),
+            retention=self.retention,
+            receipt_trouble=self.receipt_trouble(message.bot, message.message_id),
+            relayed=self.relayed(),
         )
-
-    async def _leaders(self, history: MessageHistory) -> Mapping[EndpointKey, DeliveryRecord]:
-        """Look up what goes first in each lane in which the message waits."""
-        leaders: dict[EndpointKey, DeliveryRecord] = {}
-        for delivery in history.deliveries:
-            if delivery.ahead is not None:
-                earlier = await self.store.history(delivery.ahead.message_id)
-                found = (each for one in earlier for each in one.deliveries)
-                leaders |= {each.endpoint: each for each in found if _is_alike(each, delivery)}
-        return leaders
-
-
-def _is_alike(leader: DeliveryRecord, delivery: DeliveryRecord) -> bool:
-    """Say whether both are in a lane of the same kind: a replay has lanes of its own."""
-    again = leader.replay is not None, delivery.replay is not None
-    return leader.endpoint == delivery.endpoint and again[0] == again[1]
 
 
 def _rest(rows: Sequence[DeadLetter], query: DeadLetterQuery) -> str | None:

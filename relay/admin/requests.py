@@ -1,7 +1,5 @@
 """What operators may ask, declared once for the admin API, its document and the commands."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from relay.admin.parameters import (
@@ -10,6 +8,7 @@ from relay.admin.parameters import (
     NAME,
     TIME,
     YES_NO,
+    Kind,
     Mistakes,
     Parameter,
     Values,
@@ -91,125 +90,71 @@ def split_name(bot: str | None, endpoint: str | None) -> tuple[str | None, str |
     return (of, name) if slash and bot in (None, of) else (bot, endpoint)
 
 
-# --- The API's requests ---------------------------------------------------------------------------
+# --- What the API is asked ------------------------------------------------------------------------
 
 
-def _as_given(values: Values, _now: float) -> Values:
-    return values
+def required(kind: Kind) -> Parameter:
+    """Make a parameter without which nothing can be done."""
+    return Parameter(kind, required=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What an operation is asked; `name` is that of its schema.
-
-    `arguments` makes those of the operation from what is asked and the time; it may raise
-    `Mistakes`. `schema` is what JSON Schema says beside the parameters.
-    """
-
-    name: str
-    about: str
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    arguments: Callable[[Values, float], Values] = _as_given
-    schema: Mapping[str, Any] = field(default_factory=dict)
-
-    def words(self, values: Values) -> str:
-        """Say in a line for the log what is asked."""
-        known = self.parameters.items()
-        asked = ((name, each) for name, each in known if values[name] != each.default)
-        return " ".join(f"{name}={each.words(values[name])}" for name, each in asked)
-
-
-def _listed(values: Values, now: float) -> Values:
-    return {"query": dead_letter_query({**values, "message_ids": values["message_id"]}, now)}
-
-
-def _acted_on(values: Values, now: float) -> Values:
-    if (values["message_ids"] is None) is not values["all"]:
-        raise Mistakes(("", "either message_ids or all: true is needed, and not both"))
-    mark_read = {name: values[name] for name in values if name == "mark_read"}
-    return {"query": dead_letter_query(values, now), **mark_read}
-
-
+MESSAGE = {"message_id": required(ID)}
+ENDPOINT = {"bot": required(NAME), "name": required(NAME)}
+REPLAY_NUMBER = {"number": required(whole(1, 2**53))}
+REPLAY = {
+    "bot": required(NAME),
+    "endpoint": required(NAME),
+    "since": required(TIME),
+    "until": Parameter(TIME),
+}
+RELOAD = {
+    "discard_owed": Parameter(
+        YES_NO, "give up what endpoints are owed that are gone", default=False
+    )
+}
+MESSAGES = MESSAGE_FILTERS | {
+    "pending": Parameter(YES_NO, "true: unfinished ones, false: finished ones"),
+    "limit": Parameter(whole(1, MOST), default=50),
+}
 _ANY_DEAD_LETTERS = DEAD_LETTER_FILTERS | {"ended_before": Parameter(TIME, "as until")}
-_ACT_ON = {
-    **_ANY_DEAD_LETTERS,
-    "message_ids": Parameter(ID, most=MOST),
-    "all": Parameter(YES_NO, default=False),
+DEAD_LETTERS = _ANY_DEAD_LETTERS | {
+    "message_id": Parameter(ID, "may be repeated", most=IN_A_URL),
+    "limit": Parameter(whole(1, MOST), default=100),
+}
+RETRY = _ANY_DEAD_LETTERS | {
+    "message_ids": Parameter(ID, "those to act on, or `all`", most=MOST),
+    "all": Parameter(YES_NO, "all that the rest lets through", default=False),
     "limit": Parameter(whole(1, MOST), "ask again with next_cursor for the rest", default=MOST),
 }
+DISCARD = RETRY | {"mark_read": Parameter(YES_NO, "they no longer hold READ back", default=False)}
 _BY_ID = {"message_ids": {"type": "array"}, "all": {"const": False}}
 _ALL = {"message_ids": {"type": "null"}, "all": {"const": True}}
-_EITHER = {
+EITHER = {
     "oneOf": [
         {"required": ["message_ids"], "properties": _BY_ID},
         {"required": ["all"], "properties": _ALL},
     ]
 }
+"""What JSON Schema says of `RETRY` and `DISCARD` beside their parameters."""
 
-NOTHING = Request("NothingAsked", "A request without parameters.")
-MESSAGES = Request(
-    "MessagesAsk",
-    "Which messages to list; the times are those of their arrival.",
-    MESSAGE_FILTERS
-    | {
-        "pending": Parameter(YES_NO, "true: unfinished ones, false: finished ones"),
-        "limit": Parameter(whole(1, MOST), default=50),
-    },
-    lambda values, now: {"query": message_query(values, now)},
-)
-MESSAGE = Request(
-    "MessageAsk", "Which message to show.", {"message_id": Parameter(ID, required=True)}
-)
-DEAD_LETTERS = Request(
-    "DeadLettersAsk",
-    "Which dead letters to list; the times are those of their deaths.",
-    _ANY_DEAD_LETTERS
-    | {
-        "message_id": Parameter(ID, "may be repeated", most=IN_A_URL),
-        "limit": Parameter(whole(1, MOST), default=100),
-    },
-    _listed,
-)
-RETRY = Request(
-    "RetryAsk",
-    "Which dead letters to act on: those of `message_ids`, or `all`; the rest narrows it down.",
-    _ACT_ON,
-    _acted_on,
-    _EITHER,
-)
-DISCARD = Request(
-    "DiscardAsk",
-    "Which dead letters to give up.",
-    _ACT_ON | {"mark_read": Parameter(YES_NO, "they no longer hold READ back", default=False)},
-    _acted_on,
-    _EITHER,
-)
-REPLAY = Request(
-    "ReplayAsk",
-    "What an endpoint is to get again: what came, or was delivered to it, in that time.",
-    {
-        "bot": Parameter(NAME, required=True),
-        "endpoint": Parameter(NAME, required=True),
-        "since": Parameter(TIME, required=True),
-        "until": Parameter(TIME),
-    },
-)
-REPLAY_NUMBER = Request(
-    "ReplayNumber",
-    "Which replay to act on.",
-    {"number": Parameter(whole(1, 2**53), required=True)},
-)
-ENDPOINT = Request(
-    "EndpointAsk",
-    "Which endpoint to act on.",
-    {"bot": Parameter(NAME, required=True), "name": Parameter(NAME, required=True)},
-)
-RELOAD = Request(
-    "ReloadAsk",
-    "What a reload may do.",
-    {
-        "discard_owed": Parameter(
-            YES_NO, "give up what endpoints are owed that are gone", default=False
-        )
-    },
-)
+
+def as_given(values: Values, _now: float) -> Values:
+    """Take parameters for an operation's arguments."""
+    return values
+
+
+def of_messages(values: Values, now: float) -> Values:
+    """Make the arguments for a list of messages."""
+    return {"query": message_query(values, now)}
+
+
+def of_dead_letters(values: Values, now: float) -> Values:
+    """Make the arguments for a list of dead letters, or for what is done to them.
+
+    Raises `Mistakes` if it is not said which.
+    """
+    if "all" in values and (values["message_ids"] is None) is not values["all"]:
+        raise Mistakes(("", "either message_ids or all: true is needed, and not both"))
+    ids = values["message_ids"] if "all" in values else values["message_id"]
+    more = {name: values[name] for name in values if name == "mark_read"}
+    return {"query": dead_letter_query({**values, "message_ids": ids}, now), **more}

@@ -90,7 +90,7 @@ def _serving(operation: Operation, admin: AdminApi, tell: Telemetry) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         try:
             asked = await _asked(operation, request)
-            arguments = operation.ask.arguments(asked, admin.clock())
+            arguments = operation.arguments(asked, admin.clock())
         except NotJson:
             return problem(HTTPStatus.BAD_REQUEST, "the body is no JSON")
         except Mistakes as wrong:
@@ -98,7 +98,7 @@ def _serving(operation: Operation, admin: AdminApi, tell: Telemetry) -> Handler:
             return problem(HTTPStatus.UNPROCESSABLE_ENTITY, mistakes=found)
         response, count = await _run(operation, admin, arguments)
         if operation.method != hdrs.METH_GET:
-            peer, words = request.remote or "", operation.ask.words(asked)
+            peer, words = request.remote or "", operation.words(asked)
             result = HTTPStatus(response.status).phrase.lower()
             tell(OperatorActed(request[ACTOR], peer, operation.name, words, count, result))
         return response
@@ -107,10 +107,10 @@ def _serving(operation: Operation, admin: AdminApi, tell: Telemetry) -> Handler:
 
 
 async def _asked(operation: Operation, request: web.Request) -> Values:
-    parameters = operation.ask.parameters
     if operation.in_body:
-        return of_body(parameters, await request.read())
-    return of_query(parameters, [*request.query.items(), *request.match_info.items()])
+        return of_body(operation.parameters, await request.read())
+    given = [*request.query.items(), *request.match_info.items()]
+    return of_query(operation.parameters, given)
 
 
 async def _run(

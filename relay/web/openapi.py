@@ -5,7 +5,6 @@ from typing import Any
 
 from relay.admin.answers import Schema, schema_of
 from relay.admin.operations import OPERATIONS, Operation
-from relay.admin.requests import Request
 from relay.web.problem import PROBLEM_JSON, Problem
 
 _AT = "#/components/schemas/"
@@ -58,22 +57,21 @@ def _described(operation: Operation, schemas: dict[str, Schema]) -> Schema:
         },
     }
     if operation.in_body:
-        return described | {"requestBody": _body(operation.ask, schemas)}
+        return described | {"requestBody": _body(operation)}
     return described | {"parameters": _parameters(operation)}
 
 
-def _body(ask: Request, schemas: dict[str, Schema]) -> Schema:
-    needed = [name for name, each in ask.parameters.items() if each.required]
-    schemas[ask.name] = {
-        "description": ask.about,
+def _body(operation: Operation) -> Schema:
+    needed = [name for name, each in operation.parameters.items() if each.required]
+    schema = {
         "type": "object",
-        "properties": {name: each.schema for name, each in ask.parameters.items()},
+        "properties": {name: each.schema for name, each in operation.parameters.items()},
         "required": needed,
         "additionalProperties": False,
-        **ask.schema,
+        **operation.schema,
     }
-    content = {"application/json": {"schema": {"$ref": f"{_AT}{ask.name}"}}}
-    return {"required": bool(needed or ask.schema), "content": content}
+    required = bool(needed or operation.schema)
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
@@ -84,5 +82,5 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             "required": each.required,
             "schema": each.schema,
         }
-        for name, each in operation.ask.parameters.items()
+        for name, each in operation.parameters.items()
     ]

@@ -3,38 +3,15 @@
 Pure: from what the journal has of it, of its endpoints and of those that go before it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
+from relay.admin.explain.circumstances import Circumstances
 from relay.admin.explain.story import REMOVED, both, name_of, story
-from relay.admin.explain.waiting import NO_RELAY, troubles, waiting
-from relay.delivery.routing import Route
-from relay.model.admin import DeliveryRecord, EndpointRecord, MessageHistory
-from relay.model.messages import DeliveryState, EndpointKey, MessageOutcome, ReceiptState
-from relay.model.replays import ReplayRecord
+from relay.admin.explain.waiting import NO_RELAY, waiting
+from relay.model.admin import DeliveryRecord, MessageHistory
+from relay.model.messages import DeliveryState, MessageOutcome, ReceiptState
 from relay.model.times import age, moment
-
-__all__ = ["NO_RELAY", "Circumstances", "Explanation", "explain", "troubles", "unknown"]
-
-
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What is known beside a message's own history.
-
-    `leaders` has the deliveries that go first in the lanes of those that wait, by endpoint;
-    `routes` the bot's endpoints as they are configured now, None if the bot is not; `retention`
-    in seconds; `receipt_trouble` why READ fails at the moment, empty if nobody knows; `replays`
-    those that its deliveries are part of, by number; `relayed` whether a relay runs, without which
-    nothing comes next.
-    """
-
-    endpoints: Mapping[EndpointKey, EndpointRecord] = field(default_factory=dict)
-    leaders: Mapping[EndpointKey, DeliveryRecord] = field(default_factory=dict)
-    routes: Sequence[Route] | None = ()
-    retention: float = 0.0
-    receipt_trouble: str = ""
-    replays: Mapping[int, ReplayRecord] = field(default_factory=dict)
-    relayed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
