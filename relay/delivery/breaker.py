@@ -17,6 +17,7 @@ from relay.model.messages import (
     Transient,
     Verdict,
 )
+from relay.model.values import value
 
 _CONGESTION = frozenset({Reason.TIMEOUT, Reason.HTTP_429, Reason.HTTP_5XX, Reason.HTTP_503})
 """What says that the receiver has more than it can do, so that it gets less at a time."""
@@ -33,7 +34,7 @@ class BreakerPolicy:
     gone_confirm: float = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Permit:
     """The right to make one attempt, to be given back with its verdict."""
 

@@ -45,10 +45,12 @@ from relay.model.messages import (
     Postponed,
     Reason,
     Rejected,
+    Success,
     Transient,
     Verdict,
 )
 from relay.model.ports import Clock, Courier, Journal, JournalUnavailable, Writer
+from relay.model.values import value
 from relay.telemetry.events import (
     AttemptCrashed,
     AttemptDeferred,
@@ -61,6 +63,9 @@ from relay.telemetry.events import (
     MessagesFinished,
     Telemetry,
 )
+
+PATIENCE = 0.01
+"""Seconds that an outcome waits to be committed with others, unless all waits for that."""
 
 _LONGEST_SLEEP = 30.0
 """The timer looks at the clock so often, since the wall clock may be set while it runs."""
@@ -79,7 +84,7 @@ class AttemptPolicy:
     retry: RetryPolicy
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ticket:
     """The right to attempt a delivery now, and by which policy."""
 
@@ -128,6 +133,7 @@ class Dispatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._unwritten = 0
+        self._holding_up: set[int] = set()  # put, not committed, and others of their lane wait
         self._stopping = self._cutting = self._leaving = False
         self._waits_for_room = False
         self._poked = False
@@ -156,14 +162,20 @@ class Dispatcher:
         """Start every attempt that may start now, load what is due, and set the timer."""
         if self._over is None or self._stopping:
             return
-        now = self._clock()
-        while self.breaker.admits(now) and self._has_room() and (delivery := self._take()):
-            ticket = Ticket(delivery, self.breaker.enter(now), self._policy)
-            self._start(self._attempt(ticket))
+        now, breaker = self._clock(), self.breaker
+        while breaker.admits(now) and self._has_room() and (delivery := self._take()):
+            self._start(self._attempt(Ticket(delivery, breaker.enter(now), self._policy)))
+        if self._holding_up and not self.lanes.ready and breaker.admits(now):
+            self._writer.hurry()
         self._status.tell()
-        if self._load_at() <= now:
+        load_at = self._load_at()
+        if load_at <= now:
             self._loading = self._start(self._load(self.lanes.begin_load(), now))
-        self._set_timer(self._next_at(now) - now)
+        admits_at = breaker.admits_at if self.lanes.ready else None
+        # What may start and has no room yet is told by the writer, and what is loaded by the load.
+        for at in (load_at, admits_at):
+            if at is not None and now < at < math.inf:
+                self._wake_in(at - now)
 
     def _has_room(self) -> bool:
         """Say whether the writer keeps up; what is delivered and not committed may come twice."""
@@ -182,12 +194,11 @@ class Dispatcher:
         return self.lanes.take(oldest=self.breaker.probes, most_replays=most_replays)
 
     async def _attempt(self, ticket: Ticket) -> None:
-        loop, started = asyncio.get_running_loop(), self._clock()
+        delivery, loop, started = ticket.delivery, asyncio.get_running_loop(), self._clock()
         timer = loop.time()
         verdict = await self._verdict(ticket)
         duration = loop.time() - timer
         self.breaker.leave(ticket.permit, verdict, self._clock())
-        delivery = ticket.delivery
         if verdict is None:
             self._telemetry(AttemptDeferred(self.endpoint, delivery.message.message_id))
             self._put(Deferred(delivery))
@@ -196,8 +207,12 @@ class Dispatcher:
             self._status.learn(verdict)  # what is damaged is no fault of the endpoint
         attempt = Attempt(delivery.attempts + 1, started, duration, verdict)
         outcome = ticket.policy.retry.conclude(delivery, attempt, jitter=self._jitter())
-        self._put(self._in_time_for_probe(outcome))
-        self.write_down()
+        if self.lanes.waits_behind(delivery):
+            self._holding_up.add(delivery.id)
+        patience = 0.0 if self._stopping else PATIENCE
+        self._put(self._in_time_for_probe(outcome), patience=patience)
+        if not (isinstance(verdict, Success) and self._status.calm):
+            self.write_down()
         self.pump()
 
     async def _verdict(self, ticket: Ticket) -> Verdict | None:
@@ -241,9 +256,9 @@ class Dispatcher:
         if (note := self._status.news()) is not None:
             self._put(NotedEndpoint(self.endpoint, note))
 
-    def _put(self, entry: Entry) -> None:
+    def _put(self, entry: Entry, *, patience: float = 0.0) -> None:
         self._unwritten += 1
-        self._writer.put(self, entry)
+        self._writer.put(self, entry, patience=patience)
 
     def committed(self, pairs: Sequence[tuple[Entry, Answer]]) -> None:
         """Let lanes go on, and tell what has come of it."""
@@ -254,12 +269,14 @@ class Dispatcher:
         for entry, answer in pairs:
             match entry:
                 case Delivered() | DeadLettered():
+                    self._holding_up.discard(entry.delivery.id)
                     attempted.append(entry)
                     assert isinstance(answer, Settled)  # noqa: S101 - an outcome's answer
                     ended.append((entry, answer))
                     if self.lanes.ended(entry.delivery):
                         done.append(WholeLane(self.endpoint, entry.delivery.lane, upto=0))
                 case Postponed():
+                    self._holding_up.discard(entry.delivery.id)
                     attempted.append(entry)
                     self._follow_postponed(entry)
                 case Dropped():
@@ -278,6 +295,7 @@ class Dispatcher:
         if isinstance(entry, Delivered | Postponed | DeadLettered):
             message_id = entry.delivery.message.message_id
             trace = "".join(traceback.format_exception(error))
+            self._holding_up.discard(entry.delivery.id)
             self._telemetry(AttemptCrashed(self.endpoint, message_id, trace))
             self._put(Deferred(entry.delivery))
             loop = asyncio.get_running_loop()
@@ -319,7 +337,11 @@ class Dispatcher:
 
     def reserve(self, lane: str, message: Message) -> bool:
         """Keep a place in memory for a message that is about to be journaled, if it fits."""
-        return self.lanes.reserve(lane, len(message.frame), self._clock())
+        return self.lanes.reserve(lane, len(message.frame), message.received_at)
+
+    def crowded(self, more: int) -> bool:
+        """Say whether so many messages more find no room in memory."""
+        return self.lanes.crowded(more)
 
     def release(self, lane: str, message: Message) -> None:
         """Give the place back: the journal has the message already, or does not take it."""
@@ -393,6 +415,7 @@ class Dispatcher:
         """
         self._stopping = True
         self._leaving = self._leaving or leaving
+        self._writer.hurry()
         self._end_if_idle()
 
     def cut(self) -> int:
@@ -464,16 +487,8 @@ class Dispatcher:
                 self._telemetry(JournalRecovered())
         self.pump()
 
-    def _next_at(self, now: float) -> float:
-        """Say when something may start that may not start now; inf if only an event tells."""
-        admits_at = self.breaker.admits_at if self.lanes.ready else None
-        times = (self._load_at(), math.inf if admits_at is None else admits_at)
-        return min((time for time in times if time > now), default=math.inf)
-
-    def _set_timer(self, seconds: float) -> None:
+    def _wake_in(self, seconds: float) -> None:
         """Pump again after so many seconds, or somewhat earlier."""
-        if seconds == math.inf:
-            return
         loop = asyncio.get_running_loop()
         at = loop.time() + min(seconds, _LONGEST_SLEEP)
         if self._timer is not None:

@@ -50,22 +50,33 @@ class EndpointStatus:
             until, detail = self._probe_at(state), self._last_error or ""
             self._telemetry(BreakerMoved(self._endpoint, state, limit, until, detail))
 
+    @property
+    def calm(self) -> bool:
+        """Whether nothing is written down, or to be, that a success changes."""
+        noted = self._noted
+        return (
+            noted.state is BreakerState.CLOSED
+            and noted.gone_since is None
+            and noted.next_probe_at is None
+            and noted.last_error == self._last_error
+        )
+
     def news(self) -> EndpointNote | None:
         """Give what is to be written down now; None while nothing has changed."""
-        state, now = self._breaker.state, self._clock()
-        if state is BreakerState.PAUSED:
+        breaker, noted = self._breaker, self._noted
+        if breaker.state is BreakerState.PAUSED:
             return None  # the operator's own note, and to be gone with it
-        note = EndpointNote(
-            BreakerState.OPEN if state is BreakerState.PROBING else state,
-            self._last_error,
-            self._probe_at(state),
-            self._breaker.gone_since,
-        )
-        same = (note.state, note.gone_since) == (self._noted.state, self._noted.gone_since)
-        if note == self._noted or (same and 0 <= now - self._noted_at < NOTE_EVERY):
+        state = BreakerState.OPEN if breaker.state is BreakerState.PROBING else breaker.state
+        until, now = self._probe_at(breaker.state), self._clock()
+        same = state is noted.state and breaker.gone_since == noted.gone_since
+        if same and (
+            (self._last_error == noted.last_error and until == noted.next_probe_at)
+            or 0 <= now - self._noted_at < NOTE_EVERY
+        ):
             return None
-        self._noted, self._noted_at = note, now
-        return note
+        self._noted_at = now
+        self._noted = EndpointNote(state, self._last_error, until, breaker.gone_since)
+        return self._noted
 
     def _probe_at(self, state: BreakerState) -> float | None:
         """Say when the endpoint is attempted next, if that is not now: a probe, or Retry-After."""

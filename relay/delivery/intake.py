@@ -33,6 +33,14 @@ MAX_WAITING_BYTES = 16 * 1024 * 1024
 Not all memory that a burst has used is given back, so that they show in the relay's size for good.
 """
 
+MAX_PAUSE = 0.2
+"""Seconds for which the socket waits for room in the endpoints' windows.
+
+What finds room there need not be read from the journal again. Whatever the receivers do, Mixin's
+queue is emptied: `BURST` messages at least in each such time.
+"""
+
+BURST = 500
 _SAMPLE = 4096
 
 
@@ -48,6 +56,9 @@ class Window(Protocol):
 
     def reserve(self, lane: str, message: Message) -> bool:
         """Keep a place in memory for a message that is about to be journaled, if it fits."""
+
+    def crowded(self, more: int) -> bool:
+        """Say whether so many messages more find no room in memory."""
 
     def release(self, lane: str, message: Message) -> None:
         """Give the place back: the journal has the message already, or does not take it."""
@@ -95,13 +106,25 @@ class Intake:
         self._max_waiting_bytes = max_waiting_bytes
         self._waiting = 0
         self._waiting_bytes = 0
+        self._burst = 0
         self._forgetting = False
-        self._committed = asyncio.Event()
 
     @property
     def full(self) -> bool:
-        """Whether so much waits for the journal that the listener must not read on."""
+        """Whether the listener must not read on: too much waits for the journal, or for memory."""
+        return self._overfull or (not self._burst and self._crowded)
+
+    @property
+    def _overfull(self) -> bool:
         return self._waiting >= self._max_waiting or self._waiting_bytes >= self._max_waiting_bytes
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether no endpoint has room in memory for what waits."""
+        for endpoint in self._endpoints.values():
+            if not endpoint.dispatcher.crowded(self._waiting):
+                return False
+        return bool(self._endpoints)
 
     def take(self, message: Message) -> None:
         """Take a message for the next group commit."""
@@ -109,6 +132,8 @@ class Intake:
             return
         self._waiting += 1
         self._waiting_bytes += len(message.frame)
+        if self._burst:
+            self._burst -= 1
         self._writer.take(self, message)
 
     def keep(self, frame: UnreadableFrame) -> None:
@@ -120,18 +145,20 @@ class Intake:
         self._writer.put(self, KeptFrame(self._bot, frame))
 
     async def room(self) -> None:
-        """Wait until there is room again."""
-        while self.full:
-            await self._one_group()
+        """Wait until there is room again; for room in memory only so long."""
+        try:
+            async with asyncio.timeout(MAX_PAUSE):
+                while self._crowded:
+                    await self._writer.group()
+        except TimeoutError:
+            self._burst = BURST
+        while self._overfull:
+            await self._writer.group()
 
     async def drained(self) -> None:
         """Wait until everything that was taken is in the journal."""
         while self._waiting:
-            await self._one_group()
-
-    async def _one_group(self) -> None:
-        self._committed.clear()
-        await self._committed.wait()
+            await self._writer.group()
 
     # --- Routing --------------------------------------------------------------------------------
 
@@ -144,7 +171,6 @@ class Intake:
         """Forget what is not journaled yet, and take nothing more: Mixin pushes it again."""
         self._forgetting = True
         self._waiting = self._waiting_bytes = 0
-        self._committed.set()
 
     def reroute(self, routing: Routing) -> None:
         """Route by this from the next group on; only while the writer is held."""
@@ -188,7 +214,6 @@ class Intake:
             self._telemetry(MessagesFinished(self._bot, outcome, len(ids), ids))
         for endpoint in self._endpoints.values():
             endpoint.dispatcher.pump()
-        self._committed.set()
 
     def refused(self, entry: Entry, error: Exception) -> None:
         """Keep a message that the journal can't take as a frame to inspect: it stays unread."""
@@ -202,7 +227,6 @@ class Intake:
             )
             self._telemetry(FrameUnreadable(self._bot, digest, why, len(frame)))
             self.keep(UnreadableFrame(digest, why, frame[:_SAMPLE]))
-        self._committed.set()
 
     def _let_go(self, entry: Entry) -> None:
         if self._forgetting:

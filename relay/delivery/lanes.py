@@ -96,6 +96,10 @@ class Lanes:
         """Whether a delivery could go now."""
         return bool(self._ready or self._replays)
 
+    def crowded(self, more: int) -> bool:
+        """Say whether so many deliveries more would not fit."""
+        return self._count + more >= self._max_deliveries or self._bytes >= self._max_bytes
+
     # --- What arrives ---------------------------------------------------------------------------
 
     def reserve(self, name: str, size: int, now: float) -> bool:
@@ -291,6 +295,8 @@ class Lanes:
                     lane.whole = False
                 if lane.whole:
                     whole.append((key, last))
+        # What is whole and has nothing has ended meanwhile: there is nothing to remember of it.
+        whole += [(key, 0) for key in due.whole - self._lanes.keys() - meanwhile.left]
         self._behind = self._behind or due.more
         if due.next_due_at is not None:
             self._wake_at(due.next_due_at)

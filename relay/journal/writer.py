@@ -34,6 +34,12 @@ MAX_GROUP = 500
 MAX_GROUP_BYTES = 8 * 1024 * 1024
 """Of arriving frames in one group, beyond the first."""
 
+PACE = 0.004
+"""Seconds from one commit's begin to the next one's at least, unless a whole group waits.
+
+Each costs changes of threads and a write: under a steady load company is worth more than haste.
+"""
+
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
 _NEVER = float("inf")
 
@@ -58,11 +64,13 @@ class Writer:
         self._ended: deque[tuple[Party, Entry]] = deque()
         self._arrived: deque[tuple[Source, Message]] = deque()
         self._commit_at = _NEVER
+        self._not_before = 0.0
         self._sleeper: asyncio.Future[None] | None = None
         self._for_room: list[Callable[[], None]] = []
         self._holders = 0
         self._committing = False
         self._paused = asyncio.Event()
+        self._written = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._closing = False
@@ -72,6 +80,11 @@ class Writer:
         """Add what has ended to the next group; it may wait for company for so many seconds."""
         self._ended.append((party, entry))
         self._commit_within(patience)
+
+    def hurry(self) -> None:
+        """Let what has been put with patience wait no longer."""
+        if self._ended:
+            self._commit_within(0.0)
 
     def take(self, source: Source, message: Message) -> None:
         """Add a message that has arrived to the next group."""
@@ -104,6 +117,11 @@ class Writer:
             self._holders -= 1
             self._wake()
 
+    async def group(self) -> None:
+        """Wait until one more group is committed."""
+        self._written.clear()
+        await self._written.wait()
+
     async def idle(self) -> None:
         """Wait until everything put so far is committed, and nothing else waits."""
         await self._idle.wait()
@@ -121,6 +139,7 @@ class Writer:
                 await self._commit(group)
                 self._committing = False
             self._paused.set()
+            self._written.set()
             self._tell_room()
             if not self._ended and not self._arrived:
                 self._idle.set()
@@ -145,13 +164,15 @@ class Writer:
             waiting = len(self._ended) + len(self._arrived)
             if self._closing and not waiting:
                 return False
-            due = self._closing or self._commit_at <= loop.time() or waiting >= MAX_GROUP
+            now, at = loop.time(), max(self._commit_at, self._not_before)
+            due = at <= now or waiting >= MAX_GROUP or self._closing
             if waiting and due and not self._holders:
+                self._not_before = now + PACE
                 return True
             self._sleeper = loop.create_future()
             timer = None
-            if self._commit_at < _NEVER and not self._holders:
-                timer = loop.call_at(self._commit_at, self._wake)
+            if at < _NEVER and not self._holders:
+                timer = loop.call_at(at, self._wake)
             await self._sleeper
             if timer is not None:
                 timer.cancel()

@@ -14,9 +14,10 @@ from relay.model.messages import (
     Outcome,
 )
 from relay.model.times import Time
+from relay.model.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Owed:
     """A delivery to make of an arriving message.
 
@@ -30,7 +31,7 @@ class Owed:
     in_window: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Arrival:
     """A message as it comes in, with the deliveries that it is owed to.
 
@@ -42,7 +43,7 @@ class Arrival:
     unwanted_read: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Fresh:
     """The message is new and now in the journal.
 
@@ -58,7 +59,7 @@ class Fresh:
     seq: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Duplicate:
     """The journal knows the message already; `receipt_owed` if it now has READ to say again.
 
@@ -86,7 +87,7 @@ class Due:
     next_due_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Settled:
     """What a recorded outcome brought about.
 
@@ -107,7 +108,7 @@ class Discarded:
     finished: Mapping[tuple[str, MessageOutcome], int]
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OwedReceipt:
     """A READ receipt to send; `seq` is the journal's number of the message, ascending."""
 
@@ -115,7 +116,7 @@ class OwedReceipt:
     message_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Finished:
     """A message that needs nothing more."""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
+from relay.model.values import value
+
 
 class EndpointKey(NamedTuple):
     """The name of an endpoint: its own is unique within its bot's only."""
@@ -105,7 +107,7 @@ class BreakerState(StrEnum):
     GONE = "gone"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Message:
     """One CREATE_MESSAGE push, its frame kept as it was received (decompressed JSON).
 
@@ -123,7 +125,7 @@ class Message:
     damage: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Delivery:
     """One message owed to one endpoint.
 
@@ -170,7 +172,7 @@ class Delivery:
 # --- The verdict on one attempt ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Success:
     """The receiver took the message: any 2xx."""
 
@@ -220,7 +222,7 @@ class Gone:
 Verdict = Success | Transient | Rejected | Gone
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Attempt:
     """One HTTP request of a delivery that has ended."""
 
@@ -233,7 +235,7 @@ class Attempt:
 # --- What an attempt means for its delivery ---------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Delivered:
     """The delivery ended well."""
 

@@ -220,8 +220,14 @@ class Writer(Protocol):
     def put(self, party: Party, entry: Entry, *, patience: float = 0.0) -> None:
         """Add what has ended to the next group; it may wait for company for so many seconds."""
 
+    def hurry(self) -> None:
+        """Let what has been put with patience wait no longer."""
+
     def take(self, source: Source, message: Message) -> None:
         """Add a message that has arrived to the next group."""
+
+    async def group(self) -> None:
+        """Wait until one more group is committed."""
 
     def when_room(self, call: Callable[[], None]) -> None:
         """Call back once the writer is `full` no more."""

@@ -41,7 +41,7 @@ class Disk:
     Up to `latency` seconds pass before a write is committed, and up to as many before anybody hears
     of it; the next one waits for its end, as in a database. Reads wait for nobody. While `full`,
     nothing is written; while `unreadable`, nothing is read. What is `poisonous` can't be recorded;
-    once it is `damaged`, nothing can.
+    once it is `damaged`, nothing can; while it is `broken`, an outcome or a receipt can't be.
     """
 
     def __init__(
@@ -64,6 +64,7 @@ class Disk:
         self.reads = 0
         self.read_for: Counter[EndpointKey] = Counter()
         self.writes = 0
+        self.broken = 0
         self.dropped: list[EndpointKey] = []
         self.receipt_reads = 0
         self.arrivals: dict[str, Arrival] = {}
@@ -97,6 +98,9 @@ class Disk:
             raise JournalDamaged("spoilt")
         if any(arrival.message.message_id in self.poisonous for arrival in batch.arrivals):
             raise UnicodeError
+        if self.broken and (batch.outcomes or batch.receipts):
+            self.broken -= 1
+            raise ZeroDivisionError
         return await self._write(lambda: self._commit(batch))
 
     async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:

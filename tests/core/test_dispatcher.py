@@ -7,6 +7,7 @@ import pytest
 
 from relay.delivery.breaker import BreakerPolicy
 from relay.delivery.retry import RetryPolicy
+from relay.journal.writer import MAX_GROUP
 from relay.model.messages import (
     BreakerState,
     MessageOutcome,
@@ -95,6 +96,38 @@ async def test_a_bug_in_one_message_stays_inside_it() -> None:
     assert settled[good].delivered
     unknown = [post.prior for post in world.courier.posts_of(CRM, bad)][1:]
     assert [PriorOutcome.UNKNOWN] * 2 == unknown
+
+
+async def test_an_outcome_that_can_not_be_written_is_charged_to_nobody() -> None:
+    """By a bug of ours: its delivery goes again, as `unknown`, and others go on meanwhile."""
+    async with World(Endpoint(CRM)) as world:
+        await world.pass_time(1.0)
+        world.disk.broken = 1
+        first = world.push(1, "a")
+        await world.tell.wait_for(AttemptCrashed)
+        world.courier.interrupted()
+        await world.read(world.push(2, "b"), within=5.0)
+        second = world.push(3, "a")
+        await world.read(first, second)
+    assert [(first, 1), (first, 1), (second, 1)] == [
+        (post.message_id, post.number) for post in world.courier.posts if post.lane == "a"
+    ]
+
+
+async def test_attempts_wait_for_a_writer_that_does_not_keep_up() -> None:
+    """What is delivered and not committed may come twice: it is never more than a group or so."""
+    endpoint = Endpoint(CRM, gate=BreakerPolicy(concurrency=64), max_deliveries=5000)
+    async with World(endpoint, latency=0.0) as world:
+        world.courier.usually(CRM, Answer(OK, 0.001))
+        for number in range(3000):
+            world.push(number, f"c{number}")
+        await world.run.writer.idle()
+        world.disk.full = True
+        await world.pass_time(60.0)
+        uncommitted = len(world.courier.posts) - world.tell.count(DeliverySettled)
+        assert MAX_GROUP <= uncommitted <= 2 * MAX_GROUP + 64
+        world.disk.full = False
+        await world.read(*(uuid(n) for n in range(3000)))
 
 
 async def test_nothing_follows_an_outcome_before_it_is_committed() -> None:

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from relay.delivery.intake import Intake
+from relay.delivery.intake import BURST, MAX_PAUSE, Intake
 from relay.delivery.routing import Route, Routing
 from relay.journal.writer import Writer
 from relay.model.journal import OwedReceipt, UnreadableFrame
@@ -30,11 +30,15 @@ class Window:
         self.offered: list[tuple[int, bool, bool]] = []
         self.places = 0
         self.pumped = 0
+        self.full_from = 1_000_000
         self.dispatcher = self
 
     def reserve(self, _lane: str, _message: Message) -> bool:
         self.places += self.room
         return self.room
+
+    def crowded(self, more: int) -> bool:
+        return more >= self.full_from
 
     def release(self, _lane: str, _message: Message) -> None:
         self.places -= 1
@@ -311,4 +315,27 @@ async def test_there_is_room_at_once_while_it_is_not_full() -> None:
     """Who asks in vain does not wait for a commit."""
     on = await stage()
     await on.intake.room()
+    await on.end()
+
+
+async def test_the_socket_waits_for_room_in_memory_but_not_for_long() -> None:
+    """While no endpoint has any; and then a burst is the journal's, whatever the receivers do."""
+    on = await stage(Route(CRM), Route(LOG), latency=0.01)
+    on.crm.full_from = 0
+    on.intake.take(message(1))
+    assert not on.full()
+    on.log.full_from = 2
+    on.intake.take(message(2))
+    assert on.full()
+    await on.intake.room()
+    assert not on.full()
+    on.log.full_from = 0
+    before = asyncio.get_running_loop().time()
+    await on.intake.room()
+    assert MAX_PAUSE == asyncio.get_running_loop().time() - before
+    for number in range(BURST):
+        assert not on.full()
+        on.intake.take(message(10 + number))
+    assert on.full()
+    await on.intake.drained()
     await on.end()

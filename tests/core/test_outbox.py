@@ -315,6 +315,16 @@ async def test_a_receipt_that_was_taken_is_recorded_once_the_journal_takes_it() 
     await on.end()
 
 
+async def test_a_receipt_whose_answer_can_not_be_recorded_is_sent_again() -> None:
+    """A bug in one answer costs another READ, and nothing else."""
+    on = await stage()
+    on.disk.broken = 1
+    (first,) = await on.owe(1)
+    await on.read(first)
+    assert 2 == len(on.mixin.batches)
+    await on.end()
+
+
 async def test_a_journal_that_can_not_be_read_is_asked_again() -> None:
     """What it owes from before waits for that, and nothing else does."""
     on = await stage(owed=1)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.journal.writer import MAX_GROUP, MAX_GROUP_BYTES, Writer
@@ -283,6 +283,7 @@ PUTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(PUTS, st.integers(0, 5), st.sampled_from([0.0, 0.2, 1.0]))
 def test_everything_put_is_committed_once_and_in_order(
     puts: list[tuple[float, int, float]], failures: int, takes: float

@@ -155,4 +155,28 @@ MUTANTS = (
         "a message that comes again after five days would be posted again",
         _OF_STEWARD,
     ),
+    Mutant(
+        "socket-reads-on-without-room-in-memory",
+        "relay/delivery/intake.py",
+        "return self._overfull or (not self._burst and self._crowded)",
+        "return self._overfull",
+        "a backlog would be read twice: from the socket, and from the journal",
+        ("tests/core/test_intake.py",),
+    ),
+    Mutant(
+        "socket-waits-for-a-receiver-that-is-away",
+        "relay/delivery/intake.py",
+        "        except TimeoutError:\n            self._burst = BURST\n",
+        "        except TimeoutError:\n            pass\n",
+        "what a receiver misses for a week would be lost at Mixin",
+        ("tests/core/test_intake.py",),
+    ),
+    Mutant(
+        "patience-has-no-end",
+        "relay/journal/writer.py",
+        "if at < _NEVER and not self._holders:",
+        "if False:",
+        "the last outcome of a burst would be committed with the next burst",
+        ("tests/core/test_writer.py",),
+    ),
 )

@@ -14,8 +14,8 @@ MUTANTS = (
     Mutant(
         "lane-goes-on-before-the-commit",
         _FILE,
-        "        self._put(self._in_time_for_probe(outcome))\n",
-        "        self._put(self._in_time_for_probe(outcome))\n"
+        "        self._put(self._in_time_for_probe(outcome), patience=patience)\n",
+        "        self._put(self._in_time_for_probe(outcome), patience=patience)\n"
         "        if isinstance(outcome, Delivered):\n"
         "            self.lanes.ended(delivery)\n",
         "a crash would deliver two of a conversation again, not one",
@@ -80,7 +80,7 @@ MUTANTS = (
     Mutant(
         "gate-is-ignored",
         _FILE,
-        "while self.breaker.admits(now) and self._has_room() and",
+        "while breaker.admits(now) and self._has_room() and",
         "while self._has_room() and",
         "a receiver in trouble would be hammered",
         _TESTS,
@@ -160,8 +160,8 @@ MUTANTS = (
     Mutant(
         "pause-is-noted-as-the-gates-own",
         "relay/delivery/endpoint_status.py",
-        "if state is BreakerState.PAUSED:",
-        "if state is BreakerState.GONE:",
+        "if breaker.state is BreakerState.PAUSED:",
+        "if breaker.state is BreakerState.GONE:",
         "an endpoint resumed while the relay was down would stay paused",
         _TESTS,
     ),
@@ -187,6 +187,30 @@ MUTANTS = (
         "_LONGEST_SLEEP = 30.0",
         "_LONGEST_SLEEP = 30_000_000.0",
         "a wall clock that is set would leave retries asleep",
+        _TESTS,
+    ),
+    Mutant(
+        "attempts-do-not-wait-for-the-writer",
+        _FILE,
+        "return not self._waits_for_room",
+        "return True",
+        "a slow disk would have thousands posted whose outcome a crash forgets",
+        _TESTS,
+    ),
+    Mutant(
+        "stop-leaves-outcomes-behind",
+        _FILE,
+        "        if self._tasks or self._unwritten:\n",
+        "        if self._tasks:\n",
+        "a stop would not wait for what was delivered to be written",
+        _TESTS,
+    ),
+    Mutant(
+        "outcome-that-can-not-be-written-holds-its-lane",
+        _FILE,
+        "loop.call_later(_REFUSED_RETRY, self._again, replace(entry.delivery, doubtful=True))",
+        "pass",
+        "a bug in one outcome would stop a conversation until the next start",
         _TESTS,
     ),
 )
