@@ -127,6 +127,32 @@ MUTANTS = (
         _OF_ADMIN,
     ),
     Mutant(
+        "what-is-internal-is-answered",
+        "relay/admin/answers.py",
+        """            case "internal":
+                pass
+""",
+        "",
+        "an answer would have a message's content in it",
+        _OF_ADMIN,
+    ),
+    Mutant(
+        "an-age-is-no-end",
+        "relay/admin/requests.py",
+        "None if age is None else now - age",
+        "None",
+        "with older_than new dead letters would be given up, too",
+        _OF_ADMIN,
+    ),
+    Mutant(
+        "yes-is-true",
+        "relay/admin/parameters.py",
+        "type(item) is self.kind.json",
+        "type(item) in (self.kind.json, str)",
+        "a slip in a body would act on all dead letters",
+        ("tests/pure/test_parameters.py",),
+    ),
+    Mutant(
         "no-relay-is-no-trouble",
         "relay/admin/explain/__init__.py",
         "*([NO_RELAY] if idle else []),",
