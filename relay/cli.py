@@ -95,7 +95,7 @@ def execute(arguments: Sequence[str]) -> int:
 
 
 def describe(wrong: click.UsageError) -> str:  # noqa: PLR0911 - an arm for each kind of mistake
-    """Say in one line what is wrong with a command line, and what is expected."""
+    """Describe in one line what is wrong with a command line, and what is expected."""
     match wrong:
         case click.exceptions.NoArgsIsHelpError(ctx=click.Context(command=click.Group() as group)):
             return f"COMMAND: missing; expected one of {', '.join(group.list_commands(wrong.ctx))}"
@@ -141,5 +141,5 @@ def _say(lines: Sequence[str], code: int) -> int:
 
 
 def _forget(stream: Any) -> None:
-    """Let nobody flush into a pipe that nobody reads: Python would complain while it exits."""
+    """Redirect a closed pipe: Python would complain as it flushes it while it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

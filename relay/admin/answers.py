@@ -96,7 +96,7 @@ def to_json(record: object) -> str:
 
 
 def to_data(record: object) -> dict[str, Any]:
-    """Give a record as `json` reads it."""
+    """Convert a record into what `json` reads."""
     kind: Any = type(record)
     return {name: write(get(record)) for name, _, get, write in _parts(kind)}
 

@@ -99,7 +99,7 @@ class Operation:
         return self.method == "POST" and not self.in_path
 
     def words(self, values: Values) -> str:
-        """Say in a line for the log what is asked."""
+        """Summarize in a line for the log what is asked."""
         known = self.parameters.items()
         asked = ((name, each) for name, each in known if values[name] != each.default)
         return " ".join(f"{name}={each.words(values[name])}" for name, each in asked)

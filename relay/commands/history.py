@@ -74,7 +74,7 @@ def _print_history(history: MessageHistory) -> None:
 
 
 def timeline(history: MessageHistory) -> list[Event]:
-    """Tell a message's story in order; what is still to come is last."""
+    """List what happened to a message in order; what is still to come is last."""
     message = history.message
     events = [Event(message.received_at, "-", f"received ({message.source})")]
     for delivery in history.deliveries:

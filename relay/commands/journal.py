@@ -130,7 +130,7 @@ def _in_order(uses: Sequence[Any], known: Sequence[str]) -> list[Any]:
 
 
 def _use(key_id: str | None, known: Sequence[str]) -> str:
-    """Say what the settings do with a key."""
+    """Return what the settings do with a key."""
     if key_id is None:
         return "-"
     if key_id not in known:

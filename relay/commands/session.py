@@ -60,7 +60,7 @@ class Session:
             raise WrongUsage(f"--bot: {name!r}: expected one of {', '.join(sorted(known))}")
 
     async def known(self, filters: Mapping[str, Any]) -> dict[str, Any]:
-        """Give filters with the one bot and endpoint that they name. Raises `WrongUsage`."""
+        """Return filters with the one bot and endpoint that they name. Raises `WrongUsage`."""
         bot, name = filters["bot"], filters["endpoint"]
         await self.require_bot(bot)
         if name is None:
@@ -110,7 +110,7 @@ def read_settings(config: Path | None) -> "Settings":
 
 
 def port_here(settings: "Settings") -> int:
-    """Give the port on which a relay of these settings answers. Raises `WrongUsage`."""
+    """Return the port on which a relay of these settings answers. Raises `WrongUsage`."""
     if not settings.listen.port:
         raise WrongUsage(f"listen: '{settings.listen}': expected a port, or --url")
     return settings.listen.port

@@ -198,7 +198,7 @@ class DeadLetterQuery:
 
     @property
     def words(self) -> str:
-        """Say in a line for the log what is asked for, and a long list of ids by its length."""
+        """Summarize in a line for the log what is asked for; a long list of ids by its length."""
         ids = self.message_ids
         shown = None if ids is None else ",".join(ids) if len(ids) <= SHOWN else f"{len(ids)} ids"
         asked = {
@@ -235,7 +235,7 @@ class DeadLetter:
 
     @property
     def place(self) -> Place:
-        """Say where it stands in the list."""
+        """Return where it stands in the list."""
         return Place(self.ended_at, self.number)
 
 
@@ -319,7 +319,7 @@ class AdminStore(Protocol):
         """List messages."""
 
     async def history(self, message_id: str) -> Sequence[MessageHistory]:
-        """Tell all of one message; of several bots' if more than one has it; empty if none."""
+        """Return all of one message; of several bots' if more than one has it; empty if none."""
 
     async def unreadable(self, bot: str | None, limit: int) -> Sequence[UnreadableRecord]:
         """List frames that could not be read, of one bot or of all, the last seen first."""

@@ -35,12 +35,12 @@ class ReplayOrder:
 
     @property
     def words(self) -> str:
-        """Say in a line for the log what is asked for."""
+        """Summarize in a line for the log what is asked for."""
         ends = {"since": rfc3339(self.since), "until": rfc3339(self.until)}
         return " ".join(f"{name}={text}" for name, text in ends.items() if text)
 
     def covers(self, received_at: float, made: Sequence[PriorDelivery]) -> bool:
-        """Say whether a message is to go again, whose deliveries to the endpoint are these.
+        """Return whether a message is to go again, whose deliveries to the endpoint are these.
 
         Not what the endpoint is still owed, which has a way of its own, nor what an operator gave
         up for it.

@@ -116,7 +116,7 @@ async def _asked(operation: Operation, request: web.Request) -> Values:
 async def _run(
     operation: Operation, admin: AdminApi, arguments: Values
 ) -> tuple[web.Response, int]:
-    """Give the response, and to how many something was done."""
+    """Return the response, and to how many something was done."""
     try:
         done = await operation.run(admin, **arguments)
     except NotKnown as error:

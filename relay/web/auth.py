@@ -52,7 +52,7 @@ class Keys:
         self._back = back
 
     def who(self, request: web.Request) -> str | None:
-        """Say whose token a request has, if it opens what is asked for."""
+        """Return whose token a request has, if it opens what is asked for."""
         if _has(request, self._admin):
             return "api"
         if _for_receivers(request) and _has(request, self._back().get(_endpoint(request), "")):
@@ -60,7 +60,7 @@ class Keys:
         return None
 
     def is_off_for(self, request: web.Request) -> bool:
-        """Say whether nobody at all may ask for this."""
+        """Return whether nobody at all may ask for this."""
         return not self._admin and not (_for_receivers(request) and self._back())
 
 
@@ -87,7 +87,7 @@ class Throttle:
         self._spent: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def delay(self, peer: str) -> float:
-        """Say for how many seconds a token of this peer has to wait before it is looked at."""
+        """Return for how many seconds a token of this peer has to wait before it is compared."""
         return self._delay if self._left(_site(peer)) < 1 else 0.0
 
     def wrong(self, peer: str) -> float | None:

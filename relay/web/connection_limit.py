@@ -1,4 +1,4 @@
-"""Who is let in to the HTTP surface: strangers may knock, and must not take the house over."""
+"""The limit of connections to the HTTP surface: the oldest is closed for a new one."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ MOST = 100
 scrapers and operators need no more."""
 
 AT_ONCE = 16
-"""Connections that asyncio accepts before the door hears of the first: a burst goes beyond `MOST`
+"""Connections that asyncio accepts before the limit hears of the first: a burst goes beyond `MOST`
 by a few times this number."""
 
 QUEUE = 512
@@ -34,53 +34,53 @@ _strangers = logging.getLogger(f"{__name__}.strangers")
 _strangers.disabled = True
 
 
-class Door:
+class ConnectionLimit:
     """Makes the protocol of each new connection; a factory for `loop.create_server`.
 
-    When the house is full, the connection that has been there for longest makes room: a new probe
-    is never turned away, however many others were opened to say nothing.
+    At the limit the connection that has been open for longest is closed: a new probe is never
+    turned away, however many others were opened to say nothing.
     """
 
     def __init__(self, server: web.Server, *, most: int = MOST, silence: float = SILENCE) -> None:
         self._server = server
         self._most = most
         self._silence = silence
-        self._inside: dict[asyncio.Transport, None] = {}
+        self._open: dict[asyncio.Transport, None] = {}
 
-    def __call__(self) -> "Guest":
+    def __call__(self) -> "Connection":
         """Make the protocol of a connection."""
-        return Guest(self, self._server, self._silence)
+        return Connection(self, self._server, self._silence)
 
     def __len__(self) -> int:
         """Count the connections."""
-        return len(self._inside)
+        return len(self._open)
 
-    def enter(self, transport: asyncio.Transport) -> None:
-        """Take note of a new connection."""
-        if len(self._inside) >= self._most:
-            self._show_out(next(iter(self._inside)))
-        self._inside[transport] = None
+    def add(self, transport: asyncio.Transport) -> None:
+        """Count a new connection, and close the oldest if there are too many."""
+        if len(self._open) >= self._most:
+            self._abort(next(iter(self._open)))
+        self._open[transport] = None
 
-    def leave(self, transport: asyncio.Transport | None) -> None:
+    def remove(self, transport: asyncio.Transport | None) -> None:
         """Forget a connection that has ended."""
         if transport is not None:
-            self._inside.pop(transport, None)
+            self._open.pop(transport, None)
 
     def close(self) -> None:
         """Cut whatever is still open, whether its last answer was read or not."""
-        for transport in list(self._inside):
-            self._show_out(transport)
+        for transport in list(self._open):
+            self._abort(transport)
 
-    def _show_out(self, transport: asyncio.Transport) -> None:
+    def _abort(self, transport: asyncio.Transport) -> None:
         # A polite close would wait for a peer that reads nothing.
-        self.leave(transport)
+        self.remove(transport)
         transport.abort()
 
 
-class Guest(web.RequestHandler):
-    """One connection."""
+class Connection(web.RequestHandler):
+    """One connection, counted while it is open."""
 
-    def __init__(self, door: Door, server: web.Server, silence: float) -> None:
+    def __init__(self, limit: ConnectionLimit, server: web.Server, silence: float) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -88,18 +88,18 @@ class Guest(web.RequestHandler):
             access_log=_strangers,
             logger=_strangers,
         )
-        self._door = door
+        self._limit = limit
         self._connection: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Come in."""
+        """Begin."""
         self._connection = cast(asyncio.Transport, transport)
-        self._door.enter(self._connection)
+        self._limit.add(self._connection)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Go."""
-        self._door.leave(self._connection)
+        """End."""
+        self._limit.remove(self._connection)
         super().connection_lost(exc)
 
     def handle_error(

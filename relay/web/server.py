@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from relay.telemetry.health import Health, Report
 from relay.telemetry.metrics import Metrics
-from relay.web.connection_limit import AT_ONCE, MOST, QUEUE, SILENCE, Door
+from relay.web.connection_limit import AT_ONCE, MOST, QUEUE, SILENCE, ConnectionLimit
 from relay.web.problem import answer_problems, problem
 
 STOP_TIMEOUT = 1.0
@@ -61,7 +61,7 @@ class Server:
         self._silence = silence
         self._scraping = asyncio.Lock()
         self._runner = web.AppRunner(self._app(admin), shutdown_timeout=STOP_TIMEOUT)
-        self._door: Door | None = None
+        self._limit: ConnectionLimit | None = None
         self._listening: asyncio.Server | None = None
 
     async def start(self) -> Address:
@@ -69,12 +69,12 @@ class Server:
         await self._runner.setup()
         server = self._runner.server
         assert server is not None  # noqa: S101 - so says aiohttp of a runner that is set up
-        self._door = Door(server, most=self._connections, silence=self._silence)
+        self._limit = ConnectionLimit(server, most=self._connections, silence=self._silence)
         host, port = self.address
         loop = asyncio.get_running_loop()
         try:
             self._listening = await loop.create_server(
-                self._door, host or None, port, backlog=AT_ONCE
+                self._limit, host or None, port, backlog=AT_ONCE
             )
         except (OSError, OverflowError) as error:
             await self._runner.cleanup()
@@ -90,8 +90,8 @@ class Server:
         if self._listening is not None:
             self._listening.close()
         await self._runner.cleanup()
-        if self._door is not None:
-            self._door.close()
+        if self._limit is not None:
+            self._limit.close()
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -13,7 +13,7 @@ from relay.admin.operations import AdminApi
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import Metrics
 from relay.web.api import admin_app
-from relay.web.connection_limit import Door
+from relay.web.connection_limit import ConnectionLimit
 from relay.web.server import MAX_BODY, Server
 from tests.web.fake_admin_store import FakeAdminStore
 from tests.web.serving import ANYWHERE
@@ -143,18 +143,18 @@ class Remembering(asyncio.Transport):
 
 async def test_who_reads_nothing_is_cut_off() -> None:
     """Room is made by a cut: a peer that takes no answer would keep a polite close waiting."""
-    door = Door(web.Server(_unasked), most=2)
+    limit = ConnectionLimit(web.Server(_unasked), most=2)
     first, second, third, fourth = guests = [Remembering() for _ in range(4)]
-    door.enter(first)
-    door.enter(second)
-    door.leave(second)
-    door.enter(third)
+    limit.add(first)
+    limit.add(second)
+    limit.remove(second)
+    limit.add(third)
     assert [] == first.ended
-    door.enter(fourth)
+    limit.add(fourth)
     assert ["aborted"] == first.ended
-    door.close()
+    limit.close()
     assert [["aborted"], [], ["aborted"], ["aborted"]] == [guest.ended for guest in guests]
-    assert 0 == len(door)
+    assert 0 == len(limit)
 
 
 async def _unasked(_: web.BaseRequest) -> NoReturn:

@@ -100,7 +100,7 @@ def _next(history: MessageHistory, around: Circumstances, now: float) -> Iterato
 
 
 def _next_of_replays(history: MessageHistory) -> Iterator[str]:
-    """Say what comes of replays that are not over."""
+    """Describe what comes of replays that are not over."""
     if pending := _replayed(_of(history, DeliveryState.PENDING)):
         finished = history.message.outcome is not None
         kept = " It is finished, and kept until that has ended." if finished else ""

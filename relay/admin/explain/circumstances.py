@@ -53,6 +53,6 @@ async def _leaders(
 
 
 def _is_alike(leader: DeliveryRecord, delivery: DeliveryRecord) -> bool:
-    """Say whether both are in a lane of the same kind: a replay has lanes of its own."""
+    """Return whether both are in lanes of the same kind: a replay has lanes of its own."""
     again = leader.replay is not None, delivery.replay is not None
     return leader.endpoint == delivery.endpoint and again[0] == again[1]

@@ -26,7 +26,7 @@ def story(
     replays: Mapping[int, ReplayRecord],
     now: float,
 ) -> Iterator[str]:
-    """Tell what happened; `routes` and `replays` as in `Circumstances`."""
+    """Describe what happened; `routes` and `replays` as in `Circumstances`."""
     message = history.message
     category = message.category or "no category"
     yield f"It came {moment(message.received_at, now)}, {_SOURCES[message.source]} ({category})."
@@ -50,7 +50,7 @@ def story(
 
 
 def error_of(attempt: AttemptRecord) -> str:
-    """Say what went wrong, without a word of the receiver's own: it may quote the message."""
+    """Describe what went wrong, without a word of the receiver's own: it may quote the message."""
     said = f"status {attempt.status}" if attempt.status is not None else attempt.detail
     reason = attempt.reason or attempt.outcome
     return f"{reason} ({said})" if said else str(reason)
@@ -81,7 +81,7 @@ def _owed(history: MessageHistory, routes: Sequence[Route] | None) -> Iterator[s
 
 
 def _left_out(route: Route, message: MessageSummary) -> str:
-    """Say why a configured endpoint has no delivery of a message: by today's filter, or not."""
+    """Explain why a configured endpoint has no delivery of a message: by today's filter, or not."""
     owed = f"{route.endpoint} is not owed it"
     if not route.wants_category(message.category):
         patterns = ", ".join(route.categories)
@@ -97,7 +97,7 @@ def _left_out(route: Route, message: MessageSummary) -> str:
 
 
 def _again(delivery: DeliveryRecord, replay: ReplayRecord | None, now: float) -> str:
-    """Say by which replay a delivery is made, and why there is one."""
+    """Name the replay that a delivery is part of, and why there is one."""
     again = f"It is sent again to {delivery.endpoint}, by replay {delivery.replay}"
     if replay is None:
         return f"{again}."

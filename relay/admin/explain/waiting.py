@@ -15,7 +15,7 @@ _LATE = 60.0
 
 
 def troubles(records: Sequence[EndpointRecord], now: float, *, relayed: bool) -> Iterator[str]:
-    """Say in a line each what is out of order; nothing if all is well.
+    """Describe in a line each what is out of order; nothing if all is well.
 
     `relayed` says whether a relay runs, without which nothing happens.
     """
@@ -75,7 +75,7 @@ def waiting(
     leader: DeliveryRecord | None,
     now: float,
 ) -> Waiting:
-    """Say what a pending delivery waits for: its endpoint first, then its turn, then its time.
+    """Explain what a pending delivery waits for: its endpoint first, then its turn, then its time.
 
     `leader` is the delivery that goes first in its lane, if another does.
     """
@@ -100,7 +100,7 @@ def waiting(
 def _held_by_endpoint(
     delivery: DeliveryRecord, record: EndpointRecord | None, now: float
 ) -> Waiting | None:
-    """Say how the endpoint holds everything back; None if it does not."""
+    """Explain how the endpoint holds everything back; None if it does not."""
     where = delivery.endpoint
     if record is not None and not record.configured:
         why = f"{where} is in the settings no more, so nothing is attempted there."
