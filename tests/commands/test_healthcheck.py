@@ -102,13 +102,21 @@ def test_the_port_is_that_of_the_settings(
     stage: Stage, surface: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without --url the port of `listen` is asked on 127.0.0.1, from the file or a variable."""
-    stage.write_settings(listen=f"0.0.0.0:{surface.server_port}")
-    assert 0 == stage.relay("healthcheck").code
+    port = surface.server_port
+    path = stage.write_settings(listen=f"0.0.0.0:{port}")
+    text = path.read_text()
+    plain = f"listen: 0.0.0.0:{port}\n"
+    assert plain in text
+    for listen in (plain, f'listen: "[::]:{port}"  # all\n', f'"listen" :\n  0.0.0.0:{port}\n'):
+        path.write_text(text.replace(plain, listen))
+        assert 0 == stage.relay("healthcheck").code
+    monkeypatch.setenv("PORT", str(port))
+    path.write_text(text.replace(plain, "listen: 0.0.0.0:${PORT}\n"))
     monkeypatch.delenv("RELAY_CONFIG")
     assert 0 == stage.relay("healthcheck", "--config", "relay.yaml").code
     monkeypatch.setenv("RELAY_LISTEN", f"[::]:{surface.server_port}")
     assert 0 == stage.relay("healthcheck").code
-    assert 3 == len(surface.asked)
+    assert 5 == len(surface.asked)
 
 
 @pytest.mark.parametrize("listen", ["x", "0.0.0.0:0", ":99999999", ""])
