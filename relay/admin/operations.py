@@ -27,11 +27,11 @@ from relay.admin.requests import (
     ENDPOINT,
     MESSAGE,
     MESSAGES,
+    NOTHING,
     RELOAD,
     REPLAY,
     REPLAY_NUMBER,
     RETRY,
-    as_given,
     of_dead_letters,
     of_messages,
 )
@@ -68,7 +68,7 @@ class TooSoon(Exception):  # noqa: N818 - an answer, not a fault
     """The same was asked a moment ago."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Operation:
     """One thing that an operator may ask. `run` raises `NotKnown` and `JournalUnavailable`.
 
@@ -85,8 +85,8 @@ class Operation:
     arguments: Callable[[Values, float], Values]
     answer: type
     run: Callable[..., Awaitable[Any]]
-    schema: Mapping[str, Any]
-    by_receiver: bool
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    by_receiver: bool = False
 
     @property
     def in_path(self) -> frozenset[str]:
@@ -108,32 +108,23 @@ class Operation:
 OPERATIONS: list[Operation] = []
 
 
+def _as_given(values: Values, _now: float) -> Values:
+    return values
+
+
 def _operation(
     name: str,
     route: str,
-    parameters: Mapping[str, Parameter] | None = None,
-    arguments: Callable[[Values, float], Values] = as_given,
-    *,
-    schema: Mapping[str, Any] | None = None,
-    by_receiver: bool = False,
+    parameters: Mapping[str, Parameter] = NOTHING,
+    arguments: Callable[[Values, float], Values] = _as_given,
+    **more: Any,
 ) -> Callable[[Run], Run]:
     """Put a method into the table; its text and what it gives describe it."""
 
     def add(run: Run) -> Run:
-        method, path = route.split()
-        operation = Operation(
-            name=name,
-            method=method,
-            path=path,
-            summary=(run.__doc__ or "").partition(".")[0],
-            parameters=parameters or {},
-            arguments=arguments,
-            answer=get_type_hints(run)["return"],
-            run=run,
-            schema=schema or {},
-            by_receiver=by_receiver,
-        )
-        OPERATIONS.append(operation)
+        summary, answer = (run.__doc__ or "").partition(".")[0], get_type_hints(run)["return"]
+        of = (*route.split(), summary, parameters, arguments, answer, run)
+        OPERATIONS.append(Operation(name, *of, **more))
         return run
 
     return add

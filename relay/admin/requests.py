@@ -1,5 +1,6 @@
 """What operators may ask, declared once for the admin API, its document and the commands."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from relay.admin.parameters import (
@@ -98,6 +99,7 @@ def required(kind: Kind) -> Parameter:
     return Parameter(kind, required=True)
 
 
+NOTHING: Mapping[str, Parameter] = {}
 MESSAGE = {"message_id": required(ID)}
 ENDPOINT = {"bot": required(NAME), "name": required(NAME)}
 REPLAY_NUMBER = {"number": required(whole(1, 2**53))}
@@ -136,11 +138,6 @@ EITHER = {
     ]
 }
 """What JSON Schema says of `RETRY` and `DISCARD` beside their parameters."""
-
-
-def as_given(values: Values, _now: float) -> Values:
-    """Take parameters for an operation's arguments."""
-    return values
 
 
 def of_messages(values: Values, now: float) -> Values:
