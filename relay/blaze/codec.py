@@ -6,8 +6,9 @@ Frames are hostile input: whatever comes in, `decode` answers with a value.
 import gzip
 import json
 import zlib
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from relay.blaze.wire import NotJson, read_json
 
@@ -19,16 +20,14 @@ _GZIP_ONLY = 31
 _FAST = 3  # the level that the official clients use
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(Struct, frozen=True):
     """A frame's JSON, as the text that was received and as what it says."""
 
     text: bytes
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Undecodable:
+class Undecodable(Struct, frozen=True):
     """A frame without JSON; `readable` is as far as decoding came, `why` is a word."""
 
     why: str

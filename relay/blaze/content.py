@@ -2,8 +2,9 @@
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from relay.blaze.encryption import Undecryptable
 from relay.blaze.wire import NotJson, read_base64, read_json
@@ -42,8 +43,7 @@ JSON_CATEGORIES = frozenset(p + kind for p in _READABLE_PREFIXES for kind in _JS
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """A payload as a webhook tells it; each field is one of the envelope's (docs/reference.md).
 
     An empty payload is null, as every empty string of upstream is. A text that is not UTF-8 is

@@ -4,8 +4,9 @@ Any frame becomes an event, never an exception: a stranger's bytes must not end 
 """
 
 import hashlib
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from relay.blaze.codec import Undecodable, decode, encode
 from relay.blaze.wire import read_number, read_text, read_uuid
@@ -26,33 +27,28 @@ _RECEIPTS = frozenset({"ACKNOWLEDGE_MESSAGE_RECEIPT", "ACKNOWLEDGE_MESSAGE_RECEI
 _ERROR = "ERROR"
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(Struct, frozen=True):
     """A message came."""
 
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Echoed:
+class Echoed(Struct, frozen=True):
     """Mixin answered a request without an error."""
 
     request_id: str
     action: str
 
 
-@dataclass(frozen=True, slots=True)
-class OwnEcho:
+class OwnEcho(Struct, frozen=True):
     """A message that the bot itself sent came back (docs/protocol.md, Actions)."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatusPushed:
+class StatusPushed(Struct, frozen=True):
     """A message that the bot sent was delivered or read (docs/protocol.md, Actions)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """Mixin answered with an error; `of_hello` says that it is the answer to our `hello`."""
 
     code: int
@@ -65,16 +61,14 @@ class Refused:
         return self.code == UNAUTHORIZED
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(Struct, frozen=True):
     """A frame came that says nothing; `size` is in bytes as received."""
 
     frame: UnreadableFrame
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
+class Ignored(Struct, frozen=True):
     """A frame came that is none of our business."""
 
     action: str

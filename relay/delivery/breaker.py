@@ -7,6 +7,8 @@ at growing intervals decides when it closes again.
 
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from relay.delivery.retry import ceiling
 from relay.model.messages import (
     BreakerState,
@@ -17,7 +19,6 @@ from relay.model.messages import (
     Transient,
     Verdict,
 )
-from relay.model.values import value
 
 _CONGESTION = frozenset({Reason.TIMEOUT, Reason.HTTP_429, Reason.HTTP_5XX, Reason.HTTP_503})
 """What says that the receiver has more than it can do, so that it gets less at a time."""
@@ -34,8 +35,7 @@ class BreakerPolicy:
     gone_confirm: float = 60.0
 
 
-@value(frozen=True, slots=True)
-class Permit:
+class Permit(Struct, frozen=True, gc=False):
     """The right to make one attempt, to be given back with its verdict."""
 
     given_at: float

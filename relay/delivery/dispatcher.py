@@ -10,8 +10,11 @@ import math
 import random
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from relay.delivery.breaker import BreakerPolicy, CircuitBreaker, Permit
 from relay.delivery.endpoint_status import EndpointStatus
@@ -50,7 +53,6 @@ from relay.model.messages import (
     Verdict,
 )
 from relay.model.ports import Clock, Courier, Journal, JournalUnavailable, Writer
-from relay.model.values import value
 from relay.telemetry.events import (
     AttemptCrashed,
     AttemptDeferred,
@@ -84,8 +86,7 @@ class AttemptPolicy:
     retry: RetryPolicy
 
 
-@value(frozen=True, slots=True)
-class Ticket:
+class Ticket(Struct, frozen=True, gc=False):
     """The right to attempt a delivery now, and by which policy."""
 
     delivery: Delivery

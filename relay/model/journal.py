@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from msgspec import Struct
+
 from relay.model.messages import (
     BreakerState,
     Deferred,
@@ -14,11 +16,9 @@ from relay.model.messages import (
     Outcome,
 )
 from relay.model.times import Time
-from relay.model.values import value
 
 
-@value(frozen=True, slots=True)
-class Owed:
+class Owed(Struct, frozen=True, gc=False):
     """A delivery to make of an arriving message.
 
     `in_window`: the lanes in memory keep a place for it, so that the journal need not remember that
@@ -31,8 +31,7 @@ class Owed:
     in_window: bool = False
 
 
-@value(frozen=True, slots=True)
-class Arrival:
+class Arrival(Struct, frozen=True, gc=False):
     """A message as it comes in, with the deliveries that it is owed to.
 
     With nothing owed, `unwanted_read` decides whether it is marked READ or left alone.
@@ -43,7 +42,7 @@ class Arrival:
     unwanted_read: bool = True
 
 
-@value(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Fresh:
     """The message is new and now in the journal.
 
@@ -59,7 +58,7 @@ class Fresh:
     seq: int = field(default=0, compare=False)
 
 
-@value(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Duplicate:
     """The journal knows the message already; `receipt_owed` if it now has READ to say again.
 
@@ -87,7 +86,7 @@ class Due:
     next_due_at: float | None
 
 
-@value(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Settled:
     """What a recorded outcome brought about.
 
@@ -108,16 +107,14 @@ class Discarded:
     finished: Mapping[tuple[str, MessageOutcome], int]
 
 
-@value(frozen=True, slots=True)
-class OwedReceipt:
+class OwedReceipt(Struct, frozen=True, gc=False):
     """A READ receipt to send; `seq` is the journal's number of the message, ascending."""
 
     seq: int
     message_id: str
 
 
-@value(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True, gc=False):
     """A message that needs nothing more."""
 
     message_id: str

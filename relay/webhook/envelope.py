@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import NoneType
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from relay.blaze.content import JSON_CATEGORIES, TEXT_CATEGORIES, Content, read_content
 from relay.blaze.wire import read_json

@@ -1,6 +1,6 @@
 """A message that the journal can't give back: nobody gets anything in its place, and it is told."""
 
-from dataclasses import replace
+from msgspec import structs
 
 from relay.delivery.breaker import BreakerPolicy
 from relay.model.admin import DeadLetterQuery
@@ -19,7 +19,7 @@ async def crash_and_damage(world: World, *ids: str) -> None:
     await world.crash()
     for message_id in ids:
         row = world.store.messages["bot", message_id]
-        row.message = replace(row.message, frame=b"", damage=WHY)
+        row.message = structs.replace(row.message, frame=b"", damage=WHY)
     await world.start()
 
 
@@ -68,7 +68,7 @@ async def test_what_was_restored_is_posted() -> None:
         await crash_and_damage(world, bad)
         await world.settled(bad)
         row = world.store.messages["bot", bad]
-        row.message = replace(row.message, frame=b"{}", damage="")
+        row.message = structs.replace(row.message, frame=b"{}", damage="")
         world.courier.heal()
         await world.desk.retry(DeadLetterQuery(), world.wall())
         await world.read(bad)

@@ -5,10 +5,12 @@ What outlives a crash is the world's: the journal, the receivers, Mixin. The res
 
 import asyncio
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from random import Random
 from types import TracebackType
 from typing import Any, Self
+
+from msgspec import structs
 
 from relay.bot import Bot, BotChanges, Webhook, WebhookChange
 from relay.delivery.breaker import BreakerPolicy, CircuitBreaker
@@ -263,7 +265,7 @@ class World:
 
     def push(self, number: int, conversation: str = "c", *, bot: str = BOT, **more: Any) -> str:
         """Push a message, or push it again; answers with its id."""
-        new = replace(message(number, conversation, at=self.wall(), **more), bot=bot)
+        new = structs.replace(message(number, conversation, at=self.wall(), **more), bot=bot)
         pushed = self._messages.setdefault(uuid(number), new)
         self.run.supervisor.bots[bot].intake.take(pushed)
         return pushed.message_id

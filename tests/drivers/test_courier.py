@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import standardwebhooks
+from msgspec import structs
 
 from relay.model.messages import Delivery, EndpointKey, Message, Reason, Source, Success, Transient
 from relay.model.ports import Courier as CourierPort
@@ -95,7 +96,7 @@ async def headers_of(delivery: Delivery = DELIVERY, **changes: Any) -> Mapping[s
 async def test_only_a_replay_says_that_it_is_one() -> None:
     """The header is there with a replay, and not there otherwise."""
     assert "relay-replay" not in await headers_of()
-    assert "true" == (await headers_of(replace(DELIVERY, replay=3)))["relay-replay"]
+    assert "true" == (await headers_of(structs.replace(DELIVERY, replay=3)))["relay-replay"]
 
 
 async def test_the_headers_are_those_of_the_interface() -> None:
@@ -135,9 +136,9 @@ async def test_without_a_secret_there_is_no_signature() -> None:
     ("delivery", "attempt", "prior"),
     [
         (DELIVERY, "1", "none"),
-        (replace(DELIVERY, attempts=1), "2", "failed"),
-        (replace(DELIVERY, attempts=7, doubtful=True), "8", "unknown"),
-        (replace(DELIVERY, doubtful=True), "1", "unknown"),
+        (structs.replace(DELIVERY, attempts=1), "2", "failed"),
+        (structs.replace(DELIVERY, attempts=7, doubtful=True), "8", "unknown"),
+        (structs.replace(DELIVERY, doubtful=True), "1", "unknown"),
     ],
 )
 async def test_earlier_attempts_are_told(delivery: Delivery, attempt: str, prior: str) -> None:
@@ -152,7 +153,7 @@ async def test_every_attempt_is_signed_anew() -> None:
     courier = courier_of(sender, clock=clock)
     await courier.attempt(DELIVERY)
     clock.now += 3600
-    await courier.attempt(replace(DELIVERY, attempts=1))
+    await courier.attempt(structs.replace(DELIVERY, attempts=1))
     first, second = sender.requests
     assert first.body == second.body
     assert first.headers["webhook-id"] == second.headers["webhook-id"]

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from msgspec import structs
+
 from relay.model.journal import Due, Fresh, OwedReceipt, Stats
 from relay.model.messages import Delivery
 from relay.model.replays import ReplayRecord, RequestedReplay, Survey
@@ -13,14 +15,14 @@ def without_numbers(answer: Any) -> Any:
     alike = answer
     match answer:
         case Delivery():
-            alike = replace(answer, id=0)
+            alike = structs.replace(answer, id=0, seq=0, required=True)
         case Fresh(deliveries=fresh, leading=leading):
             leaders = [delivery.endpoint for delivery in fresh if delivery.id in leading]
             alike = [without_numbers(fresh), leaders, answer.receipt_owed, answer.finished]
         case Due():
             alike = replace(answer, deliveries=without_numbers(answer.deliveries))
         case OwedReceipt():
-            alike = replace(answer, seq=0)
+            alike = structs.replace(answer, seq=0)
         case ReplayRecord():
             alike = replace(answer, looked_through=float(answer.looked_through == 1.0))
         case RequestedReplay():

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, ClassVar, TypeVar
@@ -16,6 +15,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec import structs
 
 from relay.journal.connection import Connection
 from relay.journal.encryption.keys import Keyring
@@ -180,8 +180,8 @@ class Engines(RuleBasedStateMachine):
             self._seen += not again
             number = dice.randint(1, self._seen) if again and self._seen else self._seen
             arrival = draw_arrival(dice, number, self._configured)
-            came = replace(arrival.message, received_at=self._now - dice.randrange(20))
-            group.append(replace(arrival, message=came))
+            came = structs.replace(arrival.message, received_at=self._now - dice.randrange(20))
+            group.append(structs.replace(arrival, message=came))
         answers, _ = self._both(lambda each, _: each.journal.record(group))
         for arrival, answer in zip(group, answers, strict=True):
             self._received(arrival, answer)

@@ -1,7 +1,8 @@
 """What lanes promise: one delivery of a lane at a time, in order, and what fits into memory."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec import structs
 
 from relay.delivery.lanes import Lanes
 from relay.model.journal import Due
@@ -393,7 +394,7 @@ def test_what_was_revived_does_not_wait_for_a_retry() -> None:
 
 def again(number: int, lane: str) -> Delivery:
     """Make a delivery of a replay."""
-    return replace(delivery(number, f"replay {lane}"), replay=1)
+    return structs.replace(delivery(number, f"replay {lane}"), replay=1)
 
 
 def test_what_is_new_goes_before_a_replay() -> None:
