@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,7 @@ async def test_the_log_of_a_steady_writer_begins_anew(tmp_path: Path) -> None:
     """It stays a few pages longer than what makes it long, and everything written is there."""
     database = Database(tmp_path / "journal.db")
     await database.write(_create)
-    clock = iter(range(1000)).__next__
+    clock = count(0.0, EVERY).__next__
     for _ in range(12):
         await database.write(_fill, LONG // 10)
         checkpoints = Checkpoints(database._carrier, database._writer, clock=clock)
