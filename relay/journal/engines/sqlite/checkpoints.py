@@ -19,8 +19,8 @@ from relay.model.ports import JournalDamaged, JournalUnavailable
 EVERY = 2.0
 """Seconds between two times, while something is written.
 
-Each time the same pages are carried anew and the disk is waited for: at 0.2 it was a tenth of what a
-message costs.
+Each time the same pages are carried anew and the disk is waited for: at 0.2 it was a tenth of what
+a message costs.
 """
 
 LONG = 4000
