@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import msgspec
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-_STANDARD_ALPHABET = str.maketrans("-_", "+/", "= \t\r\n")
+_NOT_COUNTED = str.maketrans("", "", "= \t\r\n")
 
 
 class NotJson(Exception):  # noqa: N818 - says what the bytes are, not what the caller did wrong
@@ -48,10 +48,11 @@ def read_base64(text: str) -> bytes | None:
 
     Senders are sloppy, so the bits that the last character has to spare are not looked at.
     """
+    plain = text.replace("-", "+").replace("_", "/").rstrip("=")
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
+        return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
     except ValueError:
-        plain = text.translate(_STANDARD_ALPHABET)
+        plain = plain.translate(_NOT_COUNTED)
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
     except ValueError:
