@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from relay.telemetry import events
@@ -50,48 +51,22 @@ class Report:
         return all(component.ok for component in self.components)
 
 
-class Link:
-    """How a bot's socket fares, as far as readiness asks.
+@dataclass(slots=True)
+class _Socket:
+    """How a bot's socket fares, as far as readiness asks."""
 
-    Not ready before the first connect; after that it may be away for `grace` seconds.
-    """
-
-    def __init__(self, bot: str, grace: float, clock: Callable[[], float]) -> None:
-        self._name = f"bot {bot}"
-        self._grace = grace
-        self._clock = clock
-        self._was_up = self._up = self._refused = False
-        self._down_at = 0.0
-
-    def came_up(self) -> None:
-        """Note a connect."""
-        self._was_up = self._up = True
-        self._refused = False
-
-    def went_down(self) -> None:
-        """Note that the socket is gone."""
-        self._up = False
-        self._down_at = self._clock()
-
-    def was_refused(self) -> None:
-        """Note that Mixin refuses the credentials: no grace until it is connected again."""
-        self._refused = True
-
-    def probe(self) -> Component:
-        """Say whether the link is good enough to be ready."""
-        if self._refused:
-            return Component(self._name, ok=False, reason="Mixin refuses the credentials")
-        if self._up:
-            return Component(self._name, ok=True, reason="connected")
-        if not self._was_up:
-            return Component(self._name, ok=False, reason="not connected yet")
-        away = self._clock() - self._down_at
-        reason = f"away for {away:.0f} s, {self._grace:.0f} s are allowed"
-        return Component(self._name, ok=away < self._grace, reason=reason)
+    was_up: bool = False
+    up: bool = False
+    refused: bool = False
+    down_at: float = 0.0
 
 
 class Health:
-    """Listens to events, and answers for the whole relay. `clock` is monotonic, in seconds."""
+    """Listens to events, and answers for the whole relay. `clock` is monotonic, in seconds.
+
+    A bot is not ready before its first connect; after that its socket may be away for
+    `ready_grace` seconds.
+    """
 
     def __init__(
         self,
@@ -102,7 +77,7 @@ class Health:
     ) -> None:
         self._ready_grace = ready_grace
         self._clock = clock
-        self._links = {bot: Link(bot, ready_grace, clock) for bot in bots}
+        self._sockets = {bot: _Socket() for bot in bots}
         self._journal_trouble = ""
         self._draining = False
         self._live: list[Probe] = []
@@ -126,8 +101,8 @@ class Health:
 
     def ready(self) -> Report:
         """Say whether the relay does its work."""
-        links = [link.probe for link in self._links.values()]
-        return Report(tuple(map(_look, [*self._ready, *links])))
+        sockets: list[Probe] = [partial(self._socket, bot) for bot in self._sockets]
+        return Report(tuple(map(_look, [*self._ready, *sockets])))
 
     @property
     def journal_ok(self) -> bool:
@@ -136,13 +111,14 @@ class Health:
 
     def _on_connect_ended(self, event: events.ConnectEnded) -> None:
         if event.result is events.ConnectResult.OK:
-            self._links[event.bot].came_up()
+            self._sockets[event.bot] = _Socket(was_up=True, up=True)
 
     def _on_disconnected(self, event: events.Disconnected) -> None:
-        self._links[event.bot].went_down()
+        socket = self._sockets[event.bot]
+        socket.up, socket.down_at = False, self._clock()
 
     def _on_credentials_refused(self, event: events.CredentialsRefused) -> None:
-        self._links[event.bot].was_refused()
+        self._sockets[event.bot].refused = True
 
     def _on_journal_ok(self, _: events.JournalCommitted | events.JournalRecovered) -> None:
         self._journal_trouble = ""
@@ -156,13 +132,25 @@ class Health:
 
     def _on_settings_reloaded(self, event: events.SettingsReloaded) -> None:
         for bot in event.changed.bots_added:
-            self._links[bot] = Link(bot, self._ready_grace, self._clock)
+            self._sockets[bot] = _Socket()
 
     def _on_bot_left(self, event: events.BotLeft) -> None:
-        self._links.pop(event.bot, None)
+        self._sockets.pop(event.bot, None)
 
     def _on_relay_stopping(self, _: events.RelayStopping) -> None:
         self._draining = True
+
+    def _socket(self, bot: str) -> Component:
+        socket, name = self._sockets[bot], f"bot {bot}"
+        if socket.refused:  # no grace until it is connected again
+            return Component(name, ok=False, reason="Mixin refuses the credentials")
+        if socket.up:
+            return Component(name, ok=True, reason="connected")
+        if not socket.was_up:
+            return Component(name, ok=False, reason="not connected yet")
+        away, grace = self._clock() - socket.down_at, self._ready_grace
+        reason = f"away for {away:.0f} s, {grace:.0f} s are allowed"
+        return Component(name, ok=away < grace, reason=reason)
 
     def _journal(self) -> Component:
         return Component("journal", self.journal_ok, self._journal_trouble or "accepts writes")

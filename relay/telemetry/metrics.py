@@ -3,8 +3,8 @@
 import math
 import platform
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from prometheus_client import PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import InfoMetricFamily, Metric
@@ -66,8 +66,6 @@ BOT: Owner = ("bot",)
 EACH: Owner = ("bot", "endpoint")
 NONE: Owner = ()
 
-_F = TypeVar("_F", bound="Family[Any]")
-
 
 class Metrics:
     """Every series of the relay; known label sets exist from the start, at 0."""
@@ -77,7 +75,6 @@ class Metrics:
     ) -> None:
         self._version = version
         self._process = ProcessCollector(registry=None), PlatformCollector(registry=None)
-        self._families: list[Family[Any]] = []
         self._make_of_bots()
         self._make_of_endpoints()
         self._make_of_process()
@@ -90,115 +87,99 @@ class Metrics:
         self.reloaded_at.set(time.time())
 
     def _make_of_bots(self) -> None:
-        counter, gauge = self._counter, self._gauge
-        self.connected = gauge("blaze_connected", "1 while the Blaze socket is up.", BOT)
-        self.connects = counter("blaze_connects", "Connects.", BOT, result=[*ConnectResult])
-        self.disconnects = counter(
-            "blaze_disconnects", "Sockets given up.", BOT, reason=[*DisconnectReason]
+        self.connected = Gauge("blaze_connected", "1 while the Blaze socket is up.", BOT)
+        self.connects = Counter("blaze_connects", "Connects.", BOT, result=ConnectResult)
+        self.disconnects = Counter(
+            "blaze_disconnects", "Sockets given up.", BOT, reason=DisconnectReason
         )
-        self.last_frame = gauge(
+        self.last_frame = Gauge(
             "blaze_last_frame_timestamp_seconds", "When a frame last came in.", BOT
         )
-        self.session_shared = gauge(
+        self.session_shared = Gauge(
             "blaze_session_shared", "1 while another relay here has the same session.", BOT
         )
-        self.received = counter(
+        self.received = Counter(
             *("messages_received", "Messages, each once.", BOT),
             category=KNOWN_CATEGORIES,
-            source=[*Source],
+            source=Source,
         )
-        self.duplicates = counter("messages_duplicate", "Messages that came again.", BOT)
-        self.unreadable = counter("frames_unreadable", "Frames that were no event.", BOT)
-        self.finished = counter(
-            "messages_finished", "Messages that need nothing more.", BOT, outcome=[*MessageOutcome]
+        self.duplicates = Counter("messages_duplicate", "Messages that came again.", BOT)
+        self.unreadable = Counter("frames_unreadable", "Frames that were no event.", BOT)
+        self.finished = Counter(
+            "messages_finished", "Messages that need nothing more.", BOT, outcome=MessageOutcome
         )
-        self.pending = gauge("messages_pending", "Messages that are not finished.", BOT)
-        self.oldest_unread = gauge(
+        self.pending = Gauge("messages_pending", "Messages that are not finished.", BOT)
+        self.oldest_unread = Gauge(
             "oldest_unread_timestamp_seconds", "When the oldest unread one came; or 0.", BOT
         )
-        self.receipts = counter("receipts", "READ receipts, by result.", BOT, result=RECEIPTS)
-        self.receipts_pending = gauge("receipts_pending", "READ receipts that are owed.", BOT)
-        self.receipts_stuck = gauge(
+        self.receipts = Counter("receipts", "READ receipts, by result.", BOT, result=RECEIPTS)
+        self.receipts_pending = Gauge("receipts_pending", "READ receipts that are owed.", BOT)
+        self.receipts_stuck = Gauge(
             "receipts_stuck", "READ receipts that fail for long while others get through.", BOT
         )
-        self.imbalance = gauge(
+        self.imbalance = Gauge(
             "conservation_imbalance", "Received - (finished + pending); always 0.", BOT
         )
 
     def _make_of_endpoints(self) -> None:
-        counter, gauge, histogram = self._counter, self._gauge, self._histogram
-        self.deliveries = counter("deliveries", "Deliveries that ended.", EACH, outcome=ENDINGS)
-        self.replayed = counter(
+        self.deliveries = Counter("deliveries", "Deliveries that ended.", EACH, outcome=ENDINGS)
+        self.replayed = Counter(
             "replayed", "Deliveries of replays that ended.", EACH, outcome=ENDINGS
         )
-        self.attempts = counter("attempts", "Requests that ended.", EACH, outcome=[*AttemptOutcome])
-        self.failures = counter("attempt_failures", "Requests that failed.", EACH, reason=[*Reason])
-        self.duration = histogram(
+        self.attempts = Counter("attempts", "Requests that ended.", EACH, outcome=AttemptOutcome)
+        self.failures = Counter("attempt_failures", "Requests that failed.", EACH, reason=Reason)
+        self.duration = Histogram(
             "attempt_duration_seconds", "How long requests took.", EACH, ATTEMPT_BUCKETS
         )
-        self.delay = histogram(
+        self.delay = Histogram(
             "delivery_delay_seconds", "From reception to the 2xx.", EACH, DELAY_BUCKETS
         )
         states = "0 closed, 1 probing, 2 open, 3 paused, 4 gone."
-        self.circuit_state = gauge("circuit_state", states, EACH)
-        self.endpoint_state = gauge("endpoint_state", "As relay_circuit_state.", EACH)
-        self.in_flight = gauge("endpoint_in_flight", "Requests under way.", EACH)
-        self.limit = gauge("endpoint_concurrency_limit", "Most requests under way.", EACH)
-        self.oldest_pending = gauge(
+        self.circuit_state = Gauge("circuit_state", states, EACH)
+        self.endpoint_state = Gauge("endpoint_state", "As relay_circuit_state.", EACH)
+        self.in_flight = Gauge("endpoint_in_flight", "Requests under way.", EACH)
+        self.limit = Gauge("endpoint_concurrency_limit", "Most requests under way.", EACH)
+        self.oldest_pending = Gauge(
             "endpoint_oldest_pending_timestamp_seconds",
             "When the oldest message came that the endpoint is owed; or 0.",
             EACH,
         )
-        self.dead_letters = gauge("dead_letters", "Dead letters that are kept.", EACH)
+        self.dead_letters = Gauge("dead_letters", "Dead letters that are kept.", EACH)
 
     def _make_of_process(self) -> None:
-        gauge = self._gauge
-        self.commit = self._histogram(
+        self.commit = Histogram(
             "journal_commit_seconds", "How long group commits took.", NONE, COMMIT_BUCKETS
         )
-        self.journal_bytes = gauge("journal_bytes", "The journal's size on disk.", NONE)
-        self.journal_free = gauge(
+        self.journal_bytes = Gauge("journal_bytes", "The journal's size on disk.", NONE)
+        self.journal_free = Gauge(
             "journal_free_bytes", "Free on the journal's volume; NaN for one in memory.", NONE
         )
-        self.journal_set_aside = gauge(
+        self.journal_set_aside = Gauge(
             "journal_set_aside_timestamp_seconds",
             "When a damaged journal was set aside that still lies there; or 0.",
             NONE,
         )
-        self.journal_writable = gauge(
+        self.journal_writable = Gauge(
             "journal_writable", "1 while the journal accepts writes.", NONE
         )
-        self.ready = gauge("ready", "1 while /readyz answers 200.", NONE)
-        self.loop_lag = gauge(
+        self.ready = Gauge("ready", "1 while /readyz answers 200.", NONE)
+        self.loop_lag = Gauge(
             "event_loop_lag_seconds",
             "How late the event loop was, at worst, in the last half minute.",
             NONE,
         )
         told = "Requests to the admin API without the right token."
-        self.admin_refused = self._counter("admin_refused", told, NONE, reason=REFUSALS)
-        self.reload_successful = gauge(
+        self.admin_refused = Counter("admin_refused", told, NONE, reason=REFUSALS)
+        self.reload_successful = Gauge(
             "config_last_reload_successful",
             "1 unless the settings were refused when they were last read anew.",
             NONE,
         )
-        self.reloaded_at = gauge(
+        self.reloaded_at = Gauge(
             "config_last_reload_success_timestamp_seconds",
             "When settings were last read that hold.",
             NONE,
         )
-
-    def _counter(self, name: str, told: str, owner: Owner, **more: Sequence[str]) -> Counter:
-        return self._kept(Counter(name, told, owner, more))
-
-    def _gauge(self, name: str, told: str, owner: Owner) -> Gauge:
-        return self._kept(Gauge(name, told, owner))
-
-    def _histogram(self, name: str, told: str, owner: Owner, bounds: Sequence[float]) -> Histogram:
-        return self._kept(Histogram(name, told, owner, bounds))
-
-    def _kept(self, family: _F) -> _F:
-        self._families.append(family)
-        return family
 
     def foresee(self, owner: str | EndpointKey) -> None:
         """Have the series of a bot or an endpoint from now on, at 0."""
@@ -212,11 +193,14 @@ class Metrics:
 
     def _of(self, owner: str | EndpointKey) -> Iterator[Family[Any]]:
         labels = BOT if isinstance(owner, str) else EACH
-        return (family for family in self._families if family.owner == labels)
+        return (family for family in self._families() if family.owner == labels)
+
+    def _families(self) -> Iterator[Family[Any]]:
+        return (each for each in vars(self).values() if isinstance(each, Family))
 
     def collect(self) -> Iterator[Metric]:
         """Read every series; a `prometheus_client.registry.Collector`."""
-        for family in self._families:
+        for family in self._families():
             yield family.read()
         build = {"version": self._version, "python": platform.python_version()}
         yield InfoMetricFamily("relay_build", "What runs.", build)

@@ -5,7 +5,7 @@ each bot, and a lock for each step, of which an event loop has no need.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate, product
 from typing import Any, ClassVar, TypeVar
 
@@ -16,8 +16,6 @@ Owner = tuple[str, ...]
 
 Sample = tuple[str, dict[str, str], float]
 """A suffix of the name, labels beside the series' own, and a value."""
-
-NO_MORE: Mapping[str, Sequence[str]] = {}
 
 V = TypeVar("V")
 
@@ -31,15 +29,13 @@ class Family(dict[Any, V]):
 
     kind: ClassVar[str]
 
-    def __init__(
-        self, name: str, told: str, owner: Owner, more: Mapping[str, Sequence[str]] = NO_MORE
-    ) -> None:
+    def __init__(self, name: str, told: str, owner: Owner, **more: Iterable[str]) -> None:
         super().__init__()
         self.owner = owner
         self._name = f"relay_{name}"
         self._told = told
         self._labels = (*owner, *more)
-        self._more = tuple(more.values())
+        self._more = [tuple(values) for values in more.values()]
         if not owner:
             self.foresee(())
 
@@ -61,7 +57,7 @@ class Family(dict[Any, V]):
     def read(self) -> Metric:
         """Give all series as they are now. Any thread may ask."""
         family = Metric(self._name, self._told, self.kind)
-        for key, value in tuple(self.items()):
+        for key, value in self.copy().items():  # at once: the event loop goes on counting
             labels = dict(zip(self._labels, _flat(key), strict=True))
             for suffix, more, each in self._samples(value):
                 family.add_sample(self._name + suffix, labels | more, each)

@@ -55,13 +55,8 @@ class Voice(Broadcast):
     """Logs and counts events. `clock` is monotonic: it counts loud lines in a minute."""
 
     def __init__(
-        self,
-        metrics: Metrics,
-        log: Log,
-        *,
-        clock: Callable[[], float] = time.monotonic,
+        self, metrics: Metrics, log: Log, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
-
         super().__init__(
             OnUpstream(metrics, log, clock),
             OnDeliveries(metrics, log, clock),
