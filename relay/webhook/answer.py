@@ -106,6 +106,8 @@ class AnswerReader:
         return None if found is None else int(found[1])
 
     def _search(self, field: "re.Pattern[bytes]") -> "re.Match[bytes] | None":
+        if self._in_head:  # of a head that breaks off nobody knows what was meant
+            return None
         found = field.search(self._head)
         # What stands behind the empty line is body.
         if found is None or _END_OF_HEAD.search(self._head, 0, found.start() + 1):

@@ -46,8 +46,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, sock: socket.socket, owner: Owner, *, patience: float) -> None:
         self.ended = False
         """Whether it carries nothing more."""
-        self.connected = False
-        """Whether it ever had a transport: then its owner is told when that is lost."""
+        self.connected = self.gone = False
+        """Whether it has had a transport, and whether that is lost."""
         self.trouble: NotConnectedError | None = None
         """Why it ended, if that was while no request was under way."""
         self.due = NEVER
@@ -182,6 +182,7 @@ class Connection(asyncio.Protocol):
         self._read_what_is_left()
         if not self.ended:
             self.eof_received()
+        self.gone = True
         self._owner.lost(self, well=self._well)
 
     # --- inside -----------------------------------------------------------------------------------

@@ -127,12 +127,13 @@ class ConnectionPool:
 
     def lost(self, connection: Connection, *, well: bool) -> None:
         """Forget a connection whose socket is closed, and who its receiver was if it went ill."""
-        self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
         if not well:
             self._proved.clear()
-        self._vacate()
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if connection in self._open:
+            self._open.remove(connection)
+            self._vacate()
 
     def watch(self, due: float) -> None:
         """Look at the connections at `due`: one timer serves them all."""
@@ -195,32 +196,41 @@ class ConnectionPool:
 
     async def _make(self) -> Connection:
         """Make a connection in a place that is taken already."""
-        if self._closed:
-            self._vacate()
-            raise NotConnectedError(Failure.CLIENT, "the sender is closed")
         try:
-            opened = await self._route.dial()
+            connection, peer = await self._connect()
         except BaseException:
             self._vacate()
             raise
-        connection = Connection(opened, self, patience=self._policy.patience)
+        self._open.add(connection)  # from here on the place is vacated when its socket is closed
         try:
-            await self._loop.create_connection(lambda: connection, sock=opened)
-            self._open.add(connection)
             await self._route.establish(connection)
-            await self._listen(connection, str(opened.getpeername()))
-        except BaseException as error:
-            if connection.connected:
-                connection.abort()  # the place is vacated when its socket is closed
-            else:
-                opened.close()
-                self._vacate()
-            if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-                text = "the connection ended at once"
-                raise NotConnectedError(Failure.CONNECT, text) from None
+            await self._listen(connection, peer)
+        except BaseException:
+            connection.abort()
             raise
         connection.expires = self._loop.time() + random.uniform(*self._policy.lifetime)
         return connection
+
+    async def _connect(self) -> tuple[Connection, str]:
+        if self._closed:
+            raise NotConnectedError(Failure.CLIENT, "the sender is closed")
+        opened = await self._route.dial()
+        connection = Connection(opened, self, patience=self._policy.patience)
+        try:
+            await self._loop.create_connection(lambda: connection, sock=opened)
+            peer = str(opened.getpeername())
+        except BaseException as error:
+            if connection.connected:
+                connection.abort()
+            else:
+                opened.close()
+            if isinstance(error, OSError):
+                text = "the connection ended at once"
+                raise NotConnectedError(Failure.CONNECT, text) from None
+            raise
+        if connection.gone:
+            raise NotConnectedError(Failure.CONNECT, "the connection ended at once")
+        return connection, peer
 
     async def _listen(self, connection: Connection, peer: str) -> None:
         """Find out whether the receiver speaks before it is asked."""

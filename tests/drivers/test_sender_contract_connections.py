@@ -258,6 +258,19 @@ async def test_a_closed_sender_answers(sender: AnySender) -> None:
     assert (None, Failure.CLIENT, Sent.NO) == outcome(await sender.send(request))
 
 
+async def test_a_sender_that_closes_answers_all(make_sender: MakeSender) -> None:
+    """What is under way may have been taken; what waits for its turn has not left."""
+    sender = make_sender(connections=1)
+    async with ScriptedServer(silent) as server:
+        request = post(server.port)
+        sending = [asyncio.create_task(sender.send(request)) for _ in range(2)]
+        await server.received(1)
+        await sender.close()
+        got = [outcome(await each) for each in sending]
+        await server.all_ended(1)
+    assert [(None, Failure.RESET, Sent.MAYBE), (None, Failure.CLIENT, Sent.NO)] == got
+
+
 async def test_a_request_that_cant_be_made_is_answered(sender: AnySender) -> None:
     """A header that would break the request's frame never leaves."""
     async with ScriptedServer(mute) as server:

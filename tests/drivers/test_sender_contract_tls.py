@@ -1,5 +1,6 @@
 """What the sender promises of TLS."""
 
+import asyncio
 import datetime as dt
 import ssl
 import warnings
@@ -18,7 +19,7 @@ from tests.drivers.scripted_server import (
     answering,
     mute,
 )
-from tests.drivers.sender_adapters import SHORT, AnySender, MakeSender, Post, outcome, post
+from tests.drivers.sender_adapters import PATIENT, SHORT, AnySender, MakeSender, Post, outcome, post
 
 OK = (200, None, Sent.YES)
 REFUSED = (None, Failure.TLS, Sent.NO)
@@ -215,6 +216,23 @@ async def test_a_mute_tls_server_is_a_connect_timeout(
         got = await sender.send(authority.request(server.port, connect_timeout=SHORT))
         await server.all_ended(1)
     assert (None, Failure.CONNECT_TIMEOUT, Sent.NO) == outcome(got)
+
+
+@pytest.mark.parametrize("turns", range(0, 24, 3))
+async def test_who_gives_up_while_connecting_gives_the_place_back(
+    make_sender: MakeSender, authority: Authority, turns: int
+) -> None:
+    """At whatever moment that is: no connection is left, and no hole."""
+    sender = make_sender(connections=1)
+    async with ScriptedServer(ok(), tls=authority.server()) as server, asyncio.timeout(PATIENT):
+        request = authority.request(server.port)
+        for _ in range(3):
+            giving_up = asyncio.create_task(sender.send(request))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            giving_up.cancel()
+            await asyncio.wait([giving_up])
+        assert OK == outcome(await sender.send(request))
 
 
 async def test_a_handshake_cut_off_is_tls(sender: AnySender, authority: Authority) -> None:

@@ -112,10 +112,19 @@ MUTANTS = (
     Mutant(
         "closing-sockets-are-not-counted",
         _POOL,
-        "                connection.abort()  # the place is vacated when its socket is closed\n",
-        "                connection.abort()\n                self._vacate()\n",
+        "            connection.abort()\n            raise\n        connection.expires",
+        "            self._vacate()\n            connection.abort()\n            raise\n"
+        "        connection.expires",
         "sockets would be more than `concurrency`",
         _CONTRACT,
+    ),
+    Mutant(
+        "places-are-lost-with-who-gives-up",
+        _POOL,
+        "            connection, peer = await self._connect()\n        except BaseException:\n",
+        "            connection, peer = await self._connect()\n        except Exception:\n",
+        "attempts cut by a stop or a reload would leave an endpoint without connections",
+        ("tests/drivers/test_sender_contract_tls.py",),
     ),
     Mutant(
         "keep-alive-hint-is-ignored",
