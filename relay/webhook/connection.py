@@ -17,6 +17,7 @@ NEVER = float("inf")
 
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: end with RST, and keep nothing that was not sent
 _PIECE = 64 * 1024
+_FAREWELL = 1.0  # seconds for the last bytes of TLS to leave
 _TUNNEL_IS_OPEN = 2  # as in 2xx
 _MOST_SILENT_TLS = 64 * 1024  # bytes of TLS that carry nothing; session tickets are a few KiB
 
@@ -117,25 +118,25 @@ class Connection(asyncio.Protocol):
         self._owner.watch(until)
 
     def expire(self) -> None:
-        """End, since time is up: idle, or with whatever has arrived for an answer."""
-        if self._answer is None:
+        """End, since time is up: idle, closing, or with whatever has arrived for an answer."""
+        if self.ended:
+            self._transport.abort()
+        elif self._answer is None:
             self.close()
-            return
-        self._read_what_is_left()  # a loop that stood still has timers first, and then what came
-        if self._answer is not None:
-            self._conclude(Failure.TIMEOUT, Sent.MAYBE, "no answer in time")
+        else:
+            self._read_what_is_left()  # a loop that stood still may come to the deadline first
+            if self._answer is not None:
+                self._conclude(Failure.TIMEOUT, Sent.MAYBE, "no answer in time")
 
     def close(self) -> None:
-        """End an idle connection in friendship, without waiting for anything."""
+        """End an idle connection in friendship; nothing of that is waited for long."""
         if self.ended:
             return
         self._end()
         if self._tls is not None:
             self._transport.write(self._tls.farewell())
-        if self._transport.get_write_buffer_size():
-            self._transport.abort()
-        else:
-            self._transport.close()
+        self._transport.close()
+        self.rest(self._loop.time() + _FAREWELL)
 
     def abort(self) -> None:
         """End at once, and let go of all that was not sent or not read."""

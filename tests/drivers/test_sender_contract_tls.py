@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import socket
 import ssl
 import warnings
 from dataclasses import dataclass
@@ -216,6 +217,30 @@ async def test_a_mute_tls_server_is_a_connect_timeout(
         got = await sender.send(authority.request(server.port, connect_timeout=SHORT))
         await server.all_ended(1)
     assert (None, Failure.CONNECT_TIMEOUT, Sent.NO) == outcome(got)
+
+
+async def test_the_end_of_tls_is_told_and_not_waited_for(
+    sender: AnySender, authority: Authority
+) -> None:
+    """A receiver that never ends TLS from its side keeps no socket of ours."""
+    seen: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        accepted, _ = listener.accept()
+        accepted.settimeout(PATIENT)
+        tls = authority.server().wrap_socket(accepted, server_side=True, suppress_ragged_eofs=False)
+        tls.recv(65536)
+        tls.sendall(answer(Connection="close"))
+        seen.append(tls.recv(1))
+        with socket.socket(fileno=tls.detach()) as plain:
+            plain.settimeout(PATIENT)
+            seen.append(plain.recv(1))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(asyncio.to_thread(serve, listener))
+        got = await sender.send(authority.request(listener.getsockname()[1]))
+        await serving
+    assert (OK, [b"", b""]) == (outcome(got), seen)
 
 
 @pytest.mark.parametrize("turns", range(0, 24, 3))

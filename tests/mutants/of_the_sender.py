@@ -93,8 +93,8 @@ MUTANTS = (
     Mutant(
         "time-is-up-before-the-answer-is-read",
         _CONNECTION,
-        "        self._read_what_is_left()  # a loop that stood still",
-        "        pass  # a loop that stood still",
+        "            self._read_what_is_left()  # a loop that stood still",
+        "            pass  # a loop that stood still",
         "an answer that came in time would be a timeout",
         _EVIDENCE,
     ),
