@@ -1,4 +1,4 @@
-"""The telemetry of tests: it remembers every fact, and is what tests wait for.
+"""The telemetry of tests: it remembers every event, and is what tests wait for.
 
 What is told of a whole commit it remembers message by message, as tests speak of them.
 """
@@ -27,7 +27,7 @@ from relay.telemetry.events import (
 )
 
 PATIENCE = 7200.0
-"""So many virtual seconds a test waits for a fact, unless it says otherwise."""
+"""So many virtual seconds a test waits for an event, unless it says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +90,20 @@ class Recorder:
     """A `relay.telemetry.events.Telemetry` that remembers."""
 
     def __init__(self) -> None:
-        self.facts: list[Told] = []
+        self.events: list[Told] = []
         self._told = asyncio.Event()
 
-    def __call__(self, fact: Told) -> None:
-        """Take a fact."""
-        self.facts += one_by_one(fact)
+    def __call__(self, event: Told) -> None:
+        """Take an event."""
+        self.events += one_by_one(event)
         self._told.set()
 
     def of(self, kind: type[F], where: Callable[[F], bool] = lambda _: True) -> list[F]:
-        """Give the facts of one kind, in their order."""
-        return [fact for fact in self.facts if isinstance(fact, kind) and where(fact)]
+        """Give the events of one kind, in their order."""
+        return [event for event in self.events if isinstance(event, kind) and where(event)]
 
     def count(self, kind: type[F], where: Callable[[F], bool] = lambda _: True) -> int:
-        """Count the facts of one kind."""
+        """Count the events of one kind."""
         return len(self.of(kind, where))
 
     async def wait_for(
@@ -114,22 +114,22 @@ class Recorder:
         count: int = 1,
         within: float = PATIENCE,
     ) -> F:
-        """Wait until so many facts of a kind have been told, since the start; give the last."""
+        """Wait until so many events of a kind have been told, since the start; give the last."""
         found: list[F] = []
         seen = 0
         async with asyncio.timeout(within):
             while True:
-                new, seen = self.facts[seen:], len(self.facts)
-                found += [fact for fact in new if isinstance(fact, kind) and where(fact)]
+                new, seen = self.events[seen:], len(self.events)
+                found += [event for event in new if isinstance(event, kind) and where(event)]
                 if len(found) >= count:
                     return found[count - 1]
                 self._told.clear()
                 await self._told.wait()
 
 
-def one_by_one(fact: Told) -> Iterator[Told]:
+def one_by_one(event: Told) -> Iterator[Told]:
     """Take apart what is told of many messages at once."""
-    match fact:
+    match event:
         case MessagesReceived(bot, messages):
             for each in messages:
                 yield MessageReceived(bot, each.message_id, each.category, each.source)
@@ -154,20 +154,20 @@ def one_by_one(fact: Told) -> Iterator[Told]:
             for each_id in ids:
                 yield MessageFinished(bot, each_id, how)
         case _:
-            yield fact
+            yield event
 
 
-def confirmed_ids(fact: ReceiptsConfirmed) -> Iterable[str]:
+def confirmed_ids(event: ReceiptsConfirmed) -> Iterable[str]:
     """Name the messages of which Mixin has taken the receipt."""
-    return fact.message_ids
+    return event.message_ids
 
 
 def until_all(ids: Iterable[str], named: Callable[[F], Iterable[str]]) -> Callable[[F], bool]:
-    """Ask for the fact with which each of these has been named once."""
+    """Ask for the event with which each of these has been named once."""
     missing = set(ids)
 
-    def last(fact: F) -> bool:
-        missing.difference_update(named(fact))
+    def last(event: F) -> bool:
+        missing.difference_update(named(event))
         return not missing
 
     return last

@@ -33,8 +33,8 @@ async def test_it_becomes_a_dead_letter_at_once() -> None:
         await crash_and_damage(world, bad)
         world.courier.heal()
         await world.settled(bad, good)
-        settled = {fact.message_id: fact for fact in world.tell.of(DeliverySettled)}
-        finished = {fact.message_id: fact.outcome for fact in world.tell.of(MessageFinished)}
+        settled = {event.message_id: event for event in world.tell.of(DeliverySettled)}
+        finished = {event.message_id: event.outcome for event in world.tell.of(MessageFinished)}
         await world.read(good)
         assert bad not in world.mixin.read
     assert posted == len(world.courier.posts_of(CRM, bad))

@@ -59,7 +59,7 @@ async def test_no_number_of_cuts_opens_the_gate() -> None:
         await world.tell.wait_for(AttemptStarted, count=10)
         await world.cut()
         assert 10 == world.tell.count(AttemptDeferred) == world.cut_attempts
-        states = {(fact.state, fact.limit) for fact in world.tell.of(BreakerMoved)}
+        states = {(event.state, event.limit) for event in world.tell.of(BreakerMoved)}
         assert {(BreakerState.CLOSED, 16)} == states
         world.courier.heal()
         await world.start()
@@ -71,7 +71,7 @@ async def test_a_cut_probe_leaves_the_gate_open() -> None:
     async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=1, open_after=1))) as world:
         world.courier.next(CRM, BROKEN, LONG)
         first = world.push(1)
-        await world.tell.wait_for(BreakerMoved, lambda fact: fact.state is BreakerState.PROBING)
+        await world.tell.wait_for(BreakerMoved, lambda event: event.state is BreakerState.PROBING)
         gate = world.run.dispatchers[CRM].breaker
         await world.cut()
         assert (BreakerState.OPEN, 0) == (gate.state, gate.in_flight)

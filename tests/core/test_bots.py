@@ -70,8 +70,8 @@ async def test_a_bot_that_goes_comes_to_rest_alone() -> None:
         assert not going.done()
         assert 0 == await going
         assert {first, second} <= world.mixin.read
-        assert [THEIRS.key] == [fact.endpoint for fact in world.tell.of(EndpointLeft)]
-        assert [SALES] == [fact.bot for fact in world.tell.of(BotLeft)]
+        assert [THEIRS.key] == [event.endpoint for event in world.tell.of(EndpointLeft)]
+        assert [SALES] == [event.bot for event in world.tell.of(BotLeft)]
         (webhook,) = bot.webhooks.values()
         assert not cast("FakeConnections", webhook.connections).open
         assert not world.store.endpoints[THEIRS.key].configured

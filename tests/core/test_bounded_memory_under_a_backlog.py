@@ -18,9 +18,9 @@ class Gauge(Recorder):
         self.lanes: Lanes | None = None
         self.most = 0
 
-    def __call__(self, fact: Told) -> None:
-        super().__call__(fact)
-        if isinstance(fact, AttemptStarted) and self.lanes is not None:
+    def __call__(self, event: Told) -> None:
+        super().__call__(event)
+        if isinstance(event, AttemptStarted) and self.lanes is not None:
             self.most = max(self.most, len(self.lanes))
 
 

@@ -29,12 +29,12 @@ ONE = BreakerPolicy(concurrency=1)
 
 
 async def test_a_delivery_is_told_from_its_start_to_its_end() -> None:
-    """Started, ended, settled, and the message finished, each as a fact."""
+    """Started, ended, settled, and the message finished, each as an event."""
     async with World(Endpoint(CRM, retry=BRIEF)) as world:
         world.courier.next(CRM, Answer(BROKEN, 0.25), Answer(OK, 0.5))
         first = world.push(1)
         await world.tell.wait_for(MessageFinished)
-        assert [1, 2] == [fact.number for fact in world.tell.of(AttemptStarted)]
+        assert [1, 2] == [event.number for event in world.tell.of(AttemptStarted)]
         failed, succeeded = world.tell.of(AttemptEnded)
         settled = world.tell.of(DeliverySettled)[0]
     assert (1, BROKEN) == (failed.attempt.number, failed.attempt.verdict)
@@ -88,10 +88,10 @@ async def test_a_bug_in_one_message_stays_inside_it() -> None:
         good = world.push(2, "b")
         await world.settled(bad, good)
         crashes = world.tell.of(AttemptCrashed)
-        settled = {fact.message_id: fact for fact in world.tell.of(DeliverySettled)}
+        settled = {event.message_id: event for event in world.tell.of(DeliverySettled)}
         assert BreakerState.CLOSED is world.run.dispatchers[CRM].breaker.state
-    assert [bad] * 3 == [fact.message_id for fact in crashes]
-    assert all("ZeroDivisionError" in fact.trace for fact in crashes)
+    assert [bad] * 3 == [event.message_id for event in crashes]
+    assert all("ZeroDivisionError" in event.trace for event in crashes)
     assert (False, Reason.OTHER) == (settled[bad].delivered, settled[bad].reason)
     assert settled[good].delivered
     unknown = [post.prior for post in world.courier.posts_of(CRM, bad)][1:]
@@ -185,7 +185,7 @@ async def test_an_open_gate_lets_one_probe_through_at_a_time() -> None:
         world.courier.usually(CRM, BROKEN)
         ids = [world.push(n, f"c{n}") for n in range(20)]
         opened = await world.tell.wait_for(
-            BreakerMoved, lambda fact: fact.state is BreakerState.OPEN
+            BreakerMoved, lambda event: event.state is BreakerState.OPEN
         )
         assert (1, "http_5xx, status 500") == (opened.limit, opened.detail)
         before = len(world.courier.posts)
@@ -236,7 +236,7 @@ async def test_a_long_outage_uses_up_the_patience_with_one_message_only() -> Non
     async with World(Endpoint(CRM, max_deliveries=50)) as world:
         world.courier.usually(CRM, BROKEN)
         ids = [world.push(n, f"c{n}") for n in range(200)]
-        await world.tell.wait_for(BreakerMoved, lambda fact: fact.state is BreakerState.OPEN)
+        await world.tell.wait_for(BreakerMoved, lambda event: event.state is BreakerState.OPEN)
         await world.pass_time(100.0)
         charged = set(world.courier.ids(CRM))
         await world.pass_time(24 * 3600.0)
@@ -263,7 +263,7 @@ async def test_the_gate_is_told_when_it_moves_only() -> None:
     async with World(Endpoint(CRM, gate=BreakerPolicy(concurrency=2, open_after=2))) as world:
         world.courier.next(CRM, BROKEN, BROKEN, BROKEN)
         await world.read(*(world.push(n, f"c{n}") for n in range(10)))
-        moves = [(fact.state, fact.limit) for fact in world.tell.of(BreakerMoved)]
+        moves = [(event.state, event.limit) for event in world.tell.of(BreakerMoved)]
     assert all(sooner != later for sooner, later in pairwise(moves))
     assert [(BreakerState.CLOSED, 2), (BreakerState.CLOSED, 1), (BreakerState.OPEN, 1)] == moves[:3]
     assert (BreakerState.CLOSED, 2) == moves[-1]

@@ -53,7 +53,7 @@ async def test_a_pause_holds_everything_and_a_resume_lets_it_go() -> None:
     async with World(Endpoint(CRM)) as world:
         await world.desk.pause(CRM)
         await world.tell.wait_for(
-            BreakerMoved, lambda fact: fact.state is BreakerState.PAUSED, within=5
+            BreakerMoved, lambda event: event.state is BreakerState.PAUSED, within=5
         )
         first = world.push(1)
         await world.pass_time(1000.0)
@@ -86,7 +86,9 @@ async def test_an_endpoint_that_is_gone_stops_and_keeps_everything() -> None:
     async with World(Endpoint(CRM)) as world:
         world.courier.usually(CRM, GONE)
         ids = [world.push(n, f"c{n}") for n in range(3)]
-        gone = await world.tell.wait_for(BreakerMoved, lambda fact: fact.state is BreakerState.GONE)
+        gone = await world.tell.wait_for(
+            BreakerMoved, lambda event: event.state is BreakerState.GONE
+        )
         assert "http_410, status 410" == gone.detail
         await world.pass_time(1.0)
         await world.restart()
@@ -105,7 +107,7 @@ async def test_a_receiver_that_is_back_is_tried_at_once() -> None:
     async with World(Endpoint(CRM)) as world:
         world.courier.usually(CRM, GONE)
         first = world.push(1)
-        await world.tell.wait_for(BreakerMoved, lambda fact: fact.state is BreakerState.GONE)
+        await world.tell.wait_for(BreakerMoved, lambda event: event.state is BreakerState.GONE)
         await world.pass_time(1.0)
         world.courier.heal()
         posts = len(world.courier.posts)
@@ -120,7 +122,7 @@ async def test_a_receiver_that_is_back_waits_for_its_operator() -> None:
     async with World(Endpoint(CRM)) as world:
         await world.desk.pause(CRM)
         await world.tell.wait_for(
-            BreakerMoved, lambda fact: fact.state is BreakerState.PAUSED, within=5
+            BreakerMoved, lambda event: event.state is BreakerState.PAUSED, within=5
         )
         first = world.push(1)
         await world.desk.back(CRM)

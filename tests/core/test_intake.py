@@ -114,7 +114,7 @@ async def test_a_message_is_told_and_offered_once_it_is_in_the_journal() -> None
     """Not before: a delivery that the journal does not know can't be recorded."""
     on = await stage(latency=1.0)
     on.intake.take(message(1))
-    assert ([], []) == (on.offered, on.tell.facts)
+    assert ([], []) == (on.offered, on.tell.events)
     await on.intake.drained()
     assert [(1, True)] == on.offered
     received = MessageReceived(BOT, uuid(1), "PLAIN_TEXT", Source.LIVE)
@@ -179,7 +179,7 @@ async def test_what_nobody_wants_is_read_or_left() -> None:
         on.intake.take(message(1))
         await on.intake.drained()
         assert receipts == len(on.receipts)
-        assert finished == [fact.outcome for fact in on.tell.of(MessageFinished)]
+        assert finished == [event.outcome for event in on.tell.of(MessageFinished)]
         await on.end()
 
 

@@ -34,7 +34,7 @@ async def test_operators_are_noticed_within_five_seconds() -> None:
         await world.desk.resume(CRM)
         await world.tell.wait_for(OperatorNoticed, count=3, within=5.0)
         await world.pass_time(30.0)
-        noticed = [(fact.kind, fact.endpoint) for fact in world.tell.of(OperatorNoticed)]
+        noticed = [(event.kind, event.endpoint) for event in world.tell.of(OperatorNoticed)]
         assert [("paused", CRM), ("paused", LOG), ("resumed", CRM)] == noticed
 
 
@@ -49,7 +49,9 @@ async def test_one_action_in_many_steps_is_told_once() -> None:
         async for _ in in_batches(lambda part: world.desk.retry(part, world.wall()), query, size=2):
             pass
         await world.desk.resume(CRM)
-        await world.tell.wait_for(OperatorNoticed, lambda fact: fact.kind == "resumed", within=5.0)
+        await world.tell.wait_for(
+            OperatorNoticed, lambda event: event.kind == "resumed", within=5.0
+        )
         assert [
             OperatorNoticed("paused", CRM, "api"),
             OperatorNoticed("revived", CRM, "api", "endpoint=crm", 5),
@@ -140,11 +142,11 @@ async def test_finished_messages_are_pruned_after_their_retention() -> None:
         world.clock_is_set(RETENTION - 10.0)
         await world.pass_time(70.0)
         assert count + 1 == len(world.store.messages) + sum(
-            fact.messages for fact in world.tell.of(JournalPruned)
+            event.messages for event in world.tell.of(JournalPruned)
         )
         world.clock_is_set(DAY)
         await world.pass_time(61.0)
-        assert count == sum(fact.messages for fact in world.tell.of(JournalPruned))
+        assert count == sum(event.messages for event in world.tell.of(JournalPruned))
         assert [(BOT, uuid(0))] == list(world.store.messages)
 
 

@@ -45,7 +45,7 @@ async def test_other_conversations_go_on_at_once() -> None:
         assert world.wall() - started < 5.0
         await world.settled(poison)
         assert [(BreakerState.CLOSED, 16)] == [
-            (fact.state, fact.limit) for fact in world.tell.of(BreakerMoved)
+            (event.state, event.limit) for event in world.tell.of(BreakerMoved)
         ]
 
 

@@ -34,7 +34,7 @@ async def test_one_behind_a_failure_waits_for_it() -> None:
         first, second, other = world.push(1, "a"), world.push(2, "a"), world.push(3, "b")
         world.courier.for_message(CRM, first, *[BROKEN] * 4)
         await world.settled(other)
-        await world.tell.wait_for(AttemptEnded, lambda fact: fact.message_id == first, count=4)
+        await world.tell.wait_for(AttemptEnded, lambda event: event.message_id == first, count=4)
         assert second not in world.courier.ids(CRM)
         await world.read(first, second)
     assert [first] * 5 + [second] == [n for n in world.courier.ids(CRM) if n != other]

@@ -197,7 +197,7 @@ async def test_the_backoff_starts_anew_after_a_round_without_failure() -> None:
     on.mixin.next(FAILED)
     await on.owe(2)
     await on.tell.wait_for(ReceiptsRetried, count=3)
-    assert [1.0, 2.0, 1.0] == [fact.retry_in for fact in on.tell.of(ReceiptsRetried)]
+    assert [1.0, 2.0, 1.0] == [event.retry_in for event in on.tell.of(ReceiptsRetried)]
     await on.end()
 
 
@@ -219,7 +219,7 @@ async def test_a_refused_token_is_tried_slowly(jitter: float) -> None:
     on.mixin.usual = UNAUTHORIZED
     await on.owe(1)
     await on.tell.wait_for(ReceiptsRetried, count=6)
-    waits = [fact.retry_in for fact in on.tell.of(ReceiptsRetried)]
+    waits = [event.retry_in for event in on.tell.of(ReceiptsRetried)]
     least = (1 + jitter) / 2
     assert [least * wait for wait in (60.0, 120.0, 240.0, 480.0, 600.0, 600.0)] == waits
     on.mixin.heal()
@@ -233,7 +233,7 @@ async def test_an_outage_is_not_answered_with_a_storm() -> None:
     on.mixin.usual = FAILED
     await on.tell.wait_for(ReceiptsRetried, count=15)
     assert len(on.mixin.batches) <= 15 * 100
-    assert max(fact.count for fact in on.tell.of(ReceiptsRetried)) <= 400
+    assert max(event.count for event in on.tell.of(ReceiptsRetried)) <= 400
     on.mixin.heal()
     await on.read(*(uuid(n) for n in range(2000)))
     await on.end()
@@ -410,14 +410,14 @@ async def test_a_receipt_that_is_stuck_is_told_of_once() -> None:
     """After a minute of failing alone, and again when Mixin has it after all."""
     on = await stage(owed=20)
     on.mixin.cursed = {uuid(3), uuid(7)}
-    await on.tell.wait_for(ReceiptsStuck, lambda fact: fact.count == 2)
+    await on.tell.wait_for(ReceiptsStuck, lambda event: event.count == 2)
     await asyncio.sleep(3600.0)
     told = on.tell.of(ReceiptsStuck)
-    assert {uuid(3), uuid(7)} == {each for fact in told for each in fact.stuck}
+    assert {uuid(3), uuid(7)} == {each for event in told for each in event.stuck}
     assert len(told) <= 2
     on.mixin.heal()
-    await on.tell.wait_for(ReceiptsStuck, lambda fact: fact.count == 0)
-    cured = [each for fact in on.tell.of(ReceiptsStuck) for each in fact.cured]
+    await on.tell.wait_for(ReceiptsStuck, lambda event: event.count == 0)
+    cured = [each for event in on.tell.of(ReceiptsStuck) for each in event.cured]
     assert [uuid(3), uuid(7)] == sorted(cured)
     await on.end()
 

@@ -200,7 +200,7 @@ async def test_an_endpoint_that_is_owed_nothing_goes_at_once() -> None:
         message_id = world.push(2)
         await world.read(message_id)
         assert [CRM] == [post.endpoint for post in world.courier.posts if post.number == 1][2:]
-        assert [LOG] == [fact.endpoint for fact in world.tell.of(EndpointLeft)]
+        assert [LOG] == [event.endpoint for event in world.tell.of(EndpointLeft)]
         assert not world.store.endpoints[LOG].configured
 
 
@@ -232,7 +232,7 @@ async def test_what_is_owed_is_discarded_when_that_is_asked_for() -> None:
     async with World(CRM_ALONE, narrow) as world:
         world.courier.usually(LOG, Answer(takes=10.0))
         ids = [world.push(number, f"c{number}") for number in range(1, 1200)]
-        await world.tell.wait_for(AttemptStarted, lambda fact: fact.endpoint == LOG)
+        await world.tell.wait_for(AttemptStarted, lambda event: event.endpoint == LOG)
         await world.settled(*ids, endpoint=CRM)
         in_time = len(world.courier.posts_of(LOG))
         assert len(ids) - in_time == await world.reload(CRM_ALONE, discard=True)
@@ -244,7 +244,7 @@ async def test_what_is_owed_is_discarded_when_that_is_asked_for() -> None:
         assert {MessageOutcome.DISCARDED} == {
             row.outcome for row in rows if row.receipt is ReceiptState.NONE
         }
-        assert len(unread) == sum(fact.count for fact in world.tell.of(MessagesFinished))
+        assert len(unread) == sum(event.count for event in world.tell.of(MessagesFinished))
         assert {0} == {each.imbalance for each in (await world.disk.census()).bots.values()}
         assert not world.store.lanes[LOG]
         assert not world.store.endpoints[LOG].configured
@@ -255,7 +255,7 @@ async def test_what_never_ends_is_cut_and_the_others_go_on() -> None:
     async with World(CRM_ALONE, LOG_TOO) as world:
         world.courier.usually(LOG, Answer(takes=HANG))
         first = world.push(1)
-        await world.tell.wait_for(AttemptStarted, lambda fact: fact.endpoint == LOG)
+        await world.tell.wait_for(AttemptStarted, lambda event: event.endpoint == LOG)
         reload = asyncio.create_task(world.reload(CRM_ALONE, discard=True))
         await world.pass_time(1.0)
         second = world.push(2)
@@ -339,7 +339,7 @@ async def test_a_full_disk_delays_the_discard() -> None:
         world.courier.usually(LOG, Answer(takes=HANG))
         await world.pass_time(60.0)
         reload = asyncio.create_task(world.reload(CRM_ALONE, discard=True))
-        await world.tell.wait_for(AttemptStarted, lambda fact: fact.endpoint == LOG)
+        await world.tell.wait_for(AttemptStarted, lambda event: event.endpoint == LOG)
         await world.pass_time(24.5)
         world.disk.full = True
         await world.pass_time(60.0)

@@ -44,8 +44,8 @@ async def test_in_the_order_in_which_they_came() -> None:
         marked = len(world.tell.of(ReceiptsConfirmed))
         world.courier.next(CRM, BROKEN, OK, BROKEN, OK, OK)
         await ask(world)
-        fact = await ended(world)
-        assert (30, 0) == (fact.replay.delivered, fact.replay.dead)
+        event = await ended(world)
+        assert (30, 0) == (event.replay.delivered, event.replay.dead)
         for conversation in range(3):
             taken = [p.message_id for p in replayed(world) if p.verdict == OK]
             assert ids[conversation::3] == [each for each in taken if each in ids[conversation::3]]
@@ -59,7 +59,7 @@ async def test_it_is_noticed_within_five_seconds() -> None:
         await world.read(world.push(1))
         asked_at = world.wall()
         await ask(world)
-        await world.tell.wait_for(OperatorNoticed, lambda fact: fact.kind == "replay_asked")
+        await world.tell.wait_for(OperatorNoticed, lambda event: event.kind == "replay_asked")
         await ended(world)
         assert world.wall() - asked_at < 5.0
 
@@ -71,7 +71,7 @@ async def test_what_is_new_does_not_wait_for_it() -> None:
         await world.read(*old)
         world.courier.usually(CRM, Answer(OK, takes=1.0))
         await ask(world)
-        await world.tell.wait_for(DeliverySettled, lambda fact: fact.replay, count=10)
+        await world.tell.wait_for(DeliverySettled, lambda event: event.replay, count=10)
         for number in range(1000, 1020):
             pushed_at = world.wall()
             await world.settled(world.push(number))
@@ -150,10 +150,10 @@ async def test_an_open_gate_holds_it_back() -> None:
         await world.pass_time(600.0)
         assert len(replayed(world)) < 30
         new = world.push(99)
-        await world.tell.wait_for(AttemptEnded, lambda fact: fact.message_id == new)
+        await world.tell.wait_for(AttemptEnded, lambda event: event.message_id == new)
         world.courier.usually(CRM, OK)
-        fact = await ended(world)
-        assert (50, 0) == (fact.replay.delivered, fact.replay.dead)
+        event = await ended(world)
+        assert (50, 0) == (event.replay.delivered, event.replay.dead)
 
 
 async def test_what_is_refused_becomes_a_dead_letter() -> None:
@@ -163,8 +163,8 @@ async def test_what_is_refused_becomes_a_dead_letter() -> None:
         await world.read(bad, good)
         world.courier.always(CRM, bad, REFUSED)
         await ask(world)
-        fact = await ended(world)
-        assert (1, 1) == (fact.replay.delivered, fact.replay.dead)
+        event = await ended(world)
+        assert (1, 1) == (event.replay.delivered, event.replay.dead)
         assert {0} == {row.imbalance for row in (await world.disk.census()).bots.values()}
         assert [] == world.unfinished
 
@@ -188,7 +188,7 @@ async def test_a_cancelled_one_stops() -> None:
         await world.read(*(world.push(n) for n in range(100)))
         world.courier.usually(CRM, Answer(OK, takes=1.0))
         await ask(world)
-        await world.tell.wait_for(DeliverySettled, lambda fact: fact.replay, count=5)
+        await world.tell.wait_for(DeliverySettled, lambda event: event.replay, count=5)
         await world.desk.cancel_replay(1, world.wall())
         await world.pass_time(5.0)
         sent = len(replayed(world))
@@ -237,8 +237,8 @@ async def test_a_new_endpoint_gets_what_is_retained_once() -> None:
         world.configure(crm, log)
         await world.start()
         await world.read(*ids)
-        fact = await ended(world)
-        assert 11 == fact.replay.delivered
+        event = await ended(world)
+        assert 11 == event.replay.delivered
         await world.restart()
         await world.pass_time(60.0)
         assert 11 == len(replayed(world, LOG))
@@ -269,7 +269,7 @@ async def test_a_replay_outlives_a_reload_that_takes_its_endpoint_out() -> None:
         await world.read(*(world.push(n, f"c{n}") for n in range(600)))
         world.courier.usually(CRM, Answer(OK, takes=1.0))
         await ask(world)
-        await world.tell.wait_for(DeliverySettled, lambda fact: fact.replay, count=5)
+        await world.tell.wait_for(DeliverySettled, lambda event: event.replay, count=5)
         assert 0 < await world.reload(log, discard=True) <= MOST_WAITING
         sent = len(replayed(world))
         await world.pass_time(30.0)

@@ -358,7 +358,7 @@ class World:
 
 
 def _settled_at(endpoint: EndpointKey) -> Callable[[DeliverySettled], tuple[str, ...]]:
-    return lambda fact: (fact.message_id,) if fact.endpoint == endpoint else ()
+    return lambda event: (event.message_id,) if event.endpoint == endpoint else ()
 
 
 def _infos(endpoints: Sequence[Endpoint]) -> list[EndpointInfo]:

@@ -133,7 +133,7 @@ async def test_everyone_who_is_refused_shares_one_question(desk: AdminStore) -> 
     await desk.simulator.revoke()
     waits = await asyncio.gather(*(desk.credentials.refused() for _ in range(3)))
     assert pytest.approx([SLOW_FIRST] * 3, abs=5) == waits
-    assert (1, 1) == (len(desk.ears.facts), len(desk.simulator.journal.requests))
+    assert (1, 1) == (len(desk.ears.events), len(desk.simulator.journal.requests))
 
 
 async def test_refusals_slow_down_to_ten_minutes(desk: AdminStore) -> None:

@@ -10,14 +10,14 @@ from relay.telemetry.events import Event, SessionShared
 
 
 class Ears:
-    """Remembers facts, and lets a test wait for them."""
+    """Remembers events, and lets a test wait for them."""
 
     def __init__(self) -> None:
         self.heard: asyncio.Queue[Event] = asyncio.Queue()
 
-    def __call__(self, fact: Event) -> None:
-        """Hear a fact."""
-        self.heard.put_nowait(fact)
+    def __call__(self, event: Event) -> None:
+        """Hear an event."""
+        self.heard.put_nowait(event)
 
 
 @pytest.fixture

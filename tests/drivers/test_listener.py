@@ -237,7 +237,7 @@ async def test_failures_are_spread_further_and_further(
     simulator.faults.upgrades.always(Answer(503))
     async with upstream.running():
         await upstream.ears.hear(ConnectEnded, times=8, result=FAILED)
-    waits = [fact.retry_in for fact in upstream.ears.all(ConnectEnded)][:8]
+    waits = [event.retry_in for event in upstream.ears.all(ConnectEnded)][:8]
     assert pytest.approx([1e-6 * s for s in (1, 2, 4, 8, 16, 32, 60, 60)]) == waits
 
 
@@ -275,7 +275,7 @@ async def test_the_next_host_is_tried_when_one_is_out_of_reach(
     async with upstream.running():
         connected = await upstream.ears.hear(ConnectEnded, result=OK)
     failed = upstream.ears.all(ConnectEnded, result=FAILED)
-    assert [True, False] == [fact.host in refusing for fact in (failed[0], connected)]
+    assert [True, False] == [event.host in refusing for event in (failed[0], connected)]
 
 
 async def test_a_host_that_answers_is_not_left(
@@ -406,7 +406,7 @@ async def test_nonsense_never_stops_what_is_behind_it(upstream: Upstream) -> Non
         await upstream.basket.until(lambda: last in upstream.basket.ids)
         assert 1 == len(simulator.journal.connects)
     kept = {frame.digest for frame in upstream.basket.frames}
-    told = {fact.digest for fact in upstream.ears.all(FrameUnreadable)}
+    told = {event.digest for event in upstream.ears.all(FrameUnreadable)}
     assert (kept, True) == (told, bool(kept))
 
 

@@ -25,28 +25,28 @@ LIMIT = 20.0
 
 
 class Ears:
-    """A telemetry that remembers every fact, and wakes who waits for one."""
+    """A telemetry that remembers every event, and wakes who waits for one."""
 
     def __init__(self) -> None:
-        self.facts: list[Event] = []
+        self.events: list[Event] = []
         self._waiters: set[asyncio.Event] = set()
 
-    def __call__(self, fact: Event) -> None:
-        self.facts.append(fact)
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
         for waiter in self._waiters:
             waiter.set()
 
     def all(self, kind: type[F], **fields: Any) -> list[F]:
-        """List the facts of a kind whose fields are as given."""
+        """List the events of a kind whose fields are as given."""
         return [
-            fact
-            for fact in self.facts
-            if isinstance(fact, kind)
-            and all(getattr(fact, name) == value for name, value in fields.items())
+            event
+            for event in self.events
+            if isinstance(event, kind)
+            and all(getattr(event, name) == value for name, value in fields.items())
         ]
 
     async def hear(self, kind: type[F], times: int = 1, **fields: Any) -> F:
-        """Wait until such a fact was told so many times; gives the last of these."""
+        """Wait until such an event was told so many times; gives the last of these."""
         await self.until(lambda: len(self.all(kind, **fields)) >= times, f"{kind.__name__}")
         return self.all(kind, **fields)[times - 1]
 
@@ -59,7 +59,7 @@ class Ears:
                     waiter.clear()
                     await waiter.wait()
         except TimeoutError:
-            raise AssertionError(f"never came: {what}; heard {self.facts}") from None
+            raise AssertionError(f"never came: {what}; heard {self.events}") from None
         finally:
             self._waiters.discard(waiter)
 

@@ -95,15 +95,15 @@ def names(directory: Path) -> set[str]:
 
 
 async def opened_afresh(path: Path) -> list[Event]:
-    """Open it with start_fresh; gives the facts that were told."""
-    facts: list[Event] = []
+    """Open it with start_fresh; gives the events that were told."""
+    events: list[Event] = []
     recovery = Recovery.START_FRESH
     location = f"sqlite:///{path}"
-    async with open_journal(location, recovery=recovery, telemetry=facts.append) as opened:
+    async with open_journal(location, recovery=recovery, telemetry=events.append) as opened:
         await opened.journal.start([CRM, LOG], NOW)
         assert {0} == {bot.imbalance for bot in (await opened.journal.census()).bots.values()}
         await opened.journal.stop()
-    return facts
+    return events
 
 
 async def refused(path: Path) -> str:
@@ -194,7 +194,7 @@ async def test_what_was_not_seen_is_told(path: Path, monkeypatch: pytest.MonkeyP
     """A relay that could not look at all of it says so, and goes on."""
     await make(path, clean=False)
     monkeypatch.setattr("relay.journal.open.require_sound", lambda _: False)
-    assert [JournalUnchecked] == [type(fact) for fact in await opened_afresh(path)]
+    assert [JournalUnchecked] == [type(event) for event in await opened_afresh(path)]
 
 
 # --- Damaged --------------------------------------------------------------------------------------
@@ -209,10 +209,10 @@ async def test_damage_is_noticed(path: Path, damage: Damage) -> None:
     assert f"{path}: " in (said := await refused(path))
     assert "journal_recovery: start_fresh" in said
     assert damaged == read(path)
-    (fact,) = await opened_afresh(path)
-    assert isinstance(fact, JournalSetAside)
-    assert (str(path), damaged) == (fact.journal, read(Path(fact.kept_as)))
-    assert {"journal.db", Path(fact.kept_as).name} == names(path.parent)
+    (event,) = await opened_afresh(path)
+    assert isinstance(event, JournalSetAside)
+    assert (str(path), damaged) == (event.journal, read(Path(event.kept_as)))
+    assert {"journal.db", Path(event.kept_as).name} == names(path.parent)
 
 
 @pytest.mark.parametrize(
@@ -272,9 +272,9 @@ async def test_a_database_without_its_log_is_what_a_log_without_its_database_is(
     emptied(path, random.Random(6))
     os.unlink(path)  # noqa: PTH108 - in a coroutine
     assert "journal.db is empty or gone" in await refused(path)
-    (fact,) = await opened_afresh(path)
-    assert isinstance(fact, JournalSetAside)
-    assert read(Path(f"{fact.kept_as}-wal"))
+    (event,) = await opened_afresh(path)
+    assert isinstance(event, JournalSetAside)
+    assert read(Path(f"{event.kept_as}-wal"))
 
 
 # --- Trouble of another kind ----------------------------------------------------------------------
@@ -364,13 +364,13 @@ async def test_a_run_that_ends_with_damage(
 ) -> None:
     """What the next start would meet again is set aside, if so told; what replaced it never is."""
     await make(path)
-    facts: list[Event] = []
+    events: list[Event] = []
     location = f"sqlite:///{path}"
     with pytest.raises(JournalRefused, match=said):
-        async with open_journal(location, recovery=recovery, telemetry=facts.append):
+        async with open_journal(location, recovery=recovery, telemetry=events.append):
             raise damage
     assert moved == (path.name not in names(path.parent))
-    assert [JournalSetAside] * moved == [type(fact) for fact in facts]
+    assert [JournalSetAside] * moved == [type(event) for event in events]
 
 
 @pytest.mark.parametrize("name", ["journal.db", "journal.db-wal", "journal.db-shm"])

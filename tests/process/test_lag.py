@@ -22,26 +22,26 @@ class Late:
 
 
 async def watched(*late: float) -> tuple[list[Event], LoopWatch, Late]:
-    facts: list[Event] = []
+    events: list[Event] = []
     clock = Late(*late)
-    watch = LoopWatch(facts.append, clock=lambda: clock.now, sleep=clock.sleep)
+    watch = LoopWatch(events.append, clock=lambda: clock.now, sleep=clock.sleep)
     with pytest.raises(asyncio.CancelledError):
         await watch.run()
-    return facts, watch, clock
+    return events, watch, clock
 
 
 async def test_lag_is_what_a_sleep_took_too_long() -> None:
     """Each beat tells how much later than asked the sleeper woke."""
-    facts, _, _ = await watched(0.0, 1.5, 0.25)
+    events, _, _ = await watched(0.0, 1.5, 0.25)
 
-    assert [LoopLagged(0.0), LoopLagged(1.5), LoopLagged(0.25)] == facts
+    assert [LoopLagged(0.0), LoopLagged(1.5), LoopLagged(0.25)] == events
 
 
 async def test_waking_early_is_no_lag() -> None:
     """A clock's grain does not make negative lags."""
-    facts, _, _ = await watched(-0.001)
+    events, _, _ = await watched(-0.001)
 
-    assert [LoopLagged(0.0)] == facts
+    assert [LoopLagged(0.0)] == events
 
 
 async def test_the_age_of_the_beat_grows_while_the_loop_stands() -> None:

@@ -43,8 +43,14 @@ def test_each_turn_is_told(listening: socket.socket) -> None:
     """Ready once started, alive with each beat, stopping when asked to; nothing else."""
     manager = ServiceManager.of({"NOTIFY_SOCKET": address(listening)})
     assert manager is not None
-    for fact in (STARTED, JournalRecovered(), LoopLagged(0.0), LoopLagged(3.0), RelayStopping("x")):
-        manager(fact)
+    for event in (
+        STARTED,
+        JournalRecovered(),
+        LoopLagged(0.0),
+        LoopLagged(3.0),
+        RelayStopping("x"),
+    ):
+        manager(event)
     assert [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"STOPPING=1"] == heard(listening)
 
 

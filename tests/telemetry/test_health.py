@@ -127,7 +127,7 @@ def test_a_journal_that_takes_no_writes_is_not_ready(healed: Event) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fact", "reason"),
+    ("event", "reason"),
     [
         (
             JournalFailed("OperationalError: disk I/O error", 1.0),
@@ -140,10 +140,10 @@ def test_a_journal_that_takes_no_writes_is_not_ready(healed: Event) -> None:
         (DamageFound("not a journal, or damaged (at a secret place)"), "is damaged"),
     ],
 )
-def test_why_a_journal_takes_no_writes_is_told(fact: Event, reason: str) -> None:
+def test_why_a_journal_takes_no_writes_is_told(event: Event, reason: str) -> None:
     """Of SQLite's words those are repeated that name nothing."""
     patient = Patient()
-    patient.tell(fact)
+    patient.tell(event)
     assert [f"journal: {reason}"] == patient.unready()
 
 

@@ -183,7 +183,7 @@ def test_build_info_names_version_and_python() -> None:
 
 
 def test_a_name_not_foreseen_is_counted_all_the_same() -> None:
-    """A fact about a bot that is not configured does no harm."""
+    """An event about a bot that is not configured does no harm."""
     metrics = make()
 
     metrics.duplicates["late"] += 1

@@ -112,16 +112,16 @@ def test_refused_credentials_come_with_advice(
     words: str,
 ) -> None:
     """The line says what is wrong and what to do: the clock first, if it is off by a minute."""
-    fact = CredentialsRefused(BOT, confirmed=confirmed, clock_skew=skew, retry_in=60.0)
+    event = CredentialsRefused(BOT, confirmed=confirmed, clock_skew=skew, retry_in=60.0)
 
-    assert words in advice(fact)
+    assert words in advice(event)
 
 
 def test_refused_credentials_are_an_error_each_time(listening: Listening) -> None:
     """They are asked about once in minutes, and nothing works until somebody acts."""
-    fact = CredentialsRefused(BOT, confirmed=True, clock_skew=None, retry_in=600.0)
+    event = CredentialsRefused(BOT, confirmed=True, clock_skew=None, retry_in=600.0)
 
-    listening.tell(fact, fact)
+    listening.tell(event, event)
 
     assert [("error", "blaze.credentials_refused")] * 2 == listening.loud
 
@@ -180,23 +180,23 @@ def test_messages_are_counted_once_and_again_as_duplicates(listening: Listening)
 
 
 @pytest.mark.parametrize(
-    ("fact", "event"),
+    ("told", "name"),
     [
         (FrameUnreadable(BOT, "d1", "not_json", 12), "frame.unreadable"),
         (RequestRefused(BOT, 10002, "invalid field"), "blaze.request_refused"),
     ],
 )
 def test_a_flood_from_upstream_does_not_flood_the_log(
-    listening: Listening, fact: FrameUnreadable | RequestRefused, event: str
+    listening: Listening, told: FrameUnreadable | RequestRefused, name: str
 ) -> None:
     """So many warnings at once, then one every few seconds; every one is there for debugging."""
-    listening.tell(*[fact] * 5 * BURST)
-    assert [("warning", event)] * BURST == listening.loud
-    assert 5 * BURST == len(listening.lines(event))
+    listening.tell(*[told] * 5 * BURST)
+    assert [("warning", name)] * BURST == listening.loud
+    assert 5 * BURST == len(listening.lines(name))
 
     listening.now += PERIOD / BURST
-    listening.tell(*[fact] * 5)
-    assert [("warning", event)] * (BURST + 1) == listening.loud
+    listening.tell(*[told] * 5)
+    assert [("warning", name)] * (BURST + 1) == listening.loud
 
 
 def test_receipts_are_counted_by_result(listening: Listening) -> None:

@@ -46,17 +46,17 @@ def routes(bot: str) -> list[Route] | None:
 async def calling(
     store: FakeAdminStore,
     headers: dict[str, str] | None = None,
-    facts: list[Event] | None = None,
+    events: list[Event] | None = None,
     *,
     token: str = TOKEN,
     back: dict[EndpointKey, str] | None = None,
     clock: Clock = lambda: NOW,
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    facts = [] if facts is None else facts
+    events = [] if events is None else events
     app = admin_app(
         AdminApi(store, clock, routes, RETENTION),
         token,
-        tell=facts.append,
+        tell=events.append,
         version="1.2.3",
         back_tokens=None if back is None else lambda: back,
     )
@@ -185,19 +185,19 @@ def test_an_empty_token_is_refused() -> None:
     ],
 )
 async def test_who_is_refused_is_told(headers: dict[str, str], told: list[Event]) -> None:
-    """Each wrong token is a fact that names who asked, and nothing of the token."""
-    facts: list[Event] = []
+    """Each wrong token is an event that names who asked, and nothing of the token."""
+    events: list[Event] = []
     path = f"{API}/endpoints"
-    async with calling(FakeAdminStore(), headers, facts) as client, client.get(path) as answer:
+    async with calling(FakeAdminStore(), headers, events) as client, client.get(path) as answer:
         assert (401 if told else 200) == answer.status
-    assert told == facts
+    assert told == events
 
 
 async def test_who_guesses_is_slowed_down_and_locks_nobody_out() -> None:
     """Too many wrong tokens are 429, counted as such; the right one opens all the same, later."""
-    facts: list[Event] = []
+    events: list[Event] = []
     path, wrong = f"{API}/endpoints", {"Authorization": "Bearer wrong"}
-    async with calling(FakeAdminStore(), {}, facts) as client:
+    async with calling(FakeAdminStore(), {}, events) as client:
         again_in = None
         for status in [401] * BURST + [429]:
             async with client.get(path, headers=wrong) as answer:
@@ -211,8 +211,8 @@ async def test_who_guesses_is_slowed_down_and_locks_nobody_out() -> None:
             assert 200 == answer.status
         assert asyncio.get_running_loop().time() - began >= DELAY
     expected = [(True, False)] * BURST + [(True, True), (False, False)]
-    refused = [fact for fact in facts if isinstance(fact, AdminRefused)]
-    assert expected == [(fact.given, fact.throttled) for fact in refused]
+    refused = [event for event in events if isinstance(event, AdminRefused)]
+    assert expected == [(event.given, event.throttled) for event in refused]
 
 
 async def test_a_token_in_the_query_is_none() -> None:
@@ -546,11 +546,11 @@ def bearer(token: str) -> dict[str, str]:
 @pytest.mark.parametrize("admin", ["", TOKEN])
 async def test_a_receiver_says_that_it_is_back(admin: str) -> None:
     """Its own token opens this and nothing else, whether the admin's is set or not."""
-    store, facts = FakeAdminStore(), list[Event]()
+    store, events = FakeAdminStore(), list[Event]()
     options: dict[str, Any] = {"token": admin, "back": {CRM: OWN}}
     off = 401 if admin else 404
 
-    async with calling(store, bearer(OWN), facts, **options) as client:
+    async with calling(store, bearer(OWN), events, **options) as client:
         async with client.post(BACK) as answer:
             assert (200, "back") == (answer.status, (await answer.json())["action"])
         for method, path in (
@@ -566,7 +566,7 @@ async def test_a_receiver_says_that_it_is_back(admin: str) -> None:
     acted = OperatorActed(
         "receiver", "127.0.0.1", "endpointIsBack", "bot=support name=crm", 1, "ok"
     )
-    assert acted == facts[0]
+    assert acted == events[0]
 
 
 @pytest.mark.parametrize(
@@ -582,16 +582,16 @@ async def test_a_receiver_says_that_it_is_back(admin: str) -> None:
 )
 async def test_another_s_token_is_wrong(path: str, token: str) -> None:
     """A token is good for its own endpoint only, and who tries is told like with the admin's."""
-    store, facts = FakeAdminStore(), list[Event]()
+    store, events = FakeAdminStore(), list[Event]()
     back = {CRM: OWN, CRM._replace(name="log"): "the-other's-own"}
 
     async with (
-        calling(store, bearer(token), facts, token="", back=back) as client,
+        calling(store, bearer(token), events, token="", back=back) as client,
         client.post(path) as answer,
     ):
         assert 401 == (await read_problem(answer))["status"]
 
-    assert ([], [AdminRefused("127.0.0.1", given=True)]) == (store.asked, facts)
+    assert ([], [AdminRefused("127.0.0.1", given=True)]) == (store.asked, events)
 
 
 async def test_no_token_opens_nothing_where_there_is_none() -> None:
@@ -649,15 +649,15 @@ async def test_every_action_is_told(
     path: str, body: object, asked: str, count: int, result: str
 ) -> None:
     """Who, what, on which, how many, and what came of it."""
-    facts: list[Event] = []
+    events: list[Event] = []
 
     async with (
-        calling(FakeAdminStore(), facts=facts) as client,
+        calling(FakeAdminStore(), events=events) as client,
         client.post(f"{API}{path}", json=body) as answer,
     ):
         await answer.read()
 
-    (told,) = facts
+    (told,) = events
     assert isinstance(told, OperatorActed)
     assert ("api", "127.0.0.1", asked, count, result) == (
         told.actor,
@@ -670,13 +670,13 @@ async def test_every_action_is_told(
 
 async def test_looking_is_no_action() -> None:
     """Who only reads is not told of."""
-    facts: list[Event] = []
+    events: list[Event] = []
     async with (
-        calling(FakeAdminStore(), facts=facts) as client,
+        calling(FakeAdminStore(), events=events) as client,
         client.get(f"{API}/messages") as answer,
     ):
         assert 200 == answer.status
-    assert [] == facts
+    assert [] == events
 
 
 # --- Mistakes and trouble -------------------------------------------------------------------------
