@@ -1,6 +1,5 @@
 """The part of Mixin's HTTP API that a relay needs, each request signed on its own."""
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -9,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from relay.blaze.keystore import Keystore
@@ -96,7 +96,7 @@ class MixinApi:
     async def acknowledge(self, message_ids: Sequence[str]) -> Answer:
         """Mark at most 100 messages READ (docs/protocol.md, Receipts)."""
         receipts = [{"message_id": message_id, "status": "READ"} for message_id in message_ids]
-        body = json.dumps(receipts, separators=(",", ":")).encode()
+        body = msgspec.json.encode(receipts)
         return await self._request("POST", "/acknowledgements", body)
 
     async def _request(self, method: str, uri: str, body: bytes = b"") -> Answer:

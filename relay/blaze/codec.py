@@ -4,10 +4,10 @@ Frames are hostile input: whatever comes in, `decode` answers with a value.
 """
 
 import gzip
-import json
 import zlib
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from relay.blaze.wire import NotJson, read_json
@@ -53,5 +53,5 @@ def decode(frame: bytes) -> Decoded | Undecodable:
 
 def encode(value: Any) -> bytes:
     """Write one frame; the same value always gives the same bytes."""
-    text = json.dumps(value, separators=(",", ":"))
-    return gzip.compress(text.encode(), compresslevel=_FAST, mtime=0)
+    text = msgspec.json.encode(value)
+    return gzip.compress(text, compresslevel=_FAST, mtime=0)

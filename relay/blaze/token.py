@@ -2,9 +2,9 @@
 
 import base64
 import hashlib
-import json
 from typing import Any
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA512
@@ -54,7 +54,7 @@ def _signature(keystore: Keystore, signed: bytes) -> bytes:
 
 
 def _part(content: dict[str, Any]) -> str:
-    return _base64(json.dumps(content, separators=(",", ":")).encode())
+    return _base64(msgspec.json.encode(content))
 
 
 def _base64(raw: bytes) -> str:
