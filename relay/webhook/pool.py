@@ -13,6 +13,9 @@ from relay.webhook.exchange import Failure, NotConnectedError
 _DIALS = 3
 """How often one request tries a receiver that speaks before it is asked."""
 
+_BREATH = 0.01
+"""Seconds between two looks at all connections, however many there are."""
+
 _TURNS = 16
 """How many turns the loop gets to read what has arrived before a request is sent."""
 
@@ -250,4 +253,5 @@ class ConnectionPool:
         for connection in tuple(self._open):
             if connection.due <= now:
                 connection.expire()
-        self.watch(min((connection.due for connection in self._open), default=NEVER))
+        earliest = min((connection.due for connection in self._open), default=NEVER)
+        self.watch(max(earliest, now + _BREATH))

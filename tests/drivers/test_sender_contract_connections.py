@@ -1,6 +1,7 @@
 """What the sender promises of its connections."""
 
 import asyncio
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -141,6 +142,22 @@ async def test_a_name_is_resolved(make_sender: MakeSender) -> None:
     async with ScriptedServer(answering(answer())) as server:
         got = await sender.send(post(server.port, host="receiver.test"))
     assert (200, None, Sent.YES) == outcome(got)
+
+
+async def test_ipv6_and_ipv4_stand_side_by_side(make_sender: MakeSender) -> None:
+    """A receiver is reached by an address of either family, and a dead one costs a moment."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    sender = make_sender(names={"receiver.test": ("::1", "127.0.0.1")})
+    async with ScriptedServer(answering(answer())) as server:
+        got = await sender.send(post(server.port, host="receiver.test"))
+        assert (200, None, Sent.YES) == outcome(got)
+        async with ScriptedServer(answering(answer("201 OK")), host="::1", port=server.port):
+            for host in ("receiver.test", "[::1]"):
+                fresh = make_sender(names={"receiver.test": ("::1", "127.0.0.1")})
+                assert 201 == (await fresh.send(post(server.port, host=host))).status
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "receiver.test", "[::ffff:127.0.0.1]"])
