@@ -10,6 +10,8 @@ from ipaddress import IPv6Address, ip_address
 from typing import Protocol, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from msgspec import Struct
+
 from relay.net.proxies import Proxy
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -139,18 +141,21 @@ def basic_authorization(user: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True, gc=False):
     """One POST to a sender's target; its headers and body stay out of the repr.
 
     `timeout` covers everything up to the status line: the wait for a connection, DNS, connecting,
     TLS, sending. `connect_timeout` covers DNS, connecting and TLS. Both in seconds.
     """
 
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
     timeout: float
     connect_timeout: float
+
+    def __repr__(self) -> str:
+        """Show how large it is."""
+        return f"Request({len(self.headers)} headers, {len(self.body)} bytes)"
 
 
 class Sent(StrEnum):
@@ -190,21 +195,25 @@ class NotConnectedError(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, gc=False):
     """What came of a request: a status, or a failure.
 
     `retry_after` is the header as received, `body` its beginning, which nobody unpacks where it is
-    `packed`; `detail` is a line for people and holds nothing that the receiver said.
+    `packed`, and which stays out of the repr; `detail` is a line for people and holds nothing that
+    the receiver said.
     """
 
     status: int | None = None
     retry_after: str | None = None
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
     packed: bool = False
     failure: Failure | None = None
     sent: Sent = Sent.NO
     detail: str = ""
+
+    def __repr__(self) -> str:
+        """Show what it means."""
+        return f"Answer({self.status}, {self.failure}, sent={self.sent}, {self.detail!r})"
 
 
 class Sender(Protocol):

@@ -6,7 +6,8 @@ Through a proxy it goes where one is set, and never because of the environment a
 
 import asyncio
 import socket
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from relay.net.lookups import Lookup, system_lookups
 from relay.net.proxies import Proxy
