@@ -298,7 +298,7 @@ class Connection(asyncio.Protocol):
 
     def _read_what_is_left(self) -> None:
         """Read what has arrived, before it is judged that nothing has."""
-        while self._answer is not None:
+        while self._answer is not None and not self.ended:
             try:
                 data = self._socket.recv(_PIECE)
             except OSError:
