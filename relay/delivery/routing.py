@@ -22,9 +22,9 @@ class Route:
     def wants(self, message: Message) -> bool:
         """Say whether the endpoint is owed the message: all of its filters must agree."""
         return (
-            self.wants_conversation(message.conversation_id)
-            and self.wants_user(message.user_id)
-            and self.wants_category(message.category)
+            (not self.conversations or self.wants_conversation(message.conversation_id))
+            and (not self.users or self.wants_user(message.user_id))
+            and (not self.categories or self.wants_category(message.category))
         )
 
     def wants_conversation(self, conversation_id: str) -> bool:

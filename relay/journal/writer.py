@@ -6,7 +6,7 @@ that neither waits for a burst of the other: a group takes at most `MAX_GROUP` o
 
 import asyncio
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import repeat
@@ -35,7 +35,7 @@ MAX_GROUP_BYTES = 8 * 1024 * 1024
 """Of arriving frames in one group, beyond the first."""
 
 PACE = 0.004
-"""Seconds from one commit's begin to the next one's at least, unless a whole group waits.
+"""Seconds from one commit to the next at least, unless all waits for it, or a whole group.
 
 Each costs changes of threads and a write: under a steady load company is worth more than haste.
 """
@@ -82,9 +82,10 @@ class Writer:
         self._commit_within(patience)
 
     def hurry(self) -> None:
-        """Let what has been put with patience wait no longer."""
+        """Let what has ended wait for company no longer."""
         if self._ended:
-            self._commit_within(0.0)
+            self._commit_at = self._not_before = 0.0
+            self._wake()
 
     def take(self, source: Source, message: Message) -> None:
         """Add a message that has arrived to the next group."""
@@ -138,6 +139,7 @@ class Writer:
                 self._committing = True
                 await self._commit(group)
                 self._committing = False
+            self._not_before = asyncio.get_running_loop().time() + PACE
             self._paused.set()
             self._written.set()
             self._tell_room()
@@ -167,7 +169,6 @@ class Writer:
             now, at = loop.time(), max(self._commit_at, self._not_before)
             due = at <= now or waiting >= MAX_GROUP or self._closing
             if waiting and due and not self._holders:
-                self._not_before = now + PACE
                 return True
             self._sleeper = loop.create_future()
             timer = None
@@ -244,10 +245,10 @@ def _batch(group: Group, now: float) -> Batch:
     batch = Batch(now)
     for _, entry in group:
         match entry:
-            case Arrival():
-                batch.arrivals.append(entry)
             case Delivered() | Postponed() | DeadLettered():
                 batch.outcomes.append(entry)
+            case Arrival():
+                batch.arrivals.append(entry)
             case ReceiptAnswers():
                 batch.receipts.append(entry)
             case WholeLanes():
@@ -274,9 +275,8 @@ def _answer(group: Group, committed: Committed) -> None:
         ReceiptAnswers: iter(committed.receipts),
     }
     nothing: Iterator[Answer] = repeat(None)
-    pairs: dict[Party, list[tuple[Entry, Answer]]] = {}
+    pairs: defaultdict[Party, list[tuple[Entry, Answer]]] = defaultdict(list)
     for party, entry in group:
-        answer = next(answers.get(type(entry), nothing))
-        pairs.setdefault(party, []).append((entry, answer))
+        pairs[party].append((entry, next(answers.get(type(entry), nothing))))
     for party, its in pairs.items():
         party.committed(its)

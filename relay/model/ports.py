@@ -221,7 +221,7 @@ class Writer(Protocol):
         """Add what has ended to the next group; it may wait for company for so many seconds."""
 
     def hurry(self) -> None:
-        """Let what has been put with patience wait no longer."""
+        """Let what has ended wait for company no longer."""
 
     def take(self, source: Source, message: Message) -> None:
         """Add a message that has arrived to the next group."""
