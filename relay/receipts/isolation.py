@@ -51,7 +51,7 @@ RECALL_EVERY = 60.0
 
 _FIRST_WAIT, _LONGEST_WAIT, _LONGEST_ASIDE = 1.0, 60.0, 600.0
 _FIRST_WAIT_UNAUTHORIZED, _LONGEST_WAIT_UNAUTHORIZED = 60.0, 600.0
-_FIRST_STRIDE = 1000
+_FIRST_STRIDE, _LONGEST_STRIDE = 1000, 1_000_000
 
 Batch = tuple[OwedReceipt, ...]
 Answer = tuple[Batch, ReceiptVerdict]
@@ -204,7 +204,7 @@ class Isolation:
         singles = [new[0], new[-1]] if len(new) > 1 else new
         if new:
             self.look_after = new[-1].seq + self._stride
-            self._stride *= 2
+            self._stride = min(2 * self._stride, _LONGEST_STRIDE)
         else:
             self.look_after, self._stride = 0, _FIRST_STRIDE
         self._stalled.extend(each for one in self._suspects.empty() for each in one)

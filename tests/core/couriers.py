@@ -119,9 +119,9 @@ class FakeCourier:
         self._places[delivery.endpoint, delivery.message.message_id] = len(lane)
         lane.append(delivery.message.message_id)
 
-    def buried(self, delivery: Delivery) -> None:
+    def buried(self, endpoint: EndpointKey, message_id: str) -> None:
         """Note that the journal has a dead letter: it has left its lane."""
-        self.ended.add((delivery.endpoint, delivery.message.message_id))
+        self.ended.add((endpoint, message_id))
 
     def interrupted(self) -> None:
         """Note a cut or a crash: what was taken may come again, and must say `unknown` (W3, W4)."""

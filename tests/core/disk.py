@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from itertools import islice
 from random import Random
 from typing import TypeVar
 
@@ -26,7 +25,7 @@ from relay.model.journal import (
 from relay.model.messages import DeadLettered, Deferred, Delivery, EndpointKey, Outcome
 from relay.model.ports import JournalDamaged, JournalUnavailable
 from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, RunningReplay
-from tests.journal.model.journal import MemoryJournal
+from tests.core.rows import DeliveryRow, Rows
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ STEP = 1_000
 
 
 class Disk:
-    """A `relay.model.ports.Journal` over the one in memory.
+    """A `relay.model.ports.Journal` over one in memory; `rows` is what it holds.
 
     Up to `latency` seconds pass before a write is committed, and up to as many before anybody hears
     of it; the next one waits for its end, as in a database. Reads wait for nobody. While `full`,
@@ -46,13 +45,13 @@ class Disk:
 
     def __init__(
         self,
-        journal: MemoryJournal,
         latency: float = 0.0,
         *,
         on_recorded: Callable[[Delivery], None] = lambda _: None,
-        on_buried: Callable[[Delivery], None] = lambda _: None,
+        on_buried: Callable[[EndpointKey, str], None] = lambda _endpoint, _message_id: None,
     ) -> None:
-        self.journal = journal
+        self.rows = Rows()
+        self.journal = self.rows.journal
         self.latency = latency
         self.full = False
         self.free = 0
@@ -189,7 +188,8 @@ class Disk:
                 self._on_recorded(delivery)
         for outcome in batch.outcomes:
             if isinstance(outcome, DeadLettered):
-                self._on_buried(outcome.delivery)
+                delivery = outcome.delivery
+                self._on_buried(delivery.endpoint, delivery.message.message_id)
         return answers
 
     async def _record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
@@ -205,15 +205,23 @@ class Disk:
     async def _discard_owed(
         self, endpoints: Collection[EndpointKey], now: float, limit: int
     ) -> Discarded:
-        for row in islice(self.journal.store.owed(endpoints), limit):
-            self._on_buried(row.delivery())
-        return await self.journal.discard_owed(endpoints, now, limit=limit)
+        def owed() -> list[DeliveryRow]:
+            return [each for endpoint in endpoints for each in self.rows.pending(endpoint)]
+
+        before = owed()
+        answer = await self.journal.discard_owed(endpoints, now, limit=limit)
+        left = {each.row.id for each in owed()}
+        for each in before:
+            if each.row.id not in left:
+                self._on_buried(each.endpoint, each.message_id)
+        return answer
 
     async def _settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
         answers = await self.journal.settle(outcomes, now)
         for outcome in outcomes:
             if isinstance(outcome, DeadLettered):
-                self._on_buried(outcome.delivery)
+                delivery = outcome.delivery
+                self._on_buried(delivery.endpoint, delivery.message.message_id)
         return answers
 
     async def _write(self, change: Callable[[], Awaitable[T]]) -> T:

@@ -1,25 +1,21 @@
 """A message that the journal can't give back: nobody gets anything in its place, and it is told."""
 
-from msgspec import structs
-
 from relay.delivery.breaker import BreakerPolicy
 from relay.model.admin import DeadLetterQuery
 from relay.model.messages import BreakerState, MessageOutcome, PriorOutcome, Reason
 from relay.telemetry.events import MessageDamaged
 from tests.core.couriers import HANG, Answer
 from tests.core.recorder import AttemptEnded, DeliverySettled, MessageFinished
+from tests.core.rows import SPOILT
 from tests.core.samples import BROKEN, CRM, LOG, OK
 from tests.core.world import Endpoint, World
-
-WHY = "its copy in the journal can't be opened"
 
 
 async def crash_and_damage(world: World, *ids: str) -> None:
     """Crash, and find these messages damaged at the next start."""
     await world.crash()
     for message_id in ids:
-        row = world.store.messages["bot", message_id]
-        row.message = structs.replace(row.message, frame=b"", damage=WHY)
+        world.rows.spoil(message_id)
     await world.start()
 
 
@@ -42,7 +38,7 @@ async def test_it_becomes_a_dead_letter_at_once() -> None:
     assert settled[good].delivered
     assert MessageOutcome.DEAD is finished[bad]
     (damaged,) = world.tell.of(MessageDamaged)
-    assert (CRM, bad, WHY) == (damaged.endpoint, damaged.message_id, damaged.why)
+    assert (CRM, bad, SPOILT) == (damaged.endpoint, damaged.message_id, damaged.why)
 
 
 async def test_no_endpoint_is_to_blame() -> None:
@@ -67,8 +63,7 @@ async def test_what_was_restored_is_posted() -> None:
         await world.tell.wait_for(AttemptEnded)
         await crash_and_damage(world, bad)
         await world.settled(bad)
-        row = world.store.messages["bot", bad]
-        row.message = structs.replace(row.message, frame=b"{}", damage="")
+        world.rows.restore(bad)
         world.courier.heal()
         await world.desk.retry(DeadLetterQuery(), world.wall())
         await world.read(bad)

@@ -19,13 +19,14 @@ async def test_the_delivery_is_as_it_was_but_for_the_doubt() -> None:
         first = world.push(1)
         await world.tell.wait_for(AttemptStarted)
         await world.stop(drain=5.0)
-        (row,) = world.store.deliveries.values()
-        assert (DeliveryState.PENDING, [], 0, None, True) == (
-            row.state,
+        (delivery,) = world.rows.deliveries
+        row = delivery.row
+        assert (DeliveryState.PENDING, 0, 0, None, True) == (
+            delivery.state,
             row.attempts,
             row.failures,
             row.first_attempt_at,
-            row.doubtful,
+            bool(row.doubtful),
         )
         await world.start()
         assert world.clean

@@ -74,7 +74,7 @@ async def test_a_bot_that_goes_comes_to_rest_alone() -> None:
         assert [SALES] == [event.bot for event in world.tell.of(BotLeft)]
         (webhook,) = bot.webhooks.values()
         assert not cast("FakeConnections", webhook.connections).open
-        assert not world.store.endpoints[THEIRS.key].configured
+        assert not world.rows.configured[THEIRS.key]
 
 
 async def test_a_bot_that_is_owed_deliveries_stays() -> None:
@@ -99,7 +99,7 @@ async def test_what_is_not_journaled_yet_is_forgotten() -> None:
         second = world.push(2, bot=SALES)
         world.courier.usually(THEIRS.key, Answer(takes=HANG))
         assert 1 == await world.change_bots(DISCARDED)
-        assert [(SALES, first)] == [key for key in world.store.messages if key[0] == SALES]
+        assert [(SALES, first)] == [key for key in world.rows.messages if key[0] == SALES]
         world.courier.heal()
         await two_bots(world)
         world.push_unread()
@@ -173,8 +173,8 @@ async def test_a_stop_brings_to_rest_what_leaves() -> None:
         going.cancel()
         await world.stop()
         assert 1 == world.cut_attempts
-        (row,) = world.store.deliveries.values()
-        assert (first, DeliveryState.PENDING) == (row.message.message.message_id, row.state)
+        (row,) = world.rows.deliveries
+        assert (first, DeliveryState.PENDING) == (row.message_id, row.state)
         await world.start()
 
 

@@ -50,7 +50,7 @@ async def test_a_delivery_is_told_from_its_start_to_its_end() -> None:
         settled.reason,
     )
     ended = succeeded.attempt.started_at + succeeded.attempt.duration
-    received = world.store.messages["bot", first].message.received_at
+    received = world.rows.messages["bot", first].received_at
     assert pytest.approx(ended - received) == settled.delay
 
 

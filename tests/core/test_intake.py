@@ -17,7 +17,6 @@ from tests.core.disk import Disk
 from tests.core.recorder import MessageFinished, MessageReceived, Recorder
 from tests.core.samples import BOT, CRM, LOG, message, uuid
 from tests.core.virtual_time import EPOCH
-from tests.journal.model.journal import MemoryJournal
 
 FRAME = UnreadableFrame("digest", "not gzip", b"\x00" * 10)
 
@@ -85,7 +84,7 @@ async def stage(
     max_waiting_bytes: int = 1_000_000,
 ) -> Stage:
     """Set an intake up, for one endpoint unless told otherwise."""
-    disk, tell = Disk(MemoryJournal(), latency), Recorder()
+    disk, tell = Disk(latency), Recorder()
     await disk.start([CRM, LOG], EPOCH)
     writer, crm, log = Writer(disk, tell, lambda: EPOCH), Window(), Window()
     receipts = list[OwedReceipt]()
@@ -219,10 +218,14 @@ async def test_a_message_that_can_not_be_journaled_is_set_aside() -> None:
     for number in (1, 2, 3):
         on.intake.take(message(number, size=5000))
     await on.intake.drained()
-    assert [(1, True), (3, False)] == on.offered
+    assert [(1, True), (3, True)] == on.offered
     digest = sha256(b"." * 5000).hexdigest()
-    kept = on.disk.journal.store.unreadable[BOT, digest]
-    assert ("not journaled: UnicodeError", b"." * 4096) == (kept.why, kept.sample)
+    (kept,) = on.disk.rows.unreadable
+    assert (digest, "not journaled: UnicodeError", b"." * 4096) == (
+        kept.digest,
+        kept.why,
+        kept.sample,
+    )
     told = FrameUnreadable(BOT, digest, "not journaled: UnicodeError", 5000)
     assert [told] == on.tell.of(FrameUnreadable)
     assert not on.full()
@@ -262,7 +265,7 @@ async def test_a_frame_that_is_no_event_is_kept() -> None:
     on.intake.keep(FRAME)
     on.intake.take(message(1))
     await on.intake.drained()
-    (kept,) = on.disk.journal.store.unreadable.values()
+    (kept,) = on.disk.rows.unreadable
     assert (BOT, FRAME.digest, FRAME.why, FRAME.sample) == (
         kept.bot,
         kept.digest,

@@ -96,7 +96,7 @@ async def test_a_discarded_dead_letter_stays_unread() -> None:
         assert MessagesDiscarded(BOT, 1) == told
         await world.pass_time(60.0)
         assert [] == world.mixin.batches
-        assert MessageOutcome.DISCARDED is world.store.messages[BOT, first].outcome
+        assert MessageOutcome.DISCARDED is world.rows.messages[BOT, first].outcome
 
 
 async def test_a_waived_dead_letter_is_read() -> None:
@@ -141,13 +141,13 @@ async def test_finished_messages_are_pruned_after_their_retention() -> None:
         await world.read(*ids[1:])
         world.clock_is_set(RETENTION - 10.0)
         await world.pass_time(70.0)
-        assert count + 1 == len(world.store.messages) + sum(
+        assert count + 1 == len(world.rows.messages) + sum(
             event.messages for event in world.tell.of(JournalPruned)
         )
         world.clock_is_set(DAY)
         await world.pass_time(61.0)
         assert count == sum(event.messages for event in world.tell.of(JournalPruned))
-        assert [(BOT, uuid(0))] == list(world.store.messages)
+        assert [(BOT, uuid(0))] == list(world.rows.messages)
 
 
 async def test_what_the_disk_gets_back_is_told() -> None:
@@ -166,7 +166,7 @@ async def test_nothing_is_pruned_before_its_time() -> None:
         await world.read(world.push(1))
         world.clock_is_set(RETENTION - 100.0)
         await world.pass_time(61.0)
-        assert (1, 0) == (len(world.store.messages), world.tell.count(JournalPruned))
+        assert (1, 0) == (len(world.rows.messages), world.tell.count(JournalPruned))
 
 
 async def test_a_journal_in_trouble_stops_no_duty() -> None:

@@ -31,7 +31,7 @@ async def test_it_stays_unread() -> None:
         world.push_unread()
         await world.pass_time(60 * MINUTE)
         assert (10, []) == (len(world.courier.posts), world.mixin.batches)
-        assert MessageOutcome.DEAD is world.store.messages[BOT, poison].outcome
+        assert MessageOutcome.DEAD is world.rows.messages[BOT, poison].outcome
 
 
 async def test_other_conversations_go_on_at_once() -> None:

@@ -20,7 +20,6 @@ from tests.core.disk import Disk
 from tests.core.recorder import PATIENCE, MessageFinished, Recorder, confirmed_ids, until_all
 from tests.core.samples import BOT, message, uuid
 from tests.core.virtual_time import EPOCH, run, wall_clock
-from tests.journal.model.journal import MemoryJournal
 
 FAILED = ReceiptsFailed("500")
 REJECTED = ReceiptsRejected(10002, "bad id")
@@ -61,7 +60,7 @@ class Stage:
 
 async def stage(*, owed: int = 0, jitter: float = 1.0, takes: float = 0.05) -> Stage:
     """Set an outbox up on a journal that owes so many receipts from before."""
-    disk, mixin, tell = Disk(MemoryJournal()), FakeAcknowledger(takes), Recorder()
+    disk, mixin, tell = Disk(), FakeAcknowledger(takes), Recorder()
     await disk.start([], EPOCH)
     await disk.record([Arrival(message(n), (), unwanted_read=True) for n in range(owed)])
     clock = wall_clock(asyncio.get_running_loop())

@@ -165,16 +165,15 @@ class RelayMachine(RuleBasedStateMachine):
             self.loop.close()
 
     def nothing_is_left(self) -> None:
-        store = self.world.store
+        rows = self.world.rows.messages.values()
         assert [] == self.world.unfinished
-        assert {} == {key: lanes for key, lanes in store.lanes.items() if lanes}
-        for row in store.by_seq.values():
-            message_id = row.message.message_id
+        assert [] == self.world.rows.lanes
+        for row in rows:
             unread = row.outcome in (MessageOutcome.DEAD, MessageOutcome.DISCARDED)
             assert unread or (
-                row.outcome is MessageOutcome.READ and message_id in self.world.mixin.read
+                row.outcome is MessageOutcome.READ and row.message_id in self.world.mixin.read
             )
-        assert self.world.pushed == {row.message.message_id for row in store.by_seq.values()}
+        assert self.world.pushed == {row.message_id for row in rows}
 
 
 TestReadOnlyAfterSuccess = RelayMachine.TestCase

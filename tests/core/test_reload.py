@@ -34,8 +34,8 @@ NEW = EndpointKey(BOT, "new")
 def state_of(world: World, endpoint: EndpointKey, message_id: str) -> DeliveryState:
     (state,) = [
         row.state
-        for row in world.store.deliveries.values()
-        if (row.owed.endpoint, row.message.message.message_id) == (endpoint, message_id)
+        for row in world.rows.deliveries
+        if (row.endpoint, row.message_id) == (endpoint, message_id)
     ]
     return state
 
@@ -201,7 +201,7 @@ async def test_an_endpoint_that_is_owed_nothing_goes_at_once() -> None:
         await world.read(message_id)
         assert [CRM] == [post.endpoint for post in world.courier.posts if post.number == 1][2:]
         assert [LOG] == [event.endpoint for event in world.tell.of(EndpointLeft)]
-        assert not world.store.endpoints[LOG].configured
+        assert not world.rows.configured[LOG]
 
 
 @pytest.mark.parametrize("script", [BROKEN, Answer(takes=HANG), Answer(takes=20.0)])
@@ -214,7 +214,7 @@ async def test_an_endpoint_that_is_owed_deliveries_stays(script: Script) -> None
         with pytest.raises(ReloadRefused, match="bot/log: is owed 2 deliveries; expected none"):
             await world.reload(Endpoint(NEW))
         assert {CRM, LOG} == set(world.run.dispatchers)
-        assert NEW not in world.store.endpoints
+        assert NEW not in world.rows.configured
         if isinstance(script, Answer) and script.takes < HANG:
             await world.settled(*ids)
         world.courier.heal()
@@ -238,16 +238,16 @@ async def test_what_is_owed_is_discarded_when_that_is_asked_for() -> None:
         assert len(ids) - in_time == await world.reload(CRM_ALONE, discard=True)
         taken = world.courier.ids(LOG)
         await world.read(*taken)
-        rows = world.store.by_seq.values()
-        unread = [row.message.message_id for row in rows if row.receipt is ReceiptState.NONE]
+        rows = world.rows.messages.values()
+        unread = [row.message_id for row in rows if row.receipt is ReceiptState.NONE]
         assert set(ids) - set(taken) == set(unread)
         assert {MessageOutcome.DISCARDED} == {
             row.outcome for row in rows if row.receipt is ReceiptState.NONE
         }
         assert len(unread) == sum(event.count for event in world.tell.of(MessagesFinished))
         assert {0} == {each.imbalance for each in (await world.disk.census()).bots.values()}
-        assert not world.store.lanes[LOG]
-        assert not world.store.endpoints[LOG].configured
+        assert [] == [lane for endpoint, lane in world.rows.lanes if endpoint == LOG]
+        assert not world.rows.configured[LOG]
 
 
 async def test_what_never_ends_is_cut_and_the_others_go_on() -> None:
@@ -396,14 +396,14 @@ async def test_fifty_reloads_under_traffic(seed: int) -> None:
 
 def _judge(world: World) -> None:
     """Hold each delivery to the arrival that made it, and READ to the deliveries."""
-    for row in world.store.by_seq.values():
-        message_id = row.message.message_id
+    deliveries = world.rows.deliveries
+    for row in world.rows.messages.values():
+        message_id = row.message_id
+        made = [each for each in deliveries if each.message_id == message_id]
         owed = {owed.endpoint for owed in world.disk.arrivals[message_id].owed}
-        assert owed == {each.owed.endpoint for each in row.deliveries}
+        assert owed == {each.endpoint for each in made}
         taken = {key for key in owed if world.courier.taken[key, message_id]}
-        given_up = {
-            each.owed.endpoint for each in row.deliveries if each.state is DeliveryState.DISCARDED
-        }
+        given_up = {each.endpoint for each in made if each.state is DeliveryState.DISCARDED}
         assert owed == taken | given_up
         assert bool(given_up) is (message_id not in world.mixin.read)
         posted = {post.endpoint for post in world.courier.posts if post.message_id == message_id}

@@ -112,8 +112,7 @@ async def test_a_huge_one_is_never_in_memory_or_in_lanes(window: int) -> None:
         await ask(world)
         most = 0
         while not world.tell.of(ReplayEnded):
-            lanes = world.store.lanes.get(CRM, {}).values()
-            most = max(most, sum(len(lane.waiting) for lane in lanes))
+            most = max(most, len(world.rows.pending(CRM)))
             assert len(world.run.dispatchers[CRM].lanes) <= window
             await world.pass_time(0.01)
         assert 0 < most <= MOST_WAITING
@@ -223,7 +222,7 @@ async def test_retention_counts_from_the_end_of_the_message() -> None:
         await world.desk.resume(CRM)
         await ended(world)
         await world.tell.wait_for(JournalPruned)
-        assert {} == world.store.by_seq
+        assert {} == world.rows.messages
 
 
 async def test_a_new_endpoint_gets_what_is_retained_once() -> None:

@@ -40,12 +40,10 @@ from tests.core.recorder import (
     confirmed_ids,
     until_all,
 )
+from tests.core.rows import MessageRow, Rows
 from tests.core.runs import Run
 from tests.core.samples import BOT, message, uuid
 from tests.core.virtual_time import EPOCH
-from tests.journal.model.admin_store import MemoryAdminStore
-from tests.journal.model.journal import MemoryJournal
-from tests.journal.model.store import MessageRow, Store
 
 DRAIN = 25.0
 
@@ -87,12 +85,11 @@ class World:
         self.mixin.only(self.may_be_read)
         self.waived: set[tuple[EndpointKey, str]] = set()
         self.disk = Disk(
-            MemoryJournal(),
             latency,
             on_recorded=self.courier.recorded,
             on_buried=self.courier.buried,
         )
-        self.desk = MemoryAdminStore(self.disk.journal)
+        self.desk = self.disk.rows.desk
         self.clean: bool | None = None
         self.cut_attempts = 0
         self._jitter = jitter or Random(11).random
@@ -110,9 +107,9 @@ class World:
         return self._run
 
     @property
-    def store(self) -> Store:
+    def rows(self) -> Rows:
         """What the journal holds."""
-        return self.disk.journal.store
+        return self.disk.rows
 
     def configure(self, *endpoints: Endpoint) -> None:
         """Let the next start have these endpoints."""
@@ -247,7 +244,7 @@ class World:
         """The messages for which something is left to do."""
         return [
             row
-            for row in self.store.by_seq.values()
+            for row in self.rows.messages.values()
             if row.outcome is None or row.receipt is ReceiptState.OWED
         ]
 
