@@ -14,8 +14,7 @@ from typing import Any
 import click
 
 from relay import __version__
-from relay.commands.failure import Failure, Family
-from relay.commands.params import Param
+from relay.commands.usage import Failure, Family, Param
 
 COMMANDS = {
     "run": "Hold the sockets and relay until SIGTERM or SIGINT.",
@@ -35,6 +34,13 @@ COMMANDS = {
     "secret": "Print a new signing secret, or a key for the journal.",
 }
 
+_SHARED = {
+    **dict.fromkeys(("simulator", "receiver", "demo"), "local_servers"),
+    "explain": "messages",
+    "replay": "replays",
+}
+"""Modules of several commands, each a function of its command's name."""
+
 INTERRUPTED = 130
 PIPE_CLOSED = 141
 """What shells make of SIGINT and of SIGPIPE."""
@@ -53,8 +59,9 @@ class Commands(Family):
         """Import a command."""
         if cmd_name not in COMMANDS:
             return None
-        module: Any = import_module(f"relay.commands.{cmd_name.replace('-', '_')}")
-        command: click.Command = module.command
+        name = _SHARED.get(cmd_name, cmd_name.replace("-", "_"))
+        module: Any = import_module(f"relay.commands.{name}")
+        command: click.Command = getattr(module, cmd_name if cmd_name in _SHARED else "command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature

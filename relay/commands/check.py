@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from relay.commands.failure import Failure
 from relay.commands.output import print_json, print_table
-from relay.commands.params import config_option, json_option
-from relay.commands.session import read_settings
+from relay.commands.usage import Failure, config_option, json_option
+from relay.commands.with_journal import read_settings
 
 
 @click.command(name="check")

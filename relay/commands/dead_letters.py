@@ -11,11 +11,10 @@ import click
 from relay.admin.batches import Act, in_batches
 from relay.admin.parameters import Parameter
 from relay.admin.requests import DEAD_LETTER_FILTERS, dead_letter_query
-from relay.commands.failure import Failure, Family
-from relay.commands.history import print_histories
+from relay.commands.messages import print_histories
 from relay.commands.output import print_note, print_table, progress
-from relay.commands.params import COUNT, MESSAGE_ID, filter_options
-from relay.commands.session import Session, on_journal
+from relay.commands.usage import COUNT, MESSAGE_ID, Failure, Family, filter_options
+from relay.commands.with_journal import Session, on_journal
 from relay.model.admin import DeadLetter, DeadLetterQuery
 from relay.model.ports import JournalDamaged, JournalUnavailable
 from relay.model.times import moment

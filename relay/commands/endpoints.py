@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from relay.commands.failure import Family
 from relay.commands.output import print_note, print_table
-from relay.commands.session import Session, on_journal
+from relay.commands.usage import Family
+from relay.commands.with_journal import Session, on_journal
 from relay.model.admin import EndpointRecord
 from relay.model.times import moment
 

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relay.commands.failure import Failure, Family, WrongUsage
 from relay.commands.output import print_json, print_table, progress
-from relay.commands.params import FILE, config_option, json_option
-from relay.commands.session import read_settings, with_vault
+from relay.commands.usage import FILE, Failure, Family, WrongUsage, config_option, json_option
+from relay.commands.with_journal import read_settings, with_vault
 
 if TYPE_CHECKING:
     from relay.journal.encryption.file_tools import Vault

@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 
-from relay.commands.failure import Failure, WrongUsage
 from relay.commands.output import print_json
-from relay.commands.params import config_option, json_option, url_option
-from relay.commands.session import port_here, read_settings
+from relay.commands.usage import Failure, WrongUsage, config_option, json_option, url_option
+from relay.commands.with_journal import port_here, read_settings
 
 _TIMEOUT = 600.0
 """Seconds; a removed endpoint gets `drain_timeout`, and a large backlog is given up in parts."""
@@ -31,7 +30,7 @@ def command(config: Path | None, url: str | None, *, discard_owed: bool, as_json
     deliveries is refused, unless they are to be discarded.
     Needs the admin API; without it, send SIGHUP to the relay.
     """
-    from relay.commands.surface import ask
+    from relay.commands.healthcheck import ask
 
     settings = read_settings(config)
     if settings.admin_token is None:

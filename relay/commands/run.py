@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from relay import __version__
-from relay.commands.failure import ENDED_AT_ONCE, Failure
-from relay.commands.params import config_option
-from relay.commands.session import read_settings
+from relay.commands.usage import ENDED_AT_ONCE, Failure, config_option
+from relay.commands.with_journal import read_settings
 
 if TYPE_CHECKING:
     from relay.config import Settings

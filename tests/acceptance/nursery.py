@@ -25,8 +25,8 @@ HURTS = "RELAY_HURTS"
 """What tests.prove.fail_points is told by; without them a child has nothing of it."""
 
 _MODULES = (
-    *("run", "endpoints", "messages", "dead_letters", "replay", "replays", "healthcheck"),
-    *("reload", "surface"),
+    *("run", "reload", "endpoints", "messages", "dead_letters"),
+    *("replays", "healthcheck"),
 )
 _IMPORTED_AT_WORK = (
     *("relay.service", "relay.admin.operations", "relay.admin.answers", "relay.config.policies"),

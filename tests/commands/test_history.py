@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from relay.commands.history import timeline
+from relay.commands.messages import timeline
 from relay.model.admin import AttemptRecord, DeliveryRecord, MessageHistory, MessageSummary
 from relay.model.messages import (
     AttemptOutcome,

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from relay.commands.params import TIME
+from relay.commands.usage import TIME
 from relay.model.replays import ReplayTurn
 from tests.commands.stage import CRM, LOG, NOW, SALES, Stage, uuid
 

@@ -1,4 +1,4 @@
-"""The settings and the journal, as commands get at them; what they are made of is imported then."""
+"""Commands that work on an open journal, and on settings; both are imported when they are used."""
 
 import os
 import time
@@ -9,9 +9,8 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from relay.commands.failure import Failure, WrongUsage, require_none
 from relay.commands.output import print_json
-from relay.commands.params import config_option, json_option
+from relay.commands.usage import Failure, WrongUsage, config_option, json_option, require_none
 from relay.model.admin import AdminStore
 from relay.model.messages import EndpointKey
 from relay.model.ports import JournalDamaged, JournalUnavailable
