@@ -9,10 +9,10 @@ import aiohttp
 from yarl import URL
 
 from relay.blaze.api import Answered, MixinApi, Refused, Unanswered
+from relay.blaze.keystore import signed_headers
 from relay.blaze.link import Patience, Socket, TurnedAway, Unreachable, dial
 from relay.blaze.session import Refused as FrameRefused
 from relay.blaze.session import Session
-from relay.blaze.token import signed_headers
 from relay.blaze.transport import Http, open_session
 from relay.build import USER_AGENT, courier_to, envelopes_of, http_of
 from relay.config import Bot, Endpoint, Settings

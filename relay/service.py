@@ -27,11 +27,11 @@ from relay.process import (
 )
 from relay.reload import STOPPING, Reloader
 from relay.supervisor import Supervisor
+from relay.telemetry.event_bus import Broadcast, Voice
 from relay.telemetry.events import RelayStarted, RelayStopped, RelayStopping, Telemetry
 from relay.telemetry.health import Health, loop_turns, tasks_live
 from relay.telemetry.metrics import Metrics
-from relay.telemetry.receipts import ReceiptTrouble
-from relay.telemetry.voice import Broadcast, Voice
+from relay.telemetry.on_upstream import ReceiptTrouble
 from relay.web.api import admin_app
 from relay.web.server import Address, Server
 from relay.webhook.address_guard import AddressGuard

@@ -17,8 +17,7 @@ from relay.admin.answers import (
     ReplayList,
 )
 from relay.admin.batches import Act, in_batches
-from relay.admin.explain import explain, unknown
-from relay.admin.explain.circumstances import Circumstances, look_around
+from relay.admin.explain import Circumstances, explain, look_around, unknown
 from relay.admin.parameters import Parameter, Values
 from relay.admin.requests import (
     DEAD_LETTERS,

@@ -11,8 +11,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from relay.blaze.keystore import Keystore
-from relay.blaze.token import signed_headers
+from relay.blaze.keystore import Keystore, signed_headers
 from relay.blaze.transport import Http, describe
 from relay.blaze.wire import NotJson, read_json, read_number, read_text
 from relay.model.ports import Clock

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 from yarl import URL
 
-from relay.blaze.claim import Claim
 from relay.blaze.credentials import FIRST, LONGEST, Credentials
-from relay.blaze.keystore import Keystore
+from relay.blaze.keystore import Keystore, signed_headers
 from relay.blaze.link import Ending, Link, Patience, Socket, TurnedAway, Unreachable, dial
 from relay.blaze.session import Session
-from relay.blaze.token import signed_headers
+from relay.blaze.session_claim import Claim
 from relay.blaze.transport import Http
 from relay.delivery.retry import backoff
 from relay.model.ports import Clock, Inlet

@@ -8,8 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from relay.blaze.codec import Undecodable, decode, encode
-from relay.blaze.wire import read_number, read_text, read_uuid
+from relay.blaze.wire import Undecodable, decode, encode, read_number, read_text, read_uuid
 from relay.model.journal import UnreadableFrame
 from relay.model.messages import Message, Source
 

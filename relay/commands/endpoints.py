@@ -32,7 +32,7 @@ def _row(record: EndpointRecord, now: float) -> tuple[str, ...]:
 @on_journal()
 async def list_endpoints(session: Session) -> Any:
     """List the endpoints that the journal knows: state, pending, oldest, last error, next probe."""
-    from relay.admin.explain.waiting import troubles
+    from relay.admin.explain_sentences import troubles
 
     found = await session.admin.endpoints()
     if session.as_json:

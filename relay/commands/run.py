@@ -52,10 +52,10 @@ async def run(settings: "Settings", read: Callable[[], "Settings"]) -> int:
     from relay.config.policies import secrets_of
     from relay.process import ServiceManager, freeze_memory
     from relay.service import Service
+    from relay.telemetry.event_bus import Voice
     from relay.telemetry.logs import configure_logging
     from relay.telemetry.metrics import Metrics
     from relay.telemetry.redaction import Redactor
-    from relay.telemetry.voice import Voice
 
     redactor = Redactor(secrets_of(settings))
     log = configure_logging(settings.log_level, settings.log_format, redactor=redactor)

@@ -16,8 +16,7 @@ from relay.config.sections import Kind, several, text
 from relay.model.times import DURATION_FORM, duration_text, parse_duration
 from relay.net.proxies import ENVIRONMENT, Proxied, Proxy
 from relay.net.proxies import EXPECTED as PROXY_EXPECTED
-from relay.webhook.exchange import Target, TargetError
-from relay.webhook.headers import is_own
+from relay.webhook.exchange import Target, TargetError, is_own_header
 from relay.webhook.signature import SecretError, Signer
 
 E = TypeVar("E", bound=StrEnum)
@@ -176,7 +175,7 @@ def _wrong_header(name: str, value: Any, seen: set[str]) -> str:
         return "given twice; expected each header once, in any case"
     if not _HEADER_NAME.fullmatch(name):
         return "expected a header name of letters, digits and hyphens"
-    if is_own(name):
+    if is_own_header(name):
         return "expected another header, since the relay sets this one itself"
     if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
         return "expected visible ASCII on one line"

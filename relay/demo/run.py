@@ -20,10 +20,10 @@ from relay.demo.views import View, choose_view
 from relay.service import Service
 from relay.simulator import CAST, Simulator, Traffic
 from relay.simulator.people import contact_conversation
+from relay.telemetry.event_bus import Voice
 from relay.telemetry.events import Event, RelayStarted, Telemetry
 from relay.telemetry.logs import configure_logging
 from relay.telemetry.metrics import Metrics
-from relay.telemetry.voice import Voice
 from relay.webhook.signature import SECRET_BYTES, new_secret
 
 MESSAGES: Final = 60

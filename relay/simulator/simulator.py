@@ -12,8 +12,7 @@ from relay.simulator.bots import Bot, make_keystore
 from relay.simulator.connection import Connection
 from relay.simulator.frames import Message
 from relay.simulator.journal import PATIENCE, Journal
-from relay.simulator.people import ALICE, Person, contact_conversation, seal
-from relay.simulator.samples import as_payload, sample
+from relay.simulator.people import ALICE, Person, as_payload, contact_conversation, sample, seal
 from relay.simulator.state import Clock, Socket, State
 
 _SHUTDOWN: Final = 1.0

@@ -1,6 +1,6 @@
 """What has happened, in the past tense: the only way in which the relay speaks.
 
-The logic tells events to a `Telemetry`; `relay.telemetry.voice` turns them into log events and
+The logic tells events to a `Telemetry`; `relay.telemetry.event_bus` turns them into log events and
 metric series, tests into signals to wait for. No event is logged whole: what is said of it holds
 neither a secret nor a message's content. What happens to every message is told once for each
 committed group.

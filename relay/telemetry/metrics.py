@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import InfoMetricFamily, Metric
 
 from relay.model.messages import AttemptOutcome, EndpointKey, MessageOutcome, Reason, Source
 from relay.telemetry.events import ConnectResult, DisconnectReason
-from relay.telemetry.series import Counter, Family, Gauge, Histogram, Owner
+from relay.telemetry.metric_families import Counter, Family, Gauge, Histogram, Owner
 
 _CONTENTS = (
     *("TEXT", "POST", "IMAGE", "DATA", "AUDIO", "VIDEO", "STICKER"),

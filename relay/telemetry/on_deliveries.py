@@ -19,8 +19,7 @@ from relay.model.messages import (
 )
 from relay.model.times import rfc3339
 from relay.telemetry import events
-from relay.telemetry.logs import Log
-from relay.telemetry.loudness import EndpointLoudness
+from relay.telemetry.logs import EndpointLoudness, Log
 from relay.telemetry.metrics import DEAD, DELIVERED, Metrics
 
 _STATES = {

@@ -9,8 +9,7 @@ from dataclasses import asdict
 from relay.model.admin import Reloaded
 from relay.model.journal import BotCensus, OperatorEventKind
 from relay.telemetry import events
-from relay.telemetry.logs import Log
-from relay.telemetry.loudness import PERIOD, Allowance
+from relay.telemetry.logs import PERIOD, Allowance, Log
 from relay.telemetry.metrics import Metrics
 
 LOUD_LAG = 1.0

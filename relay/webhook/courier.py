@@ -10,8 +10,7 @@ from relay.model.messages import Delivery, EndpointKey, PriorOutcome, Verdict
 from relay.model.ports import Clock
 from relay.telemetry.redaction import Redactor
 from relay.webhook.envelope import Envelopes, build_test_event
-from relay.webhook.exchange import Request, Sender, Target
-from relay.webhook.headers import is_own
+from relay.webhook.exchange import Request, Sender, Target, is_own_header
 from relay.webhook.signature import Signer
 from relay.webhook.verdict import judge
 
@@ -80,7 +79,7 @@ class Destination:
 def _check_header(name: str, value: str) -> None:
     if not _TOKEN.fullmatch(name):
         raise HeaderError(f"{name!r} is no header name")
-    if is_own(name):
+    if is_own_header(name):
         raise HeaderError(f"the header {name} is the relay's own")
     if _CONTROL.search(value):
         raise HeaderError(f"the header {name} has control characters in it")

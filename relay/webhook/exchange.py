@@ -224,3 +224,28 @@ class Sender(Protocol):
 
     async def close(self) -> None:
         """Drop all connections."""
+
+
+_OWN_PREFIXES = ("webhook-", "relay-", "proxy-")
+_OWN_NAMES = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+
+
+def is_own_header(name: str) -> bool:
+    """Say whether the relay or HTTP itself sets the header; a second one would be ambiguous."""
+    return name.lower() in _OWN_NAMES or name.lower().startswith(_OWN_PREFIXES)

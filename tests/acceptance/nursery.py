@@ -30,7 +30,7 @@ _MODULES = (
 )
 _IMPORTED_AT_WORK = (
     *("relay.service", "relay.admin.operations", "relay.admin.answers", "relay.config.policies"),
-    *("relay.telemetry.logs", "relay.telemetry.voice", "relay.journal.encryption.file_tools"),
+    *("relay.telemetry.logs", "relay.telemetry.event_bus", "relay.journal.encryption.file_tools"),
 )
 _MOST_BYTES = 1 << 20
 

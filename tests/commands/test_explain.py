@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from relay.admin.explain.waiting import NO_RELAY
+from relay.admin.explain_sentences import NO_RELAY
 from relay.journal.engines.sqlite.lock import Lock
 from relay.journal.open import OpenJournal
 from relay.model.journal import Arrival, EndpointNote, Owed

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.config import Settings, SettingsError, load_settings
-from relay.config.environment import VARIABLES
+from relay.config.load import VARIABLES
 from relay.config.sections import Section
 from relay.config.settings import Bot, Breaker, Endpoint, Retry, Tls
 from tests.config.example import example, load

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import tests
-from relay.config.environment import VARIABLES
+from relay.config.load import VARIABLES
 from relay.config.settings import Settings
 
 ROOT = Path(tests.__file__).parents[1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.config.environment import VARIABLES
+from relay.config.load import VARIABLES
 from tests.deploy.kubernetes_chart import CHART, HelmRefusedError, refusal, template_with
 from tests.deploy.kubernetes_tools import tool
 

@@ -9,7 +9,7 @@ import trustme
 
 from relay.cli import COMMANDS
 from relay.config import load_settings
-from relay.config.environment import VARIABLES
+from relay.config.load import VARIABLES
 from relay.config.settings import Bot, Breaker, Endpoint, Retry, Settings, Tls
 from tests.config.example import KEYSTORE, SECRET
 from tests.docs.pages import ROOT, blocks, first_cells, page, section

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from relay.blaze.claim import Claim
+from relay.blaze.session_claim import Claim
 from relay.telemetry.events import Event, SessionShared
 
 

@@ -4,7 +4,7 @@ from tests.mutants.mutant import Mutant
 
 _BULK, _OF_BULK = "relay/admin/batches.py", ("tests/core/test_bulk.py",)
 _STEWARD, _OF_STEWARD = "relay/maintenance.py", ("tests/core/test_maintenance.py",)
-_WAITING, _STORY = "relay/admin/explain/waiting.py", "relay/admin/explain/story.py"
+_WAITING, _STORY = "relay/admin/explain_sentences.py", "relay/admin/explain_sentences.py"
 _OF_EXPLANATION = ("tests/pure/test_explanation.py",)
 _DEAD_LETTERS, _DESK = "relay/journal/dead_letters.py", "relay/journal/history.py"
 _OF_PAGES = ("tests/journal/test_desk_pages.py",)
@@ -154,7 +154,7 @@ MUTANTS = (
     ),
     Mutant(
         "no-relay-is-no-trouble",
-        "relay/admin/explain/__init__.py",
+        "relay/admin/explain.py",
         "*([NO_RELAY] if idle else []),",
         "",
         "a probe would be promised that nobody makes",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.blaze.codec import MAX_FRAME_BYTES, Decoded, Undecodable, decode, encode
+from relay.blaze.wire import MAX_FRAME_BYTES, Decoded, Undecodable, decode, encode
 
 
 def test_a_frame_is_its_text_and_what_it_says() -> None:

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from relay.admin.explain import Explanation, explain, unknown
-from relay.admin.explain.circumstances import Circumstances
-from relay.admin.explain.waiting import NO_RELAY
+from relay.admin.explain import Circumstances, Explanation, explain, unknown
+from relay.admin.explain_sentences import NO_RELAY
 from relay.delivery.routing import Route
 from relay.model.admin import (
     Ahead,

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.blaze.codec import Decoded, decode
 from relay.blaze.session import (
     MAX_FIELD,
     MAX_SAMPLE,
@@ -22,6 +21,7 @@ from relay.blaze.session import (
     StatusPushed,
     Unreadable,
 )
+from relay.blaze.wire import Decoded, decode
 from relay.model.messages import Message, Source
 from tests.pure.blaze_vectors import (
     APP_ID,

@@ -4,8 +4,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from relay.blaze.keystore import Keystore
-from relay.blaze.token import make_token, request_digest
+from relay.blaze.keystore import Keystore, make_token, request_digest
 from tests.pure.blaze_vectors import (
     APP_ID,
     KEYSTORE,

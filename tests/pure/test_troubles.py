@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.admin.explain.waiting import NO_RELAY, troubles
+from relay.admin.explain_sentences import NO_RELAY, troubles
 from relay.model.admin import EndpointRecord
 from relay.model.journal import EndpointNote
 from relay.model.messages import BreakerState, EndpointKey

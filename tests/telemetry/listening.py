@@ -3,10 +3,10 @@
 from typing import Any
 
 from relay.model.messages import EndpointKey, Message, Source
+from relay.telemetry.event_bus import Voice
 from relay.telemetry.events import Event
 from relay.telemetry.logs import Log
 from relay.telemetry.metrics import Metrics
-from relay.telemetry.voice import Voice
 
 BOT = "support"
 CRM = EndpointKey(BOT, "crm")

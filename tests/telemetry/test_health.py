@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from relay.model.admin import Reloaded
+from relay.telemetry.event_bus import Broadcast
 from relay.telemetry.events import (
     BotLeft,
     ConnectEnded,
@@ -22,7 +23,6 @@ from relay.telemetry.events import (
     SettingsReloaded,
 )
 from relay.telemetry.health import BEAT_LIMIT, Component, Health, Report, loop_turns, tasks_live
-from relay.telemetry.voice import Broadcast
 
 GRACE = 30.0
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.telemetry.loudness import BURST, PERIOD, Allowance
+from relay.telemetry.logs import BURST, PERIOD, Allowance
 
 
 def test_a_burst_is_granted_and_no_more() -> None:

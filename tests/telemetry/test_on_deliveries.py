@@ -29,7 +29,7 @@ from relay.telemetry.events import (
     MessagesDiscarded,
     MessagesFinished,
 )
-from relay.telemetry.loudness import BURST, PERIOD
+from relay.telemetry.logs import BURST, PERIOD
 from tests.telemetry.listening import BOT, CRM, Listening, message
 
 OK = Success(200)

@@ -31,7 +31,7 @@ from relay.telemetry.events import (
     SettingsReloaded,
     StatsCollected,
 )
-from relay.telemetry.loudness import BURST
+from relay.telemetry.logs import BURST
 from relay.telemetry.metrics import REFUSALS
 from relay.telemetry.on_service import LAGS_KEPT
 from tests.telemetry.listening import BOT, CRM, Listening

@@ -3,6 +3,7 @@
 import pytest
 
 from relay.model.messages import Source
+from relay.telemetry.event_bus import Broadcast
 from relay.telemetry.events import (
     ConnectEnded,
     ConnectResult,
@@ -21,10 +22,8 @@ from relay.telemetry.events import (
     SessionShared,
     TakeoverSuspected,
 )
-from relay.telemetry.loudness import BURST, PERIOD
-from relay.telemetry.on_upstream import advice
-from relay.telemetry.receipts import ReceiptTrouble
-from relay.telemetry.voice import Broadcast
+from relay.telemetry.logs import BURST, PERIOD
+from relay.telemetry.on_upstream import ReceiptTrouble, advice
 from tests.telemetry.listening import BOT, Listening, message
 
 HOST = "blaze.example.com"

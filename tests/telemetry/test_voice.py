@@ -1,7 +1,7 @@
 """The voice as a whole."""
 
+from relay.telemetry.event_bus import Broadcast
 from relay.telemetry.events import Event, JournalRecovered, RelayStopped, RelayStopping
-from relay.telemetry.voice import Broadcast
 from tests.telemetry.listening import Listening
 
 

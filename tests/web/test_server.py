@@ -7,10 +7,10 @@ from typing import NoReturn
 import pytest
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
+from relay.telemetry.event_bus import Broadcast
 from relay.telemetry.events import RelayStopping
 from relay.telemetry.health import Component, Health
 from relay.telemetry.metrics import Metrics
-from relay.telemetry.voice import Broadcast
 from relay.web.server import MAX_BODY, Address, ListenFailed, Server
 from tests.web.serving import ANYWHERE, read_problem, serving
 

@@ -1,4 +1,4 @@
-"""The relay's voice: turns events into log lines and metric series.
+"""The event bus: tells each event to those who log it, count it or go by it.
 
 Loud is what changes; what only repeats itself is told at the debug level (as Alertmanager does).
 """
