@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+LIMIT = 20.0
+"""Seconds after which a wait of a test ends with an error; none is expected to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -172,7 +175,7 @@ class ScriptedServer:
         await self._until(lambda: self.ended >= count)
 
     async def _until(self, holds: Callable[[], bool]) -> None:
-        async with self._news:
+        async with asyncio.timeout(LIMIT), self._news:
             await self._news.wait_for(holds)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
