@@ -6,34 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, get_type_hints
 
-from relay.admin.answers import (
-    DeadLetterList,
-    DeadLettersActed,
-    EndpointActed,
-    EndpointList,
-    ExplanationList,
-    HistoryList,
-    MessageList,
-    ReplayList,
-)
+from relay.admin import answers
+from relay.admin import requests as ask
 from relay.admin.batches import Act, in_batches
 from relay.admin.explain import Circumstances, explain, look_around, unknown
 from relay.admin.parameters import Parameter, Values
-from relay.admin.requests import (
-    DEAD_LETTERS,
-    DISCARD,
-    EITHER,
-    ENDPOINT,
-    MESSAGE,
-    MESSAGES,
-    NOTHING,
-    RELOAD,
-    REPLAY,
-    REPLAY_NUMBER,
-    RETRY,
-    of_dead_letters,
-    of_messages,
-)
 from relay.delivery.routing import Route
 from relay.model.admin import (
     AdminStore,
@@ -114,7 +91,7 @@ def _as_given(values: Values, _now: float) -> Values:
 def _operation(
     name: str,
     route: str,
-    parameters: Mapping[str, Parameter] = NOTHING,
+    parameters: Mapping[str, Parameter] = ask.NOTHING,
     arguments: Callable[[Values, float], Values] = _as_given,
     **more: Any,
 ) -> Callable[[Run], Run]:
@@ -160,57 +137,67 @@ class AdminApi:
     reread: Reload = _no_reload
     _backs: dict[EndpointKey, float] = field(default_factory=dict)
 
-    @_operation("listMessages", "GET /messages", MESSAGES, of_messages)
-    async def messages(self, query: MessageQuery) -> MessageList:
+    @_operation("listMessages", "GET /messages", ask.MESSAGES, ask.of_messages)
+    async def messages(self, query: MessageQuery) -> answers.MessageList:
         """List messages, newest first."""
         rows = await self.store.messages(query)
         await self._require_known(query, rows)
         cursor = str(rows[-1].number) if rows and len(rows) == query.limit else None
-        return MessageList(rows, cursor)
+        return answers.MessageList(rows, cursor)
 
-    @_operation("showMessage", "GET /messages/{message_id}", MESSAGE)
-    async def message(self, message_id: str) -> HistoryList:
+    @_operation("showMessage", "GET /messages/{message_id}", ask.MESSAGE)
+    async def message(self, message_id: str) -> answers.HistoryList:
         """Tell what happened to one message."""
         histories = await self.store.history(message_id)
         if not histories:
             raise NotKnown(f"no message {message_id}")
-        return HistoryList(histories)
+        return answers.HistoryList(histories)
 
-    @_operation("explainMessage", "GET /messages/{message_id}/explanation", MESSAGE)
-    async def explanation(self, message_id: str) -> ExplanationList:
+    @_operation("explainMessage", "GET /messages/{message_id}/explanation", ask.MESSAGE)
+    async def explanation(self, message_id: str) -> answers.ExplanationList:
         """Say in plain words what happened, what is waited for and what comes next."""
         histories = await self.store.history(message_id)
         if not histories:
             raise NotKnown(unknown(message_id, self.retention))
         now = self.clock()
-        return ExplanationList([explain(each, await self._around(each), now) for each in histories])
+        return answers.ExplanationList(
+            [explain(each, await self._around(each), now) for each in histories]
+        )
 
-    @_operation("listDeadLetters", "GET /dead-letters", DEAD_LETTERS, of_dead_letters)
-    async def dead_letters(self, query: DeadLetterQuery) -> DeadLetterList:
+    @_operation("listDeadLetters", "GET /dead-letters", ask.DEAD_LETTERS, ask.of_dead_letters)
+    async def dead_letters(self, query: DeadLetterQuery) -> answers.DeadLetterList:
         """List dead letters, oldest first."""
         rows = await self.store.dead_letters(query)
         await self._require_known(query, rows)
-        return DeadLetterList(rows, _rest(rows, query))
+        return answers.DeadLetterList(rows, _rest(rows, query))
 
     @_operation(
-        "retryDeadLetters", "POST /dead-letters/retry", RETRY, of_dead_letters, schema=EITHER
+        "retryDeadLetters",
+        "POST /dead-letters/retry",
+        ask.RETRY,
+        ask.of_dead_letters,
+        schema=ask.EITHER,
     )
-    async def retry(self, query: DeadLetterQuery) -> DeadLettersActed:
+    async def retry(self, query: DeadLetterQuery) -> answers.DeadLettersActed:
         """Make dead letters due again at once; answers with those revived."""
         now = self.clock()
         return await self._acted(lambda part: self.store.retry(part, now), query)
 
     @_operation(
-        "discardDeadLetters", "POST /dead-letters/discard", DISCARD, of_dead_letters, schema=EITHER
+        "discardDeadLetters",
+        "POST /dead-letters/discard",
+        ask.DISCARD,
+        ask.of_dead_letters,
+        schema=ask.EITHER,
     )
-    async def discard(self, query: DeadLetterQuery, *, mark_read: bool) -> DeadLettersActed:
+    async def discard(self, query: DeadLetterQuery, *, mark_read: bool) -> answers.DeadLettersActed:
         """Give dead letters up; answers with those given up."""
         now = self.clock()
         return await self._acted(
             lambda part: self.store.discard(part, now, mark_read=mark_read), query
         )
 
-    @_operation("askReplay", "POST /replays", REPLAY)
+    @_operation("askReplay", "POST /replays", ask.REPLAY)
     async def replay(
         self, bot: str, endpoint: str, since: float, until: float | None = None
     ) -> RequestedReplay:
@@ -224,11 +211,11 @@ class AdminApi:
         return requested
 
     @_operation("listReplays", "GET /replays")
-    async def replays(self) -> ReplayList:
+    async def replays(self) -> answers.ReplayList:
         """List replays, newest first."""
-        return ReplayList(await self.store.replays())
+        return answers.ReplayList(await self.store.replays())
 
-    @_operation("cancelReplay", "POST /replays/{number}/cancel", REPLAY_NUMBER)
+    @_operation("cancelReplay", "POST /replays/{number}/cancel", ask.REPLAY_NUMBER)
     async def cancel_replay(self, number: int) -> ReplayRecord:
         """Send no more of a replay; `cancelled` is false if it had ended before."""
         record = await self.store.cancel_replay(number, self.clock())
@@ -237,27 +224,29 @@ class AdminApi:
         return record
 
     @_operation("listEndpoints", "GET /endpoints")
-    async def endpoints(self) -> EndpointList:
+    async def endpoints(self) -> answers.EndpointList:
         """List endpoints by bot and name."""
-        return EndpointList(await self.store.endpoints())
+        return answers.EndpointList(await self.store.endpoints())
 
-    @_operation("pauseEndpoint", "POST /endpoints/{bot}/{name}/pause", ENDPOINT)
-    async def pause(self, bot: str, name: str) -> EndpointActed:
+    @_operation("pauseEndpoint", "POST /endpoints/{bot}/{name}/pause", ask.ENDPOINT)
+    async def pause(self, bot: str, name: str) -> answers.EndpointActed:
         """Pause an endpoint until it is resumed; everything is kept."""
         return await _change(self.store.pause, "pause", bot, name)
 
-    @_operation("resumeEndpoint", "POST /endpoints/{bot}/{name}/resume", ENDPOINT)
-    async def resume(self, bot: str, name: str) -> EndpointActed:
+    @_operation("resumeEndpoint", "POST /endpoints/{bot}/{name}/resume", ask.ENDPOINT)
+    async def resume(self, bot: str, name: str) -> answers.EndpointActed:
         """Let an endpoint go on, paused or gone, and try one in trouble at once."""
         return await _change(self.store.resume, "resume", bot, name)
 
-    @_operation("reloadSettings", "POST /reload", RELOAD)
+    @_operation("reloadSettings", "POST /reload", ask.RELOAD)
     async def reload(self, *, discard_owed: bool) -> Reloaded:
         """Read the settings anew and apply those of endpoints, all or none; says what changed."""
         return await self.reread(discard_owed=discard_owed)
 
-    @_operation("endpointIsBack", "POST /endpoints/{bot}/{name}/back", ENDPOINT, by_receiver=True)
-    async def back(self, bot: str, name: str) -> EndpointActed:
+    @_operation(
+        "endpointIsBack", "POST /endpoints/{bot}/{name}/back", ask.ENDPOINT, by_receiver=True
+    )
+    async def back(self, bot: str, name: str) -> answers.EndpointActed:
         """Let an endpoint that is gone or in trouble be tried again; lifts no operator's pause."""
         endpoint, now = EndpointKey(bot, name), self.clock()
         if 0 <= now - self._backs.get(endpoint, -math.inf) < BACK_EVERY:
@@ -266,7 +255,7 @@ class AdminApi:
         self._backs[endpoint] = now
         return done
 
-    async def _acted(self, act: Act, query: DeadLetterQuery) -> DeadLettersActed:
+    async def _acted(self, act: Act, query: DeadLetterQuery) -> answers.DeadLettersActed:
         """Act in short transactions; if the journal fails half-way, the next ask does the rest."""
         done: list[DeadLetter] = []
         try:
@@ -279,7 +268,7 @@ class AdminApi:
         else:
             cursor = _rest(done, query)
         await self._require_known(query, done)
-        return DeadLettersActed(done, cursor, len(done))
+        return answers.DeadLettersActed(done, cursor, len(done))
 
     async def _require_known(
         self, query: MessageQuery | DeadLetterQuery, found: Sequence[object]
@@ -318,7 +307,7 @@ def _rest(rows: Sequence[DeadLetter], query: DeadLetterQuery) -> str | None:
 
 async def _change(
     change: Callable[[EndpointKey], Awaitable[bool]], action: str, bot: str, name: str
-) -> EndpointActed:
+) -> answers.EndpointActed:
     if not await change(EndpointKey(bot, name)):
         raise NotKnown(f"no endpoint {bot}/{name}")
-    return EndpointActed(bot, name, action)
+    return answers.EndpointActed(bot, name, action)

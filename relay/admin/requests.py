@@ -3,20 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relay.admin.parameters import (
-    AGE,
-    ID,
-    NAME,
-    TIME,
-    YES_NO,
-    Kind,
-    Mistakes,
-    Parameter,
-    Values,
-    cursor,
-    one_of,
-    whole,
-)
+from relay.admin import parameters as of
+from relay.admin.parameters import Kind, Mistakes, Parameter, Values
 from relay.model.admin import PLACE, DeadLetterQuery, MessageQuery, MessageState, Place
 from relay.model.messages import MessageOutcome, Reason
 
@@ -30,31 +18,31 @@ _ENDED = (*Reason, "removed")
 _NEXT = "the next_cursor of the page before"
 
 _FILTERS = {
-    "bot": Parameter(NAME, "only this bot's"),
-    "endpoint": Parameter(NAME, "only this endpoint's: NAME or BOT/NAME"),
-    "conversation_id": Parameter(ID, "only those of this conversation"),
-    "since": Parameter(TIME, "then or later"),
-    "until": Parameter(TIME, "before then"),
-    "older_than": Parameter(AGE, "for longer, as in 2d"),
+    "bot": Parameter(of.NAME, "only this bot's"),
+    "endpoint": Parameter(of.NAME, "only this endpoint's: NAME or BOT/NAME"),
+    "conversation_id": Parameter(of.ID, "only those of this conversation"),
+    "since": Parameter(of.TIME, "then or later"),
+    "until": Parameter(of.TIME, "before then"),
+    "older_than": Parameter(of.AGE, "for longer, as in 2d"),
 }
 
 MESSAGE_FILTERS = {
     **_FILTERS,
-    "category": Parameter(NAME, "only those of this category"),
+    "category": Parameter(of.NAME, "only those of this category"),
     "state": Parameter(
-        one_of(*MessageState),
+        of.one_of(*MessageState),
         "pending: unfinished; failing: of these, an attempt failed and another is to come; or how "
         "it ended: read, unwanted, dead, discarded",
     ),
-    "outcome": Parameter(one_of(*MessageOutcome), "only those that ended so"),
-    "cursor": Parameter(cursor("^[0-9]{1,18}$", int), _NEXT),
+    "outcome": Parameter(of.one_of(*MessageOutcome), "only those that ended so"),
+    "cursor": Parameter(of.cursor("^[0-9]{1,18}$", int), _NEXT),
 }
 """By what messages are listed; the times are those of their arrival."""
 
 DEAD_LETTER_FILTERS = {
     **_FILTERS,
-    "reason": Parameter(one_of(*_ENDED), "that of the last attempt, or `removed`"),
-    "cursor": Parameter(cursor(PLACE, Place.read), _NEXT),
+    "reason": Parameter(of.one_of(*_ENDED), "that of the last attempt, or `removed`"),
+    "cursor": Parameter(of.cursor(PLACE, Place.read), _NEXT),
 }
 """By what dead letters are listed; the times are those of their deaths."""
 
@@ -100,35 +88,37 @@ def required(kind: Kind) -> Parameter:
 
 
 NOTHING: Mapping[str, Parameter] = {}
-MESSAGE = {"message_id": required(ID)}
-ENDPOINT = {"bot": required(NAME), "name": required(NAME)}
-REPLAY_NUMBER = {"number": required(whole(1, 2**53))}
+MESSAGE = {"message_id": required(of.ID)}
+ENDPOINT = {"bot": required(of.NAME), "name": required(of.NAME)}
+REPLAY_NUMBER = {"number": required(of.whole(1, 2**53))}
 REPLAY = {
-    "bot": required(NAME),
-    "endpoint": required(NAME),
-    "since": required(TIME),
-    "until": Parameter(TIME),
+    "bot": required(of.NAME),
+    "endpoint": required(of.NAME),
+    "since": required(of.TIME),
+    "until": Parameter(of.TIME),
 }
 RELOAD = {
     "discard_owed": Parameter(
-        YES_NO, "give up what endpoints are owed that are gone", default=False
+        of.YES_NO, "give up what endpoints are owed that are gone", default=False
     )
 }
 MESSAGES = MESSAGE_FILTERS | {
-    "pending": Parameter(YES_NO, "true: unfinished ones, false: finished ones"),
-    "limit": Parameter(whole(1, MOST), default=50),
+    "pending": Parameter(of.YES_NO, "true: unfinished ones, false: finished ones"),
+    "limit": Parameter(of.whole(1, MOST), default=50),
 }
-_ANY_DEAD_LETTERS = DEAD_LETTER_FILTERS | {"ended_before": Parameter(TIME, "as until")}
+_ANY_DEAD_LETTERS = DEAD_LETTER_FILTERS | {"ended_before": Parameter(of.TIME, "as until")}
 DEAD_LETTERS = _ANY_DEAD_LETTERS | {
-    "message_id": Parameter(ID, "may be repeated", most=IN_A_URL),
-    "limit": Parameter(whole(1, MOST), default=100),
+    "message_id": Parameter(of.ID, "may be repeated", most=IN_A_URL),
+    "limit": Parameter(of.whole(1, MOST), default=100),
 }
 RETRY = _ANY_DEAD_LETTERS | {
-    "message_ids": Parameter(ID, "those to act on, or `all`", most=MOST),
-    "all": Parameter(YES_NO, "all that the rest lets through", default=False),
-    "limit": Parameter(whole(1, MOST), "ask again with next_cursor for the rest", default=MOST),
+    "message_ids": Parameter(of.ID, "those to act on, or `all`", most=MOST),
+    "all": Parameter(of.YES_NO, "all that the rest lets through", default=False),
+    "limit": Parameter(of.whole(1, MOST), "ask again with next_cursor for the rest", default=MOST),
 }
-DISCARD = RETRY | {"mark_read": Parameter(YES_NO, "they no longer hold READ back", default=False)}
+DISCARD = RETRY | {
+    "mark_read": Parameter(of.YES_NO, "they no longer hold READ back", default=False)
+}
 _BY_ID = {"message_ids": {"type": "array"}, "all": {"const": False}}
 _ALL = {"message_ids": {"type": "null"}, "all": {"const": True}}
 EITHER = {

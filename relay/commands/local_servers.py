@@ -108,8 +108,7 @@ def simulator(
     messages: int | None,
 ) -> None:
     """Serve a local Blaze and the HTTP API that goes with it until Ctrl-C."""
-    from relay.simulator.simulator import Simulator
-    from relay.simulator.traffic import serve
+    from relay.simulator.simulator import Simulator, serve
 
     def announce(simulator: Simulator) -> None:
         """Print the settings with which a relay finds the simulator, as a shell takes them."""

@@ -22,8 +22,7 @@ subclasses of `State`, `Connection`, `Pump` and `Api`, as the relay's own tests 
 from relay.simulator.bots import Bot, make_keystore
 from relay.simulator.journal import Ack, Connect, Journal, Kind, Request, Transport, Violation
 from relay.simulator.people import ALICE, BOB, CAROL, CAST, CATEGORIES, Person, sample
-from relay.simulator.simulator import Simulator
-from relay.simulator.traffic import Traffic, serve
+from relay.simulator.simulator import Simulator, Traffic, serve
 
 __all__ = [
     "ALICE",

@@ -16,8 +16,7 @@ from relay.admin.operations import AdminApi
 from relay.delivery.routing import Route
 from relay.telemetry.health import Health
 from relay.telemetry.metrics import Metrics
-from relay.web.api import admin_app
-from relay.web.openapi import openapi
+from relay.web.api import admin_app, openapi
 from relay.web.server import Address, Server
 from tests.web.fake_admin_store import CRM, FakeAdminStore
 

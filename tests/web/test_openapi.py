@@ -8,7 +8,7 @@ import pytest
 
 from relay.admin.operations import OPERATIONS
 from relay.admin.requests import RETRY
-from relay.web.openapi import openapi
+from relay.web.api import openapi
 from tests.web.schemas import check_schema
 
 DOCUMENT = openapi("1.2.3")
