@@ -282,6 +282,9 @@ class Dispatcher:
                     self._follow_postponed(entry)
                 case Dropped():
                     self.lanes.noted()
+                case WholeLanes():
+                    for each in entry.lanes:
+                        self.lanes.forgotten(each.lane, each.upto)
                 case _:
                     pass
         if done:

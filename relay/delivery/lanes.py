@@ -141,7 +141,8 @@ class Lanes:
             if len(lane.queue) == 1 and not lane.busy:
                 self._line(lane).append(delivery.lane)
         else:
-            self._behind = self._behind or not lane.whole
+            # Where no lane is known to wait, what the journal has of this one is due.
+            self._behind = self._behind or not lane.whole or self._next_due_at is None
             self._drop(delivery.lane)
 
     def release(self, name: str, size: int) -> None:
@@ -210,6 +211,7 @@ class Lanes:
         """
         lane = self._leave(delivery)
         lane.queue[0] = delivery
+        lane.whole = False  # its failure has made the journal remember it as well
         self._line(lane).appendleft(delivery.lane)
 
     # --- What an operator changed ---------------------------------------------------------------
@@ -285,9 +287,12 @@ class Lanes:
             return whole
         for key, deliveries in groupby(due.deliveries, key=attrgetter("lane")):
             lane = self._lanes.get(key)
-            if key in meanwhile.left or (lane is not None and not lane.sure):
+            if key in meanwhile.left:
                 self._behind = True
-            elif lane is None:
+            elif lane is not None:
+                # One that is not sure gives way once its commit tells what precedes it.
+                lane.whole = lane.whole and lane.sure
+            else:
                 lane = self._add(key, deliveries)
                 last = lane.queue[-1].id
                 lane.whole = key in due.whole and meanwhile.grew.get(key, 0) <= last
@@ -301,6 +306,12 @@ class Lanes:
         if due.next_due_at is not None:
             self._wake_at(due.next_due_at)
         return whole
+
+    def forgotten(self, key: str, upto: int) -> None:
+        """Note that the journal has forgotten a lane, unless it has deliveries above `upto`."""
+        lane = self._lanes.get(key)
+        if lane is not None and lane.queue and 0 < upto < lane.queue[-1].id:
+            lane.whole = False
 
     def fail_load(self) -> None:
         """Note that the journal could not be read: what was wanted is still wanted."""

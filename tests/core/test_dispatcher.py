@@ -114,6 +114,16 @@ async def test_an_outcome_that_can_not_be_written_is_charged_to_nobody() -> None
     ]
 
 
+async def test_what_follows_a_probe_in_its_conversation_goes() -> None:
+    """The journal keeps its lane for the retry of the probe: what comes later goes all the same."""
+    async with World(Endpoint(CRM, retry=BRIEF, gate=BreakerPolicy(open_after=3))) as world:
+        await world.pass_time(1.0)
+        world.courier.next(CRM, *[BROKEN] * 5)
+        await world.read(world.push(1), within=1000.0)
+        await world.pass_time(1.0)
+        await world.read(world.push(2), within=1.0)
+
+
 async def test_attempts_wait_for_a_writer_that_does_not_keep_up() -> None:
     """What is delivered and not committed may come twice: it is never more than a group or so."""
     endpoint = Endpoint(CRM, gate=BreakerPolicy(concurrency=64), max_deliveries=5000)

@@ -95,10 +95,18 @@ MUTANTS = (
     Mutant(
         "old-answer-brings-back-what-has-ended",
         _FILE,
-        "if key in meanwhile.left or (",
-        "if (",
+        "            if key in meanwhile.left:\n",
+        "            if False:\n",
         "a message would be posted again after its 2xx was committed",
         _TESTS,
+    ),
+    Mutant(
+        "probe-leaves-its-row-behind",
+        _FILE,
+        "lane.whole = False  # its failure has made",
+        "pass  # its failure has made",
+        "what follows a probe in its conversation would wait in the journal for ever",
+        _MODEL,
     ),
     Mutant(
         "old-answer-makes-a-grown-lane-whole",

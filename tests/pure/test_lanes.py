@@ -306,6 +306,33 @@ def test_what_the_journal_says_of_a_lane_counts() -> None:
     assert [3] == list(drain(lanes))
 
 
+def test_what_the_journal_has_is_due_if_nothing_waits() -> None:
+    """A row that nobody knew of is looked at, and does not wait for one that is to come."""
+    lanes = loaded()
+    come(lanes, delivery(2, "a"), leads=False)
+    assert (0, 0.0) == (len(lanes), lanes.load_at)
+
+
+def test_a_load_waits_for_the_commit_of_what_it_finds_preceded() -> None:
+    """A journal that is read while it can't be written is not read again and again."""
+    lanes = loaded(answer=due(next_due_at=NOW + 60))
+    lanes.reserve("a", 1, NOW)
+    lanes.begin_load()
+    lanes.finish_load(due(delivery(1, "a"), whole=("a",)))
+    assert lanes.load_at is None
+    lanes.offer(delivery(2, "a", size=1), reserved=True, leads=False)
+    assert 0.0 == lanes.load_at
+
+
+def test_a_lane_that_grew_before_it_was_forgotten_has_a_row_still() -> None:
+    """The journal did not forget it then: once it has ended here, it is to forget it again."""
+    lanes = loaded(answer=due(delivery(1, "a"), whole=("a",)))
+    come(lanes, delivery(2, "a"))
+    lanes.forgotten("a", 1)
+    assert [False, True] == [lanes.ended(taken(lanes)) for _ in range(2)]
+    assert 0.0 == lanes.load_at
+
+
 def test_a_load_asks_for_a_lane_that_only_a_place_is_kept_in() -> None:
     """Its row may fall due before its commit has told that there is one."""
     lanes = loaded()

@@ -99,6 +99,7 @@ class Written:
     whole: list[tuple[str, int]] = field(default_factory=list)
     dropped: int = 0
     ends: list[tuple[Delivery, float | None]] = field(default_factory=list)
+    probes: set[int] = field(default_factory=set)
     arrivals: list[tuple[str, int, bool]] = field(default_factory=list)
     answers: list[tuple[Delivery, bool] | None] = field(default_factory=list)
     committed: bool = False
@@ -140,6 +141,17 @@ class LanesMachine(RuleBasedStateMachine):
     def conclude(self, waits: list[float | None]) -> None:
         for ended, wait in zip(self.attempted(), waits, strict=False):
             self.put_end(ended, wait)
+
+    @precondition(lambda self: self.attempted() and not self.operators)
+    @rule(wait=st.sampled_from([0.0, 5.0, 50.0]))
+    def fail_a_probe(self, wait: float) -> None:
+        """Postpone one, and keep it at the front all the same: it is the next probe too.
+
+        One that is revived meanwhile may come behind it.
+        """
+        probe = self.attempted()[0]
+        self.put_end(probe, wait)
+        self.next.probes.add(probe.id)
 
     @precondition(lambda self: self.under_way is None)
     @rule()
@@ -184,9 +196,13 @@ class LanesMachine(RuleBasedStateMachine):
             self.hear_arrivals(group)
         for _ in range(group.dropped):
             self.lanes.noted()
+        for whole in group.whole:
+            self.lanes.forgotten(*whole)
         for ended, due_at in group.ends:
             del self.in_flight[ended.lane]
-            if due_at is not None:
+            if ended.id in group.probes:
+                self.lanes.returned(ended)
+            elif due_at is not None:
                 self.lanes.postponed(ended, due_at)
             elif self.lanes.ended(ended):
                 self.next.whole.append((ended.lane, 0))
