@@ -8,9 +8,9 @@ from typing import Any, TypeVar, get_type_hints
 
 from relay.admin import answers
 from relay.admin import requests as ask
-from relay.admin.batches import Act, in_batches
 from relay.admin.explain import Circumstances, explain, look_around, unknown
 from relay.admin.parameters import Parameter, Values
+from relay.admin.requests import Act, in_batches
 from relay.delivery.routing import Route
 from relay.model.admin import (
     AdminStore,

@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from relay.admin.batches import Act, in_batches
 from relay.admin.parameters import Parameter
-from relay.admin.requests import DEAD_LETTER_FILTERS, dead_letter_query
+from relay.admin.requests import DEAD_LETTER_FILTERS, Act, dead_letter_query, in_batches
 from relay.commands.messages import print_histories
 from relay.commands.output import print_note, print_table, progress
 from relay.commands.usage import COUNT, MESSAGE_ID, Failure, Family, filter_options

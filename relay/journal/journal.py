@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 from relay.journal import endpoints, legacy, operator_events, replays, retention, stats
 from relay.journal.commit import commit
-from relay.journal.due import due
 from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.engines.sqlite import vacuum
 from relay.journal.engines.sqlite.engine import Database
 from relay.journal.incoming import Run
+from relay.journal.lanes import due
 from relay.journal.receipts import owed_receipts
 from relay.model.journal import (
     Arrival,

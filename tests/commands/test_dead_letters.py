@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.admin.batches import in_batches
+from relay.admin.requests import in_batches
 from relay.commands.dead_letters import Sheet
 from relay.journal.history import SqlAdminStore
 from relay.journal.open import OpenJournal

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.admin.batches import in_batches
+from relay.admin.requests import in_batches
 from relay.model.admin import DeadLetter, DeadLetterQuery
 from relay.model.messages import EndpointKey
 from tests.core.samples import uuid

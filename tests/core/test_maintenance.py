@@ -1,6 +1,6 @@
 """What the maintenance promises: operators are heard, the stock is counted, the old is pruned."""
 
-from relay.admin.batches import in_batches
+from relay.admin.requests import in_batches
 from relay.delivery.retry import RetryPolicy
 from relay.maintenance import PRUNE_AT_ONCE
 from relay.model.admin import DeadLetterQuery

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from relay.admin.batches import in_batches
+from relay.admin.requests import in_batches
 from relay.model.admin import (
     AdminStore,
     Ahead,

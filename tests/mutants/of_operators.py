@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import Mutant
 
-_BULK, _OF_BULK = "relay/admin/batches.py", ("tests/core/test_bulk.py",)
+_BULK, _OF_BULK = "relay/admin/requests.py", ("tests/core/test_bulk.py",)
 _STEWARD, _OF_STEWARD = "relay/maintenance.py", ("tests/core/test_maintenance.py",)
 _WAITING, _STORY = "relay/admin/explain_sentences.py", "relay/admin/explain_sentences.py"
 _OF_EXPLANATION = ("tests/pure/test_explanation.py",)

@@ -107,7 +107,7 @@ MUTANTS = (
     ),
     Mutant(
         "cut-lane-is-whole",
-        "relay/journal/due.py",
+        "relay/journal/lanes.py",
         "                whole.discard(lane)\n",
         "",
         "new messages would pass those by that were not read",
@@ -115,7 +115,7 @@ MUTANTS = (
     ),
     Mutant(
         "nothing-fits-when-the-first-is-large",
-        "relay/journal/due.py",
+        "relay/journal/lanes.py",
         "(bool(taken) and row.size > max_bytes)",
         "row.size > max_bytes",
         "one large message would stop its endpoint for ever",
@@ -212,7 +212,7 @@ MUTANTS = (
     ),
     Mutant(
         "everything-is-due",
-        "relay/journal/due.py",
+        "relay/journal/lanes.py",
         "AND due_at <= :now ORDER",
         "AND :now ORDER",
         "no backoff would be kept",
@@ -220,7 +220,7 @@ MUTANTS = (
     ),
     Mutant(
         "lanes-come-by-name",
-        "relay/journal/due.py",
+        "relay/journal/lanes.py",
         "ORDER BY due_at, lane",
         "ORDER BY lane, due_at",
         "a lane would be delivered backwards, and the longest due would starve",

@@ -42,4 +42,5 @@ def test_names_are_unique() -> None:
 def test_every_part_of_the_core_has_mutants() -> None:
     """No file of the core goes unbroken."""
     broken = {Path(mutant.file).stem for mutant in MUTANTS}
-    assert set() == {*PARTS, "verdict", "rules", "outcomes", "due"} - broken
+    assert set() == {*PARTS, "verdict", "rules", "outcomes"} - broken
+    assert "relay/journal/lanes.py" in {mutant.file for mutant in MUTANTS}  # a namesake is in PARTS

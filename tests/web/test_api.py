@@ -9,9 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from relay.admin.batches import BATCH
 from relay.admin.operations import AdminApi
-from relay.admin.requests import MOST
+from relay.admin.requests import BATCH, MOST
 from relay.delivery.routing import Route
 from relay.model.admin import (
     DeadLetter,
