@@ -94,7 +94,7 @@ def trim_memory() -> None:
 def freeze_memory() -> None:
     """Collect garbage again, but never look at what was loaded so far, which stays as it is.
 
-    Messages make no cycles: looking through their objects every 700 costs a twentieth of their work.
+    Messages make no cycles: looking through their objects every 700 costs a twentieth of the work.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
