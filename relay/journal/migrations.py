@@ -168,6 +168,10 @@ STEPS = (
         INSERT INTO lanes (endpoint_id, lane, due_at)
           SELECT endpoint_id, lane, 0 FROM deliveries WHERE state = 'pending'
           GROUP BY endpoint_id, lane ON CONFLICT DO NOTHING;
+        DELETE FROM lanes WHERE NOT EXISTS (
+          SELECT 1 FROM deliveries
+          WHERE endpoint_id = lanes.endpoint_id AND lane = lanes.lane AND state = 'pending'
+        );
         DROP INDEX messages_unfinished;
         DROP INDEX deliveries_oldest;
         CREATE INDEX deliveries_oldest ON deliveries (endpoint_id, id)
