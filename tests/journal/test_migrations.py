@@ -142,7 +142,7 @@ async def test_the_way_there_and_back_loses_nothing(previous: Path, tmp_path: Pa
 
 
 async def test_what_is_written_leaner_is_written_out_on_the_way_back(tmp_path: Path) -> None:
-    """The release before finds every attempt, and a lane for all that is unfinished, and no other."""
+    """The release before finds every attempt, and a lane for all that is unfinished alone."""
     path = tmp_path / "journal.db"
     async with open_journal(f"sqlite:///{path}") as opened:
         await opened.journal.start([CRM], NOW)
