@@ -8,6 +8,7 @@ from typing import NamedTuple
 from relay.journal.connection import Connection
 from relay.journal.parameters import is_in, numbers
 from relay.journal.rules import COUNTS, judged
+from relay.model.messages import MessageOutcome
 
 _THESE = is_in("seq", "seqs")
 _ENDED = f"""
@@ -29,6 +30,8 @@ _TALLY = """
   ON CONFLICT (bot) DO UPDATE SET
     received = tallies.received + excluded.received, finished = tallies.finished + excluded.finished
 """
+
+OUTCOMES = {outcome.value: outcome for outcome in MessageOutcome}
 
 
 @dataclass(slots=True)
@@ -55,6 +58,12 @@ class Ended(NamedTuple):
     ended: int
     released: int
     dead: bool
+
+    def and_(self, other: "Ended") -> "Ended":
+        """Add what else has ended of it."""
+        return Ended(
+            self.ended + other.ended, self.released + other.released, self.dead or other.dead
+        )
 
 
 class Change(NamedTuple):

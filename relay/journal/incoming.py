@@ -70,20 +70,21 @@ class _Group:
     def add(self, seq: int, arrival: Arrival) -> Fresh:
         """Make deliveries of a message that is new."""
         made, leading = [], []
+        message, run, number = arrival.message, self.run, self.run.delivery
         for owed in arrival.owed:
-            self.run.delivery += 1
-            number, lane = self.run.delivery, (self.run.ids[owed.endpoint], owed.lane)
+            number += 1
+            lane = (run.ids[owed.endpoint], owed.lane)
             self.deliveries.append((number, seq, *lane, owed.required, None))
             if lane not in self.waiting:
                 self.waiting.add(lane)
                 leading.append(number)
             if not owed.in_window:
-                self.to_load.append((*lane, arrival.message.received_at))
-            delivery = Delivery(
-                number, owed.endpoint, owed.lane, arrival.message, seq=seq, required=owed.required
+                self.to_load.append((*lane, message.received_at))
+            made.append(
+                Delivery(number, owed.endpoint, owed.lane, message, seq=seq, required=owed.required)
             )
-            made.append(delivery)
-        receipt, outcome, _ = _standing(arrival)
+        run.delivery = number
+        _, receipt, outcome, _ = _standing(arrival)
         finished = None if outcome is None else MessageOutcome(outcome)
         return Fresh(tuple(made), frozenset(leading), receipt == "owed", finished, seq)
 
@@ -124,7 +125,7 @@ def _insert(
 
 def _values(seq: int, arrival: Arrival, cipher: ColumnCipher) -> Values:
     message = arrival.message
-    receipt, outcome, ends_as = _standing(arrival)
+    required, receipt, outcome, ends_as = _standing(arrival)
     frame, sealed_by = cipher.seal(Kind.FRAME, (message.bot, message.message_id), message.frame)
     return (
         seq,
@@ -142,19 +143,17 @@ def _values(seq: int, arrival: Arrival, cipher: ColumnCipher) -> Values:
         frame,
         sealed_by,
         len(arrival.owed),
-        _required(arrival),
+        required,
         ends_as,
     )
 
 
-def _standing(arrival: Arrival) -> tuple[str, str | None, str]:
-    return on_arrival(
-        owed=len(arrival.owed), required=_required(arrival), unwanted_read=arrival.unwanted_read
-    )
-
-
-def _required(arrival: Arrival) -> int:
-    return sum(owed.required for owed in arrival.owed)
+def _standing(arrival: Arrival) -> tuple[int, str, str | None, str]:
+    """Say how many deliveries READ waits for, and how the message stands."""
+    required = 0
+    for owed in arrival.owed:
+        required += owed.required
+    return required, *on_arrival(len(arrival.owed), required, arrival.unwanted_read)
 
 
 def _lanes_of(arrivals: Sequence[Arrival], ids: EndpointIds) -> set[LaneKey]:

@@ -1,11 +1,12 @@
 """Records how attempts ended, and what follows for their messages."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from relay.journal import lanes
 from relay.journal.connection import Connection
-from relay.journal.counts import Change, Ended, Tallies, subtract
+from relay.journal.counts import OUTCOMES, Change, Ended, Tallies, subtract
 from relay.journal.encryption.columns import ColumnCipher, detail_names
 from relay.journal.encryption.keys import Kind
 from relay.journal.incoming import Run
@@ -13,15 +14,12 @@ from relay.journal.parameters import is_in, numbers
 from relay.model.journal import Settled
 from relay.model.messages import (
     Attempt,
-    DeadLettered,
     Deferred,
     Delivered,
     Delivery,
-    MessageOutcome,
     Outcome,
     Postponed,
     Rejected,
-    Success,
 )
 
 Values = tuple[Any, ...]
@@ -51,7 +49,9 @@ _ATTEMPT = """
     delivery_id, number, started_at, duration, outcome, status, reason, detail, sealed_by
   ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_NOTHING = Ended(0, 0, dead=False)
+_ENDED, _TAKEN = Ended(1, 0, dead=False), Ended(1, 1, dead=False)
+_DEAD = Ended(1, 0, dead=True)
+_TOLD, _STILL_OWED = Change(owed=False, outcome=None), Change(owed=True, outcome=None)
 _NO_CHANGE = Settled()
 _DOUBT = f"UPDATE deliveries SET doubtful = TRUE WHERE {is_in('id', 'ids')}"
 
@@ -66,18 +66,16 @@ def settle(
     """Record ended attempts, let lanes wait, owe receipts, finish messages."""
     asked = numbers([each.delivery.id for each in outcomes])
     there = set(connection.values(_STILL_THERE, ids=asked))
-    known = [each for each in outcomes if each.delivery.id in there]
-    _write_deliveries(connection, known, now)
-    _write_attempts(connection, known, run.cipher)
-    postponed = [
-        (run.ids[each.delivery.endpoint], each.delivery.lane, each.due_at, each.delivery.id)
-        for each in known
-        if isinstance(each, Postponed)
-    ]
-    lanes.postpone(connection, postponed)
-    changes = subtract(connection, _ended(known), now)
+    ends = _Ends(now)
+    for outcome in outcomes:
+        if outcome.delivery.id in there:
+            ends.add(outcome, run)
+    ends.write(connection)
+    changes = subtract(connection, ends.ended, now)
     # From the last: what becomes of a message is told with the outcome that completes it.
-    return [_answer(each, there, changes, tallies) for each in reversed(outcomes)][::-1]
+    answers = [_answer(each, there, changes, tallies) for each in reversed(outcomes)]
+    answers.reverse()
+    return answers
 
 
 def defer(connection: Connection, deferred: Sequence[Deferred]) -> None:
@@ -85,47 +83,57 @@ def defer(connection: Connection, deferred: Sequence[Deferred]) -> None:
     connection.run(_DOUBT, ids=numbers([each.delivery.id for each in deferred]))
 
 
-def _write_deliveries(connection: Connection, outcomes: Sequence[Outcome], now: float) -> None:
-    delivered: list[Values] = []
-    failed: list[Values] = []
-    buried: list[Values] = []
-    for outcome in outcomes:
-        number, attempt = outcome.delivery.id, outcome.attempt
+@dataclass(slots=True)
+class _Ends:
+    """The rows that outcomes change and add, and what has `ended` of which message."""
+
+    now: float
+    delivered: list[Values] = field(default_factory=list)
+    failed: list[Values] = field(default_factory=list)
+    buried: list[Values] = field(default_factory=list)
+    attempts: list[Values] = field(default_factory=list)
+    postponed: list[tuple[int, str, float, int]] = field(default_factory=list)
+    ended: dict[int, Ended] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome, run: Run) -> None:
+        """Add an outcome."""
+        delivery, attempt = outcome.delivery, outcome.attempt
+        verdict, started_at = attempt.verdict, attempt.started_at
         if isinstance(outcome, Delivered):
-            taken = _taken(attempt)
-            delivered.append((attempt.started_at, now, *taken, number))
-            continue
-        verdict = attempt.verdict
-        doubt = bool(getattr(verdict, "doubtful", False))
-        failed.append((isinstance(verdict, Rejected), attempt.started_at, doubt, number))
-        if isinstance(outcome, DeadLettered):
-            buried.append((now, str(verdict.reason), number))
-    for text, rows in ((_DELIVERED, delivered), (_FAILED, failed), (_BURIED, buried)):
-        if rows:
-            connection.many(text, rows)
+            taken: Values = (started_at, attempt.duration, verdict.status)
+            if verdict.detail:  # more than a delivery's row can tell
+                self.attempts.append(_attempt(delivery, attempt, run.cipher))
+                taken = (None, None, None)
+            self.delivered.append((started_at, self.now, *taken, delivery.id))
+            self._end(delivery, _TAKEN if delivery.required else _ENDED)
+            return
+        self.attempts.append(_attempt(delivery, attempt, run.cipher))
+        rejected, doubtful = isinstance(verdict, Rejected), getattr(verdict, "doubtful", False)
+        self.failed.append((rejected, started_at, doubtful, delivery.id))
+        if isinstance(outcome, Postponed):
+            lane = (run.ids[delivery.endpoint], delivery.lane)
+            self.postponed.append((*lane, outcome.due_at, delivery.id))
+        else:
+            self.buried.append((self.now, str(verdict.reason), delivery.id))
+            self._end(delivery, _DEAD if delivery.required else _ENDED)
 
+    def _end(self, delivery: Delivery, end: Ended) -> None:
+        """Note what has ended of a message, on which nothing of its replays has a bearing."""
+        if delivery.replay is None:
+            before = self.ended.get(delivery.seq)
+            self.ended[delivery.seq] = end if before is None else before.and_(end)
 
-def _taken(attempt: Attempt) -> Values:
-    """Give what a delivery's row keeps of the attempt that was taken, if that is all there is."""
-    if _needs_a_row(attempt):
-        return None, None, None
-    return attempt.started_at, attempt.duration, attempt.verdict.status
-
-
-def _needs_a_row(attempt: Attempt) -> bool:
-    return not isinstance(attempt.verdict, Success) or bool(attempt.verdict.detail)
-
-
-def _write_attempts(
-    connection: Connection, outcomes: Sequence[Outcome], cipher: ColumnCipher
-) -> None:
-    rows = [
-        _attempt(each.delivery, each.attempt, cipher)
-        for each in outcomes
-        if _needs_a_row(each.attempt)
-    ]
-    if rows:
-        connection.many(_ATTEMPT, rows)
+    def write(self, connection: Connection) -> None:
+        """Write the rows."""
+        for text, rows in (
+            (_DELIVERED, self.delivered),
+            (_FAILED, self.failed),
+            (_BURIED, self.buried),
+            (_ATTEMPT, self.attempts),
+        ):
+            if rows:
+                connection.many(text, rows)
+        lanes.postpone(connection, self.postponed)
 
 
 def _attempt(delivery: Delivery, attempt: Attempt, cipher: ColumnCipher) -> Values:
@@ -146,35 +154,22 @@ def _attempt(delivery: Delivery, attempt: Attempt, cipher: ColumnCipher) -> Valu
     )
 
 
-def _ended(outcomes: Sequence[Outcome]) -> dict[int, Ended]:
-    """Say what has ended of which message, replays aside."""
-    ended: dict[int, Ended] = {}
-    for outcome in outcomes:
-        delivery = outcome.delivery
-        if isinstance(outcome, Postponed) or delivery.replay is not None:
-            continue
-        taken = isinstance(outcome, Delivered)
-        before = ended.get(delivery.seq, _NOTHING)
-        ended[delivery.seq] = Ended(
-            before.ended + 1,
-            before.released + (taken and delivery.required),
-            before.dead or (delivery.required and not taken),
-        )
-    return ended
-
-
 def _answer(
     outcome: Outcome, there: Collection[int], changes: dict[int, Change], tallies: Tallies
 ) -> Settled:
     delivery = outcome.delivery
-    change = changes.get(delivery.seq)
-    of_message = delivery.id in there and delivery.replay is None
-    if change is None or not of_message or isinstance(outcome, Postponed):
+    seq = delivery.seq
+    change = changes.get(seq)
+    if (
+        change is None
+        or delivery.replay is not None
+        or delivery.id not in there
+        or isinstance(outcome, Postponed)
+    ):
         return _NO_CHANGE
     owed = change.owed and delivery.required
-    changes[delivery.seq] = Change(change.owed and not owed, None)
+    changes[seq] = _TOLD if owed or not change.owed else _STILL_OWED
     if change.outcome is None:
-        return Settled(receipt_owed=owed, seq=delivery.seq)
+        return Settled(receipt_owed=owed, seq=seq)
     tallies.finished[delivery.endpoint.bot] += 1
-    outcome_of_message = MessageOutcome(change.outcome)
-    return Settled(receipt_owed=owed, finished=outcome_of_message, seq=delivery.seq)
+    return Settled(receipt_owed=owed, finished=OUTCOMES[change.outcome], seq=seq)

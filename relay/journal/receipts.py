@@ -1,13 +1,15 @@
 """READ receipts: which are owed, and what Mixin answered."""
 
 from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
 
 from relay.journal.connection import Connection
-from relay.journal.counts import Tallies
+from relay.journal.counts import OUTCOMES, Tallies
 from relay.journal.parameters import is_in, numbers
 from relay.journal.rules import OUTCOME
 from relay.model.journal import Finished, OwedReceipt, ReceiptAnswers
-from relay.model.messages import MessageOutcome, ReceiptState
+from relay.model.messages import ReceiptState
 
 _OWED = """
   SELECT seq, message_id FROM messages
@@ -21,6 +23,8 @@ _FINISH = f"""
 """
 _ANSWER = f"UPDATE messages SET receipt = :receipt, receipt_at = :now WHERE {_THESE}"
 
+_BY_SEQ = itemgetter(0)
+
 
 def owed_receipts(connection: Connection, bot: str, after: int, limit: int) -> list[OwedReceipt]:
     """Read owed receipts with a `seq` above `after`, ascending."""
@@ -32,7 +36,7 @@ def settle_receipts(
     connection: Connection, answers: ReceiptAnswers, now: float, tallies: Tallies
 ) -> list[Finished]:
     """Record receipts by `seq`; answers with the messages that this finished."""
-    finished: list[tuple[int, str, str]] = []
+    finished: list[Any] = []
     for seqs, state in (
         (answers.confirmed, ReceiptState.CONFIRMED),
         (answers.refused, ReceiptState.REFUSED),
@@ -40,14 +44,15 @@ def settle_receipts(
         if seqs:
             finished += _settle(connection, answers.bot, seqs, state, now)
     tallies.finished[answers.bot] += len(finished)
-    return [Finished(each, MessageOutcome(outcome)) for _, each, outcome in sorted(finished)]
+    finished.sort(key=_BY_SEQ)
+    return [Finished(each, OUTCOMES[outcome]) for _, each, outcome in finished]
 
 
 def _settle(
     connection: Connection, bot: str, seqs: Sequence[int], state: ReceiptState, now: float
-) -> list[tuple[int, str, str]]:
+) -> list[Any]:
     values = {"seqs": numbers(seqs), "bot": bot, "receipt": state.value, "now": now}
-    finished = [tuple(row) for row in connection.rows(_FINISH, **values)]
+    finished = connection.rows(_FINISH, **values)
     if len(finished) < len(seqs):  # the rest has deliveries open, or finished before
         connection.run(_ANSWER, **values)
     return finished

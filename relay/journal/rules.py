@@ -6,6 +6,8 @@ Replays count for nothing. An attempt's end subtracts; whatever an operator or a
 does is followed by a new count. Either way the counts then say what becomes of the message.
 """
 
+from functools import cache
+
 from relay.journal.parameters import is_in
 from relay.model.messages import MessageOutcome, ReceiptState
 
@@ -36,7 +38,12 @@ COUNTS = f"""
 """The counts of messages that are owed to somebody, from their deliveries."""
 
 
-def on_arrival(*, owed: int, required: int, unwanted_read: bool) -> tuple[str, str | None, str]:
+@cache
+def on_arrival(
+    owed: int,
+    required: int,
+    unwanted_read: bool,  # noqa: FBT001 - by position, for the cache
+) -> tuple[str, str | None, str]:
     """Say how a new message stands: its receipt, its outcome if it is finished, its `ends_as`.
 
     READ is owed at once if no required endpoint is owed the message; one that nobody wants is READ

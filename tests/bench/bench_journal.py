@@ -16,7 +16,7 @@ import click
 
 from relay.journal.encryption.keys import Keyring, new_key
 from relay.journal.open import open_admin_store, open_journal, open_vault
-from relay.model.journal import Arrival, Owed
+from relay.model.journal import Arrival, Batch, Fresh, Owed, ReceiptAnswers
 from relay.model.messages import Attempt, Delivered, Delivery, EndpointKey, Message, Source, Success
 from relay.model.ports import Journal
 
@@ -53,13 +53,19 @@ def arrival(number: int, lanes: int) -> Arrival:
         _FRAME,
         NOW + number / 1e3,
     )
-    return Arrival(message, (Owed(ENDPOINT, lane, required=True),))
+    return Arrival(message, (Owed(ENDPOINT, lane, required=True, in_window=True),))
 
 
-async def record(journal: Journal, arrivals: Sequence[Arrival]) -> None:
-    """Record in groups."""
-    for start in range(0, len(arrivals), GROUP):
-        await journal.record(arrivals[start : start + GROUP])
+async def record(
+    journal: Journal, arrivals: Sequence[Arrival], group: int = GROUP
+) -> list[Delivery]:
+    """Record in groups; answers with the deliveries of what is new."""
+    made: list[Delivery] = []
+    for start in range(0, len(arrivals), group):
+        batch = Batch(NOW, arrivals=list(arrivals[start : start + group]))
+        for answer in (await journal.commit(batch)).arrivals:
+            made += answer.deliveries if isinstance(answer, Fresh) else ()
+    return made
 
 
 async def due(journal: Journal, limit: int = GROUP) -> Sequence[Delivery]:
@@ -68,37 +74,50 @@ async def due(journal: Journal, limit: int = GROUP) -> Sequence[Delivery]:
     return answer.deliveries
 
 
-async def settle(journal: Journal, deliveries: Sequence[Delivery]) -> None:
-    """Record a group of 2xx."""
-    outcomes = [Delivered(each, Attempt(1, NOW, 0.1, Success(200, "ok"))) for each in deliveries]
-    await journal.settle(outcomes, NOW)
+async def settle(journal: Journal, deliveries: Sequence[Delivery], group: int = GROUP) -> list[int]:
+    """Record 2xx in groups; answers with what is owed READ now."""
+    owed: list[int] = []
+    for start in range(0, len(deliveries), group):
+        part = deliveries[start : start + group]
+        outcomes = [Delivered(each, Attempt(1, NOW, 0.1, Success(200))) for each in part]
+        committed = await journal.commit(Batch(NOW, outcomes=[*outcomes]))
+        owed += [each.seq for each in committed.outcomes if each.receipt_owed]
+    return owed
+
+
+async def confirm(journal: Journal, owed: Sequence[int], group: int = GROUP) -> None:
+    """Confirm receipts in groups, from memory as the outbox does."""
+    for start in range(0, len(owed), group):
+        answers = ReceiptAnswers(ENDPOINT.bot, owed[start : start + group])
+        await journal.commit(Batch(NOW, receipts=[answers]))
 
 
 async def receipts(journal: Journal) -> None:
-    """Confirm all receipts that are owed, page by page as the outbox does."""
+    """Confirm all receipts that are owed, page by page, as after a start."""
     while page := await journal.owed_receipts(ENDPOINT.bot, after=0, limit=400):
-        seqs = [receipt.seq for receipt in page]
-        await journal.settle_receipts(ENDPOINT.bot, confirmed=seqs, refused=[], now=NOW)
+        await confirm(journal, [receipt.seq for receipt in page])
 
 
 async def flow(journal: Journal, count: int, lanes: int) -> None:
-    """Take messages from arrival to READ, stage by stage."""
-    arrivals = [arrival(number, lanes) for number in range(1, count + 1)]
-    await record(journal, arrivals[:GROUP])  # let SQLAlchemy compile its statements first
-    await settle(journal, await due(journal))
+    """Take messages from arrival to READ, in groups and alone, then go through them as a whole."""
+    await record(journal, [arrival(number, lanes) for number in range(1, GROUP + 1)])
     await receipts(journal)
-    count -= GROUP
-    with measured("record, groups of 500", count):
-        await record(journal, arrivals[GROUP:])
-    windows: list[Sequence[Delivery]] = []
-    with measured("due and settle, groups of 500", count):
-        while deliveries := await due(journal):
-            windows.append(deliveries)
-            await settle(journal, deliveries)
-    with measured("receipts, pages of 400", count):
-        await receipts(journal)
-    with measured("record, all duplicates", count):
-        await record(journal, arrivals[GROUP:])
+    number = GROUP
+    for group, most in ((GROUP, count), (100, count), (1, count // 10)):
+        arrivals = [arrival(number + each, lanes) for each in range(1, most + 1)]
+        number += most
+        name = f"groups of {group}" if group > 1 else "alone"
+        with measured(f"all of it, {name}", most):
+            with measured(f"  record, {name}", most):
+                deliveries = await record(journal, arrivals, group)
+            with measured(f"  settle, {name}", most):
+                owed = await settle(journal, deliveries, group)
+            with measured(f"  receipts, {name}", most):
+                await confirm(journal, owed, group)
+    with measured("one group of each in a commit", count):
+        await pipelined(journal, [arrival(number + each, lanes) for each in range(1, count + 1)])
+    with measured("record, all duplicates", most):
+        await record(journal, arrivals)
     await receipts(journal)
     with measured("prune, groups of 500", count):
         while await journal.prune(NOW * 2, limit=GROUP):
@@ -108,6 +127,23 @@ async def flow(journal: Journal, count: int, lanes: int) -> None:
             pass
 
 
+async def pipelined(journal: Journal, arrivals: Sequence[Arrival], group: int = 100) -> None:
+    """Commit a group's arrivals with the outcomes of the one before, and with earlier receipts."""
+    deliveries: list[Delivery] = []
+    owed: list[int] = []
+    for start in range(0, len(arrivals) + 2 * group, group):
+        batch = Batch(
+            NOW,
+            arrivals=list(arrivals[start : start + group]),
+            outcomes=[Delivered(each, Attempt(1, NOW, 0.1, Success(200))) for each in deliveries],
+            receipts=[ReceiptAnswers(ENDPOINT.bot, owed)],
+        )
+        committed = await journal.commit(batch)
+        fresh = (answer for answer in committed.arrivals if isinstance(answer, Fresh))
+        deliveries = [each for answer in fresh for each in answer.deliveries]
+        owed = [each.seq for each in committed.outcomes if each.receipt_owed]
+
+
 def pile_up(path: Path, count: int, lanes: int) -> None:
     """Write a backlog of pending messages behind the journal's back."""
     with closing(sqlite3.connect(path)) as database, database:
@@ -115,7 +151,7 @@ def pile_up(path: Path, count: int, lanes: int) -> None:
         database.executemany(
             "INSERT INTO messages VALUES"
             " (?, 'bot', ?, ?, 'u', 'PLAIN_TEXT', 'live', ?, 'none', NULL, NULL, NULL, 700, ?,"
-            " NULL)",
+            " NULL, 1, 1, 'read')",
             (
                 (seq, made.message_id, made.conversation_id, NOW, _FRAME)
                 for seq, made in ((n, arrival(n, lanes).message) for n in range(1, count + 1))
@@ -123,7 +159,7 @@ def pile_up(path: Path, count: int, lanes: int) -> None:
         )
         database.execute(
             "INSERT INTO deliveries SELECT seq, seq, ?, conversation_id,"
-            " 1, 'pending', 0, 0, 0, NULL, 0, NULL, NULL, NULL FROM messages",
+            " 1, 'pending', 0, 0, 0, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL FROM messages",
             (endpoint,),
         )
         database.execute(

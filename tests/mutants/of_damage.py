@@ -90,8 +90,8 @@ MUTANTS = (
     Mutant(
         "damage-is-trouble-that-passes",
         "relay/journal/engines/sqlite/engine.py",
-        "            raise damaged(error) from error\n",
-        "            raise JournalUnavailable(str(error)) from error\n",
+        "        raise damaged(error) from error\n",
+        "        raise JournalUnavailable(str(error)) from error\n",
         "the relay would try again for ever",
         _SOUND,
     ),

@@ -103,19 +103,22 @@ class Worker:
             self._opened.driver.close()
 
     def _transact(self, work: Callable[[Connection], R]) -> R:
-        with _mapped_errors():
+        try:
             connection = self._connection()
-            driver = connection.driver
-            driver.execute(self._begin)
+            execute = connection.driver.execute
+            execute(self._begin)
             try:
                 done = work(connection)
                 self._file_identity.require()  # before the commit: it would be to nowhere
-                driver.execute("COMMIT")
+                execute("COMMIT")
             except BaseException:
-                if driver.in_transaction:
-                    driver.execute("ROLLBACK")
+                if connection.driver.in_transaction:
+                    execute("ROLLBACK")
                 raise
-            return done
+        except sqlite3.DatabaseError as error:
+            _map(error)
+            raise
+        return done
 
     def _connection(self) -> Connection:
         if self._opened is None:
@@ -279,16 +282,19 @@ class MemoryDatabase(Database):
 
 @contextmanager
 def _mapped_errors() -> Iterator[None]:
-    """Tell what may pass, such as a full disk or a lock, from damage and from what is a bug."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        if _is_damage(error):
-            raise damaged(error) from error
-        if not isinstance(error, sqlite3.OperationalError):
-            raise
-        if code_of(error) == sqlite3.SQLITE_ERROR:  # SQL that makes no sense
-            raise
+        _map(error)
+        raise
+
+
+def _map(error: sqlite3.DatabaseError) -> None:
+    """Raise what may pass, such as a full disk or a lock, and damage as such, but not a bug."""
+    if _is_damage(error):
+        raise damaged(error) from error
+    senseless = code_of(error) == sqlite3.SQLITE_ERROR  # SQL that makes no sense
+    if isinstance(error, sqlite3.OperationalError) and not senseless:
         raise JournalUnavailable(f"{type(error).__name__}: {error}") from error
 
 
