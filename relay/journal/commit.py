@@ -18,8 +18,8 @@ def commit(connection: Connection, batch: Batch, run: Run) -> Committed:
     lanes.make_again(connection, {ids[each] for each in batch.dropped}, now)
     for bot, frame in batch.frames:
         unreadable.keep(connection, bot, frame, now, run.cipher)
-    recorded = take_in(connection, batch.arrivals, run, tallies) if batch.arrivals else ()
-    settled = settle(connection, batch.outcomes, run, now, tallies) if batch.outcomes else ()
+    recorded = take_in(connection, batch.arrivals, run, tallies) if batch.arrivals else []
+    settled = settle(connection, batch.outcomes, run.cipher, now, tallies) if batch.outcomes else []
     if batch.deferred:
         defer(connection, batch.deferred)
     receipts = [settle_receipts(connection, each, now, tallies) for each in batch.receipts]

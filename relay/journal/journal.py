@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from relay.journal import endpoints, legacy, operator_events, replays, retention, stats
+from relay.journal import endpoints, operator_events, replays, retention, stats
 from relay.journal.commit import commit
 from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.engines.sqlite import vacuum
@@ -11,22 +11,16 @@ from relay.journal.incoming import Run
 from relay.journal.lanes import due
 from relay.journal.receipts import owed_receipts
 from relay.model.journal import (
-    Arrival,
     Batch,
     Committed,
     Discarded,
     Due,
     EndpointNote,
-    Finished,
     OperatorEvent,
     OwedReceipt,
-    ReceiptAnswers,
-    Recorded,
-    Settled,
     Stats,
-    UnreadableFrame,
 )
-from relay.model.messages import Deferred, EndpointKey, Outcome
+from relay.model.messages import EndpointKey
 from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, RunningReplay
 
 
@@ -138,34 +132,3 @@ class SqlJournal:
         if pages:
             await self._database.release(pages)
         return pages * page
-
-    # --- To go with the callers of single transactions ------------------------------------------
-
-    async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
-        """Insert what is new."""
-        return list((await self.commit(Batch(0.0, arrivals=list(arrivals)))).arrivals)
-
-    async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
-        """Record ended attempts."""
-        return await self._database.write(
-            legacy.settle, Batch(now, outcomes=list(outcomes)), self._run
-        )
-
-    async def defer(self, deferred: Sequence[Deferred]) -> None:
-        """Mark cut deliveries doubtful."""
-        await self.commit(Batch(0.0, deferred=list(deferred)))
-
-    async def settle_receipts(
-        self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
-    ) -> Sequence[Finished]:
-        """Record receipts."""
-        answers = ReceiptAnswers(bot, confirmed, refused)
-        return list((await self.commit(Batch(now, receipts=[answers]))).receipts[0])
-
-    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
-        """Keep a sample."""
-        await self.commit(Batch(now, frames=[(bot, frame)]))
-
-    async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
-        """Write down how an endpoint fares."""
-        await self.commit(Batch(0.0, notes=[(endpoint, note)]))

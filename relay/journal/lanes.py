@@ -30,7 +30,8 @@ FIRST = """(
 _OPEN = "INSERT INTO lanes (endpoint_id, lane, due_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 # A dead letter that was requeued meanwhile goes before what is postponed, and does not wait for it.
 _POSTPONE = f"""
-  INSERT INTO lanes (endpoint_id, lane, due_at) VALUES (?, ?, ?)
+  INSERT INTO lanes (endpoint_id, lane, due_at)
+  SELECT endpoint_id, lane, ? FROM deliveries WHERE id = ? AND state = 'pending'
   ON CONFLICT (endpoint_id, lane) DO UPDATE SET due_at = excluded.due_at WHERE {FIRST} = ?
 """
 _FORGET = (
@@ -77,10 +78,10 @@ def open_lanes(connection: Connection, rows: Collection[tuple[int, str, float]])
         connection.many(_OPEN, rows)
 
 
-def postpone(connection: Connection, rows: Collection[tuple[int, str, float, int]]) -> None:
-    """Let lanes wait until a time, by endpoint, name, time and the delivery that was postponed."""
+def postpone(connection: Connection, rows: Collection[tuple[float, int]]) -> None:
+    """Let the lanes of deliveries that were postponed wait until a time."""
     if rows:
-        connection.many(_POSTPONE, rows)
+        connection.many(_POSTPONE, [(due_at, number, number) for due_at, number in rows])
 
 
 def requeue(connection: Connection, ids: Collection[int], now: float) -> None:

@@ -9,7 +9,6 @@ from relay.journal.connection import Connection
 from relay.journal.counts import OUTCOMES, Change, Ended, Tallies, subtract
 from relay.journal.encryption.columns import ColumnCipher, detail_names
 from relay.journal.encryption.keys import Kind
-from relay.journal.incoming import Run
 from relay.journal.parameters import is_in, numbers
 from relay.model.journal import Settled
 from relay.model.messages import (
@@ -59,7 +58,7 @@ _DOUBT = f"UPDATE deliveries SET doubtful = TRUE WHERE {is_in('id', 'ids')}"
 def settle(
     connection: Connection,
     outcomes: Sequence[Outcome],
-    run: Run,
+    cipher: ColumnCipher,
     now: float,
     tallies: Tallies,
 ) -> list[Settled]:
@@ -69,7 +68,7 @@ def settle(
     ends = _Ends(now)
     for outcome in outcomes:
         if outcome.delivery.id in there:
-            ends.add(outcome, run)
+            ends.add(outcome, cipher)
     ends.write(connection)
     changes = subtract(connection, ends.ended, now)
     # From the last: what becomes of a message is told with the outcome that completes it.
@@ -92,27 +91,26 @@ class _Ends:
     failed: list[Values] = field(default_factory=list)
     buried: list[Values] = field(default_factory=list)
     attempts: list[Values] = field(default_factory=list)
-    postponed: list[tuple[int, str, float, int]] = field(default_factory=list)
+    postponed: list[tuple[float, int]] = field(default_factory=list)
     ended: dict[int, Ended] = field(default_factory=dict)
 
-    def add(self, outcome: Outcome, run: Run) -> None:
+    def add(self, outcome: Outcome, cipher: ColumnCipher) -> None:
         """Add an outcome."""
         delivery, attempt = outcome.delivery, outcome.attempt
         verdict, started_at = attempt.verdict, attempt.started_at
         if isinstance(outcome, Delivered):
             taken: Values = (started_at, attempt.duration, verdict.status)
             if verdict.detail:  # more than a delivery's row can tell
-                self.attempts.append(_attempt(delivery, attempt, run.cipher))
+                self.attempts.append(_attempt(delivery, attempt, cipher))
                 taken = (None, None, None)
             self.delivered.append((started_at, self.now, *taken, delivery.id))
             self._end(delivery, _TAKEN if delivery.required else _ENDED)
             return
-        self.attempts.append(_attempt(delivery, attempt, run.cipher))
+        self.attempts.append(_attempt(delivery, attempt, cipher))
         rejected, doubtful = isinstance(verdict, Rejected), getattr(verdict, "doubtful", False)
         self.failed.append((rejected, started_at, doubtful, delivery.id))
         if isinstance(outcome, Postponed):
-            lane = (run.ids[delivery.endpoint], delivery.lane)
-            self.postponed.append((*lane, outcome.due_at, delivery.id))
+            self.postponed.append((outcome.due_at, delivery.id))
         else:
             self.buried.append((self.now, str(verdict.reason), delivery.id))
             self._end(delivery, _DEAD if delivery.required else _ENDED)

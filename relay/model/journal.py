@@ -88,12 +88,8 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a recorded outcome brought about.
+    """What a recorded outcome brought about."""
 
-    `lane_continues`: its lane still has unfinished deliveries.
-    """
-
-    lane_continues: bool = False
     receipt_owed: bool = False
     finished: MessageOutcome | None = None
     seq: int = field(default=0, compare=False)

@@ -17,20 +17,15 @@ from relay.model.journal import (
     Due,
     EndpointNote,
     Entry,
-    Finished,
     OperatorEvent,
     OwedReceipt,
-    Recorded,
-    Settled,
     Stats,
     UnreadableFrame,
 )
 from relay.model.messages import (
-    Deferred,
     Delivery,
     EndpointKey,
     Message,
-    Outcome,
     ReceiptVerdict,
     Verdict,
 )
@@ -114,12 +109,6 @@ class Journal(Protocol):
     async def commit(self, batch: Batch) -> Committed:
         """Write a batch whole, in one transaction, or nothing of it."""
 
-    async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
-        """Insert each message and its deliveries, unless known; answers in the given order.
-
-        A message that the journal knows as receipted is owed its receipt again.
-        """
-
     async def due(
         self,
         endpoint: EndpointKey,
@@ -134,25 +123,8 @@ class Journal(Protocol):
         At most `limit` deliveries and, beyond the first, `max_bytes` of frames.
         """
 
-    async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
-        """Record ended attempts and what follows from them; answers in the given order."""
-
-    async def defer(self, deferred: Sequence[Deferred]) -> None:
-        """Mark deliveries doubtful whose attempt a stop cut short."""
-
     async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
         """Read owed receipts with a `seq` above `after`, ascending."""
-
-    async def settle_receipts(
-        self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
-    ) -> Sequence[Finished]:
-        """Record receipts by `seq`; answers with the messages that this finished."""
-
-    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
-        """Keep a sample for inspection: one per digest, and only so many of a bot."""
-
-    async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
-        """Write down how an endpoint fares; an operator's pause is not overwritten."""
 
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         """Read what is written of an endpoint; CLOSED if nothing is."""

@@ -31,6 +31,7 @@ from relay.model.messages import (
     Transient,
 )
 from tests.config.example import KEYSTORE, OTHER_KEYSTORE, SECRET
+from tests.journal.samples import record, settle
 
 T = TypeVar("T")
 
@@ -167,7 +168,7 @@ def arrival(number: int, endpoints: tuple[EndpointKey, ...], text: bytes | None 
 async def _receive(
     opened: OpenJournal, number: int, endpoints: tuple[EndpointKey, ...], text: bytes | None = None
 ) -> list[Delivery]:
-    (recorded,) = await opened.journal.record([arrival(number, endpoints, text)])
+    (recorded,) = await record(opened.journal, [arrival(number, endpoints, text)])
     assert isinstance(recorded, Fresh)
     return list(recorded.deliveries)
 
@@ -189,4 +190,4 @@ async def _settle(
             outcome = Postponed(delivery, attempt, at + 60)
         case Rejected():
             outcome = DeadLettered(delivery, attempt)
-    await opened.journal.settle([outcome], at + 1)
+    await settle(opened.journal, [outcome], at + 1)

@@ -10,6 +10,7 @@ from relay.journal.open import OpenJournal
 from relay.model.journal import EndpointNote
 from relay.model.messages import BreakerState
 from tests.commands.stage import CRM, NOW, SALES, Stage
+from tests.journal.samples import note_endpoint
 
 
 def _state(stage: Stage, name: str) -> str:
@@ -22,7 +23,7 @@ def test_how_they_fare(stage: Stage) -> None:
     stage.receive(1, CRM)
     stage.bury(2, SALES)
     note = EndpointNote(BreakerState.OPEN, "http_503: try\tlater", NOW + 10)
-    stage.at_journal(lambda opened: opened.journal.note_endpoint(CRM, note))
+    stage.at_journal(lambda opened: note_endpoint(opened.journal, CRM, note))
     said = stage.relay("endpoints", "list")
     assert (0, "") == (said.code, said.err)
     assert ["sales/crm", "support/crm", "support/log"] == [row[0] for row in said.rows]
@@ -59,7 +60,7 @@ def test_resume_revives_one_that_is_gone(stage: Stage) -> None:
     """An endpoint that answered 410 is attempted again once an operator says so."""
 
     async def vanish(opened: OpenJournal) -> None:
-        await opened.journal.note_endpoint(CRM, EndpointNote(BreakerState.GONE, gone_since=NOW))
+        await note_endpoint(opened.journal, CRM, EndpointNote(BreakerState.GONE, gone_since=NOW))
 
     stage.at_journal(vanish)
     assert "gone" == _state(stage, "support/crm")

@@ -10,6 +10,7 @@ from relay.journal.open import OpenJournal
 from relay.model.journal import Arrival, EndpointNote, Owed
 from relay.model.messages import BreakerState, Message, Source
 from tests.commands.stage import CONVERSATION, CRM, LOG, NOW, Stage, frame, uuid
+from tests.journal.samples import note_endpoint, record
 
 
 def test_a_dead_letter_is_explained(stage: Stage) -> None:
@@ -44,9 +45,9 @@ def test_what_goes_before_it_is_explained(stage: Stage) -> None:
             ids = ("support", uuid(number), CONVERSATION, "u", "PLAIN_TEXT")
             message = Message(*ids, Source.LIVE, frame(number), NOW)
             owed = (Owed(CRM, CONVERSATION, required=True),)
-            await opened.journal.record([Arrival(message, owed)])
+            await record(opened.journal, [Arrival(message, owed)])
         note = EndpointNote(BreakerState.OPEN, "connect, refused", NOW)
-        await opened.journal.note_endpoint(CRM, note)
+        await note_endpoint(opened.journal, CRM, note)
 
     stage.at_journal(two_of_one_conversation)
     out = stage.relay("explain", uuid(2)).out

@@ -8,6 +8,7 @@ import pytest
 from relay.journal.open import OpenJournal
 from relay.model.journal import UnreadableFrame
 from tests.commands.stage import CONVERSATION, CRM, LOG, SALES, Stage, uuid
+from tests.journal.samples import keep_unreadable
 
 
 def test_the_newest_is_listed_first(stage: Stage) -> None:
@@ -227,7 +228,7 @@ def test_unreadable_frames_are_listed(stage: Stage) -> None:
     async def work(opened: OpenJournal) -> None:
         await opened.journal.start([], 0.0)
         frame = UnreadableFrame("d" * 64, "not_json", b"{\xff")
-        await opened.journal.keep_unreadable("support", frame, 0.0)
+        await keep_unreadable(opened.journal, "support", frame, 0.0)
 
     stage.at_journal(work)
     said = stage.relay("messages", "unreadable", "--content")

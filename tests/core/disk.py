@@ -13,16 +13,12 @@ from relay.model.journal import (
     Discarded,
     Due,
     EndpointNote,
-    Finished,
     Fresh,
     OperatorEvent,
     OwedReceipt,
-    Recorded,
-    Settled,
     Stats,
-    UnreadableFrame,
 )
-from relay.model.messages import DeadLettered, Deferred, Delivery, EndpointKey, Outcome
+from relay.model.messages import DeadLettered, Delivery, EndpointKey
 from relay.model.ports import JournalDamaged, JournalUnavailable
 from relay.model.replays import EndpointInfo, Pick, ReplayRecord, ReplayTurn, RunningReplay
 from tests.core.rows import DeliveryRow, Rows
@@ -102,14 +98,6 @@ class Disk:
             raise ZeroDivisionError
         return await self._write(lambda: self._commit(batch))
 
-    async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
-        self.asked_to_record += 1
-        if self.damaged:
-            raise JournalDamaged("spoilt")
-        if any(arrival.message.message_id in self.poisonous for arrival in arrivals):
-            raise UnicodeError
-        return await self._write(lambda: self._record(arrivals))
-
     async def due(
         self,
         endpoint: EndpointKey,
@@ -125,28 +113,9 @@ class Disk:
             lambda: self.journal.due(endpoint, now, skip=skip, limit=limit, max_bytes=max_bytes)
         )
 
-    async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
-        return await self._write(lambda: self._settle(outcomes, now))
-
-    async def defer(self, deferred: Sequence[Deferred]) -> None:
-        await self._write(lambda: self.journal.defer(deferred))
-
     async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
         self.receipt_reads += 1
         return await self._read(lambda: self.journal.owed_receipts(bot, after=after, limit=limit))
-
-    async def settle_receipts(
-        self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
-    ) -> Sequence[Finished]:
-        return await self._write(
-            lambda: self.journal.settle_receipts(bot, confirmed=confirmed, refused=refused, now=now)
-        )
-
-    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
-        await self._write(lambda: self.journal.keep_unreadable(bot, frame, now))
-
-    async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
-        await self._write(lambda: self.journal.note_endpoint(endpoint, note))
 
     async def endpoint_note(self, endpoint: EndpointKey) -> EndpointNote:
         return await self.journal.endpoint_note(endpoint)
@@ -192,16 +161,6 @@ class Disk:
                 self._on_buried(delivery.endpoint, delivery.message.message_id)
         return answers
 
-    async def _record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
-        answers = await self.journal.record(arrivals)
-        self.groups.append(len(arrivals))
-        for arrival in arrivals:
-            self.arrivals.setdefault(arrival.message.message_id, arrival)
-        for answer in answers:
-            for delivery in answer.deliveries if isinstance(answer, Fresh) else ():
-                self._on_recorded(delivery)
-        return answers
-
     async def _discard_owed(
         self, endpoints: Collection[EndpointKey], now: float, limit: int
     ) -> Discarded:
@@ -215,14 +174,6 @@ class Disk:
             if each.row.id not in left:
                 self._on_buried(each.endpoint, each.message_id)
         return answer
-
-    async def _settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
-        answers = await self.journal.settle(outcomes, now)
-        for outcome in outcomes:
-            if isinstance(outcome, DeadLettered):
-                delivery = outcome.delivery
-                self._on_buried(delivery.endpoint, delivery.message.message_id)
-        return answers
 
     async def _write(self, change: Callable[[], Awaitable[T]]) -> T:
         async with self._turn:

@@ -17,6 +17,7 @@ from tests.core.disk import Disk
 from tests.core.recorder import MessageFinished, MessageReceived, Recorder
 from tests.core.samples import BOT, CRM, LOG, message, uuid
 from tests.core.virtual_time import EPOCH
+from tests.journal.samples import settle_receipts
 
 FRAME = UnreadableFrame("digest", "not gzip", b"\x00" * 10)
 
@@ -164,7 +165,7 @@ async def test_a_receipted_message_that_comes_again_is_receipted_again() -> None
     await on.intake.drained()
     (owed,) = on.receipts
     assert [owed] == await on.disk.owed_receipts(BOT, after=0, limit=10)
-    await on.disk.settle_receipts(BOT, confirmed=[owed.seq], refused=[], now=EPOCH)
+    await settle_receipts(on.disk, BOT, confirmed=[owed.seq], refused=[], now=EPOCH)
     on.intake.take(message(1))
     await on.intake.drained()
     assert ([owed, owed], []) == (on.receipts, on.offered)

@@ -20,6 +20,7 @@ from tests.core.disk import Disk
 from tests.core.recorder import PATIENCE, MessageFinished, Recorder, confirmed_ids, until_all
 from tests.core.samples import BOT, message, uuid
 from tests.core.virtual_time import EPOCH, run, wall_clock
+from tests.journal.samples import record
 
 FAILED = ReceiptsFailed("500")
 REJECTED = ReceiptsRejected(10002, "bad id")
@@ -41,7 +42,7 @@ class Stage:
     async def owe(self, *numbers: int) -> list[str]:
         """Owe the receipts of new messages, and say so."""
         owed = [Arrival(message(n), (), unwanted_read=True) for n in numbers]
-        for number, answer in zip(numbers, await self.disk.record(owed), strict=True):
+        for number, answer in zip(numbers, await record(self.disk, owed), strict=True):
             self.outbox.owe(OwedReceipt(answer.seq, uuid(number)))
         return [uuid(n) for n in numbers]
 
@@ -62,7 +63,7 @@ async def stage(*, owed: int = 0, jitter: float = 1.0, takes: float = 0.05) -> S
     """Set an outbox up on a journal that owes so many receipts from before."""
     disk, mixin, tell = Disk(), FakeAcknowledger(takes), Recorder()
     await disk.start([], EPOCH)
-    await disk.record([Arrival(message(n), (), unwanted_read=True) for n in range(owed)])
+    await record(disk, [Arrival(message(n), (), unwanted_read=True) for n in range(owed)])
     clock = wall_clock(asyncio.get_running_loop())
     writer = Writer(disk, tell, clock, jitter=lambda: jitter)
     outbox = Outbox(BOT, disk, writer, mixin, telemetry=tell, clock=clock, jitter=lambda: jitter)
@@ -349,7 +350,7 @@ async def test_the_journal_is_read_for_what_memory_does_not_have() -> None:
         await asyncio.sleep(LINGER)
     await on.read(uuid(999))
     assert reads == on.disk.receipt_reads
-    await on.disk.record([Arrival(message(2000), (), unwanted_read=True)])
+    await record(on.disk, [Arrival(message(2000), (), unwanted_read=True)])
     on.outbox.look_again()
     await on.read(uuid(2000))
     on.mixin.usual = FAILED

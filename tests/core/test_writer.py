@@ -50,7 +50,7 @@ class Table:
         self.groups.append(batch)
         return Committed(
             [Duplicate(seq=int(each.message.message_id[-4:], 16)) for each in batch.arrivals],
-            [Settled(lane_continues=False, seq=each.delivery.id) for each in batch.outcomes],
+            [Settled(seq=each.delivery.id) for each in batch.outcomes],
             [
                 [Finished(str(seq), MessageOutcome.READ) for seq in r.confirmed]
                 for r in batch.receipts

@@ -28,7 +28,7 @@ def draw_arrival(dice: Random, number: int, configured: Collection[EndpointKey])
     frame = b"x" * dice.choice([0, 10, 1000])
     wishes = {key: dice.choice(["required", "required", "optional", ""]) for key in ENDPOINTS}
     owed = tuple(
-        Owed(key, lane, required=wishes[key] == "required")
+        Owed(key, lane, required=wishes[key] == "required", in_window=dice.random() < 0.5)
         for key in ENDPOINTS
         if key in configured and key.bot == bot and wishes[key]
     )

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.journal.open import open_journal
-from tests.journal.samples import CRM, NOW, arrival
+from tests.journal.samples import CRM, NOW, arrival, record
 
 
 async def main(location: str) -> None:
@@ -23,7 +23,7 @@ async def main(location: str) -> None:
             while line := await loop.run_in_executor(None, sys.stdin.readline):
                 word, *rest = line.split()
                 if word == "record":
-                    await opened.journal.record([arrival(int(rest[0]), CRM)])
+                    await record(opened.journal, [arrival(int(rest[0]), CRM)])
                 if word == "stop":
                     await opened.journal.stop()
                 say(line.strip())

@@ -4,10 +4,23 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from relay.journal.encryption.keys import Keyring, new_key
-from relay.model.journal import Arrival, Due, Finished, Fresh, Owed, Recorded
+from relay.model.journal import (
+    Arrival,
+    Batch,
+    Due,
+    EndpointNote,
+    Finished,
+    Fresh,
+    Owed,
+    ReceiptAnswers,
+    Recorded,
+    Settled,
+    UnreadableFrame,
+)
 from relay.model.messages import (
     Attempt,
     DeadLettered,
+    Deferred,
     Delivered,
     Delivery,
     EndpointKey,
@@ -61,10 +74,11 @@ def arrival(
     category: str = "PLAIN_TEXT",
     unwanted_read: bool = True,
     frame: bytes = b"{}",
+    in_window: bool = False,
 ) -> Arrival:
     """Make an arrival that is owed to the given endpoints."""
-    owed = [Owed(key, lane, required=True) for key in endpoints]
-    owed += [Owed(key, lane, required=False) for key in optional]
+    owed = [Owed(key, lane, required=True, in_window=in_window) for key in endpoints]
+    owed += [Owed(key, lane, required=False, in_window=in_window) for key in optional]
     came = message(number, bot=bot, conversation=lane, category=category, frame=frame)
     return Arrival(came, tuple(owed), unwanted_read)
 
@@ -75,11 +89,44 @@ def fresh(recorded: Recorded) -> Fresh:
     return recorded
 
 
+async def record(journal: Journal, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
+    """Commit arrivals."""
+    return (await journal.commit(Batch(NOW, arrivals=[*arrivals]))).arrivals
+
+
+async def settle(journal: Journal, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
+    """Commit outcomes."""
+    return (await journal.commit(Batch(now, outcomes=[*outcomes]))).outcomes
+
+
+async def defer(journal: Journal, deferred: Sequence[Deferred]) -> None:
+    """Commit that attempts were cut."""
+    await journal.commit(Batch(NOW, deferred=[*deferred]))
+
+
+async def settle_receipts(
+    journal: Journal, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
+) -> Sequence[Finished]:
+    """Commit what Mixin answered."""
+    answers = ReceiptAnswers(bot, confirmed, refused)
+    return (await journal.commit(Batch(now, receipts=[answers]))).receipts[0]
+
+
+async def keep_unreadable(journal: Journal, bot: str, frame: UnreadableFrame, now: float) -> None:
+    """Commit a frame that is no event."""
+    await journal.commit(Batch(now, frames=[(bot, frame)]))
+
+
+async def note_endpoint(journal: Journal, endpoint: EndpointKey, note: EndpointNote) -> None:
+    """Commit how an endpoint fares."""
+    await journal.commit(Batch(NOW, notes=[(endpoint, note)]))
+
+
 async def receive(journal: Journal, *arrivals: Arrival) -> list[Delivery]:
     """Record new arrivals and give their deliveries."""
     return [
         delivery
-        for recorded in await journal.record(arrivals)
+        for recorded in await record(journal, arrivals)
         for delivery in fresh(recorded).deliveries
     ]
 
@@ -128,7 +175,7 @@ async def confirm(journal: Journal, bot: str = "bot", *, now: float = NOW) -> Se
     """Let Mixin take every receipt that is owed."""
     owed = await journal.owed_receipts(bot, after=0, limit=1000)
     seqs = [receipt.seq for receipt in owed]
-    return await journal.settle_receipts(bot, confirmed=seqs, refused=[], now=now)
+    return await settle_receipts(journal, bot, confirmed=seqs, refused=[], now=now)
 
 
 async def imbalance(journal: Journal) -> int:

@@ -10,7 +10,19 @@ from relay.journal.encryption.keys import Keyring
 from relay.journal.open import OpenJournal, open_journal, open_vault
 from relay.model.journal import EndpointNote, UnreadableFrame
 from relay.model.messages import BreakerState, Delivery, Reason, Rejected
-from tests.journal.samples import CRM, LOG, NOW, arrival, due, postponed, receive, uuid
+from tests.journal.samples import (
+    CRM,
+    LOG,
+    NOW,
+    arrival,
+    due,
+    keep_unreadable,
+    note_endpoint,
+    postponed,
+    receive,
+    settle,
+    uuid,
+)
 
 BODY, WORDS, FRONT, ERROR = b'{"data": "aGVsbG8="}', "hello, too", b"hello?", "protocol, hello"
 TABLES = ("messages", "attempts", "unreadable", "endpoints")
@@ -40,9 +52,9 @@ async def stock(opened: OpenJournal, number: int = 1) -> Delivery:
     lane = f"l{number}"
     (delivery,) = await receive(journal, arrival(number, CRM, frame=BODY, lane=lane))
     said = Rejected(Reason.HTTP_4XX, 400, WORDS)
-    await journal.settle([postponed(delivery, NOW, said)], NOW)
-    await journal.keep_unreadable("bot", UnreadableFrame(f"digest {number}", "no", FRONT), NOW)
-    await journal.note_endpoint(CRM, EndpointNote(BreakerState.CLOSED, ERROR))
+    await settle(journal, [postponed(delivery, NOW, said)], NOW)
+    await keep_unreadable(journal, "bot", UnreadableFrame(f"digest {number}", "no", FRONT), NOW)
+    await note_endpoint(journal, CRM, EndpointNote(BreakerState.CLOSED, ERROR))
     return delivery
 
 

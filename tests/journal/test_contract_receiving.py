@@ -15,12 +15,16 @@ from tests.journal.samples import (
     NOW,
     arrival,
     confirm,
+    defer,
     delivered,
     due,
     fresh,
     ids,
     postponed,
     receive,
+    record,
+    settle,
+    settle_receipts,
     uuid,
 )
 
@@ -29,7 +33,7 @@ from tests.journal.samples import (
 
 async def test_a_new_message_becomes_its_deliveries(journal: Journal) -> None:
     """A message is recorded with one delivery per endpoint, each leading its empty lane."""
-    (recorded,) = await journal.record([arrival(1, CRM, LOG)])
+    (recorded,) = await record(journal, [arrival(1, CRM, LOG)])
     deliveries = fresh(recorded).deliveries
     assert [CRM, LOG] == [delivery.endpoint for delivery in deliveries]
     assert {delivery.id for delivery in deliveries} == fresh(recorded).leading
@@ -42,8 +46,8 @@ async def test_a_new_message_becomes_its_deliveries(journal: Journal) -> None:
 
 async def test_a_message_is_recorded_once(journal: Journal) -> None:
     """A message that comes again, in the same group or later, changes nothing."""
-    first, second = await journal.record([arrival(1, CRM), arrival(1, CRM)])
-    (third,) = await journal.record([arrival(1, CRM)])
+    first, second = await record(journal, [arrival(1, CRM), arrival(1, CRM)])
+    (third,) = await record(journal, [arrival(1, CRM)])
     assert isinstance(first, Fresh)
     assert (Duplicate(), Duplicate()) == (second, third)
     assert [uuid(1)] == ids(await due(journal))
@@ -51,9 +55,9 @@ async def test_a_message_is_recorded_once(journal: Journal) -> None:
 
 async def test_only_the_first_of_a_lane_leads(journal: Journal) -> None:
     """A delivery leads its lane only if nothing unfinished precedes it."""
-    first, second = await journal.record([arrival(1, CRM), arrival(2, CRM)])
-    (third,) = await journal.record([arrival(3, CRM)])
-    (other,) = await journal.record([arrival(4, CRM, lane="d")])
+    first, second = await record(journal, [arrival(1, CRM), arrival(2, CRM)])
+    (third,) = await record(journal, [arrival(3, CRM)])
+    (other,) = await record(journal, [arrival(4, CRM, lane="d")])
     leading = [bool(fresh(recorded).leading) for recorded in (first, second, third, other)]
     assert [True, False, False, True] == leading
 
@@ -61,11 +65,11 @@ async def test_only_the_first_of_a_lane_leads(journal: Journal) -> None:
 async def test_a_receipted_message_that_comes_again_is_receipted_again(journal: Journal) -> None:
     """A message that the journal knows as finished owes its receipt again, without a delivery."""
     (delivery,) = await receive(journal, arrival(1, CRM))
-    await journal.settle([delivered(delivery)], NOW)
+    await settle(journal, [delivered(delivery)], NOW)
     (owed,) = await journal.owed_receipts("bot", after=0, limit=10)
-    (waiting,) = await journal.record([arrival(1, CRM)])
-    await journal.settle_receipts("bot", confirmed=[owed.seq], refused=[], now=NOW)
-    (again,) = await journal.record([arrival(1, CRM)])
+    (waiting,) = await record(journal, [arrival(1, CRM)])
+    await settle_receipts(journal, "bot", confirmed=[owed.seq], refused=[], now=NOW)
+    (again,) = await record(journal, [arrival(1, CRM)])
     assert (Duplicate(receipt_owed=False), Duplicate(receipt_owed=True)) == (waiting, again)
     assert [owed] == await journal.owed_receipts("bot", after=0, limit=10)
     assert () == (await due(journal)).deliveries
@@ -73,30 +77,30 @@ async def test_a_receipted_message_that_comes_again_is_receipted_again(journal: 
 
 async def test_a_receipted_message_that_comes_twice_is_owed_once(journal: Journal) -> None:
     """Of two pushes of one message in a group only the first owes its receipt again."""
-    await journal.record([arrival(1)])
+    await record(journal, [arrival(1)])
     await confirm(journal)
-    answers = await journal.record([arrival(1), arrival(1)])
+    answers = await record(journal, [arrival(1), arrival(1)])
     assert [Duplicate(receipt_owed=True), Duplicate(receipt_owed=False)] == answers
     assert 1 == len(await journal.owed_receipts("bot", after=0, limit=10))
 
 
 async def test_nothing_is_no_trouble(journal: Journal) -> None:
     """Whatever is asked of nothing answers with nothing."""
-    assert [] == await journal.record([])
-    assert [] == await journal.settle([], NOW)
-    await journal.defer([])
-    assert [] == await journal.settle_receipts("bot", confirmed=[], refused=[], now=NOW)
+    assert [] == await record(journal, [])
+    assert [] == await settle(journal, [], NOW)
+    await defer(journal, [])
+    assert [] == await settle_receipts(journal, "bot", confirmed=[], refused=[], now=NOW)
     assert 0 == await journal.prune(LATER, limit=10)
     assert () == (await due(journal)).deliveries
 
 
 async def test_an_unwanted_message_is_receipted_or_left(journal: Journal) -> None:
     """A message that nobody is owed owes its receipt at once, or finishes without one."""
-    read, left = await journal.record([arrival(1), arrival(2, unwanted_read=False)])
+    read, left = await record(journal, [arrival(1), arrival(2, unwanted_read=False)])
     assert Fresh((), frozenset(), receipt_owed=True) == read
     assert Fresh((), frozenset(), finished=MessageOutcome.UNWANTED) == left
     (owed,) = await journal.owed_receipts("bot", after=0, limit=10)
-    ended = await journal.settle_receipts("bot", confirmed=[owed.seq], refused=[], now=NOW)
+    ended = await settle_receipts(journal, "bot", confirmed=[owed.seq], refused=[], now=NOW)
     assert [Finished(uuid(1), MessageOutcome.UNWANTED)] == ended
 
 
@@ -157,7 +161,7 @@ async def test_a_long_lane_keeps_no_other_out(journal: Journal) -> None:
 async def test_a_postponed_lane_waits_for_its_time(journal: Journal) -> None:
     """A lane whose first delivery is postponed is due again at that time, as a whole."""
     first, _ = await receive(journal, arrival(1, CRM), arrival(2, CRM))
-    assert [Settled(lane_continues=True)] == await journal.settle([postponed(first, LATER)], NOW)
+    assert [Settled()] == await settle(journal, [postponed(first, LATER)], NOW)
     early, late = await due(journal, now=LATER - 1), await due(journal, now=LATER)
     assert ((), LATER) == (early.deliveries, early.next_due_at)
     assert [uuid(1), uuid(2)] == ids(late)

@@ -15,7 +15,6 @@ from relay.model.messages import (
     EndpointKey,
     Message,
     Outcome,
-    Postponed,
     PriorOutcome,
     ReceiptState,
 )
@@ -29,12 +28,15 @@ from tests.journal.samples import (
     arrival,
     confirm,
     dead,
+    defer,
     delivered,
     due,
     ids,
     imbalance,
     postponed,
     receive,
+    record,
+    settle,
     uuid,
 )
 
@@ -50,7 +52,7 @@ def everything(message: Message) -> str | None:
 async def taken(journal: Journal, *numbers: int, at: float = NOW) -> None:
     """Let messages come, be taken by both endpoints, and be READ."""
     made = await receive(journal, *(arrival(number, CRM, LOG) for number in numbers))
-    await journal.settle([delivered(each) for each in made], at)
+    await settle(journal, [delivered(each) for each in made], at)
     await confirm(journal)
 
 
@@ -99,8 +101,8 @@ async def test_nothing_of_a_message_depends_on_its_replay(
     await fed(journal)
     (delivery,) = await again(journal)
     for outcome in (postponed(delivery, NOW), dead(delivery)):
-        (settled,) = await journal.settle([outcome], LATER)
-        assert Settled(lane_continues=isinstance(outcome, Postponed)) == settled
+        (settled,) = await settle(journal, [outcome], LATER)
+        assert Settled() == settled
         assert before == await state(desk)
     assert [] == await journal.owed_receipts("bot", after=0, limit=10)
     assert census.bots == (await journal.census()).bots
@@ -117,7 +119,7 @@ async def test_what_was_left_unread_stays_so(
     await desk.ask_replay(ALL, NOW)
     await fed(journal)
     (delivery,) = await again(journal)
-    await journal.settle([end(delivery)], LATER)  # type: ignore[operator]
+    await settle(journal, [end(delivery)], LATER)  # type: ignore[operator]
     await desk.discard(DeadLetterQuery(), LATER, mark_read=True)
     assert before == await state(desk)
     assert [] == await journal.owed_receipts("bot", after=0, limit=10)
@@ -128,10 +130,10 @@ async def test_a_replay_does_not_hold_an_unfinished_message_up(
 ) -> None:
     """What another endpoint has still to take is READ after that, whatever the replay does."""
     crm, log = await receive(journal, arrival(1, CRM, LOG))
-    await journal.settle([delivered(crm)], NOW)
+    await settle(journal, [delivered(crm)], NOW)
     await desk.ask_replay(ALL, NOW)
     await fed(journal)
-    (settled,) = await journal.settle([delivered(log)], NOW)
+    (settled,) = await settle(journal, [delivered(log)], NOW)
     assert settled.receipt_owed
     assert [uuid(1)] == [ended.message_id for ended in await confirm(journal)]
     assert 1 == len(await again(journal))
@@ -140,7 +142,7 @@ async def test_a_replay_does_not_hold_an_unfinished_message_up(
 async def test_what_is_owed_or_given_up_is_left_alone(journal: Journal, desk: AdminStore) -> None:
     """What is pending or dead has a way of its own, and what was discarded stays so."""
     made = await receive(journal, *(arrival(number, CRM, lane=f"l{number}") for number in range(5)))
-    await journal.settle([delivered(made[0]), dead(made[1]), dead(made[2]), dead(made[3])], NOW)
+    await settle(journal, [delivered(made[0]), dead(made[1]), dead(made[2]), dead(made[3])], NOW)
     await desk.discard(DeadLetterQuery(message_ids=(uuid(2),)), NOW, mark_read=True)
     await desk.discard(DeadLetterQuery(message_ids=(uuid(3),)), NOW, mark_read=False)
     await desk.ask_replay(ALL, NOW)
@@ -230,9 +232,9 @@ async def test_it_ends_with_its_last_message(journal: Journal, desk: AdminStore)
     (under_way,) = await journal.replays_under_way()
     assert (2, True) == (under_way.waiting, under_way.read)
     first, second = await again(journal)
-    await journal.settle([delivered(first)], NOW)
+    await settle(journal, [delivered(first)], NOW)
     assert ReplayTurn() == await fed(journal)
-    await journal.settle([dead(second)], NOW)
+    await settle(journal, [dead(second)], NOW)
     ended = (await fed(journal)).ended
     assert ended is not None
     assert (1, 1, NOW) == (ended.delivered, ended.dead, ended.ended_at)
@@ -244,7 +246,7 @@ async def test_it_ends_with_its_last_message(journal: Journal, desk: AdminStore)
 async def test_much_is_looked_through_page_by_page(journal: Journal, desk: AdminStore) -> None:
     """One turn looks through so much and no more, whether it finds anything or not."""
     many = LOOKED_THROUGH_AT_ONCE + 10
-    await journal.record([arrival(number, LOG) for number in range(many)])
+    await record(journal, [arrival(number, LOG) for number in range(many)])
     first = await desk.survey_replay(ALL, everything, Survey())
     assert (LOOKED_THROUGH_AT_ONCE, False) == (first.messages, first.whole)
     whole = await desk.survey_replay(ALL, everything, first)
@@ -258,14 +260,14 @@ async def test_large_messages_go_a_few_at_a_time(journal: Journal, desk: AdminSt
     """What waits in lanes is bounded in bytes; a single message always goes."""
     frame = b"x" * (REPLAYED_BYTES - 10)
     sizes = [b"x" * 10, frame, frame + frame, b"", b""]
-    await journal.record([arrival(n, LOG, frame=frame) for n, frame in enumerate(sizes)])
+    await record(journal, [arrival(n, LOG, frame=frame) for n, frame in enumerate(sizes)])
     await desk.ask_replay(ALL, NOW)
     for expected in (2, 1, 2):
         assert ReplayTurn(expected) == await fed(journal)
         if expected < len(sizes) - 3:
             assert ReplayTurn() == await fed(journal)
         while deliveries := (await due(journal, max_bytes=REPLAYED_BYTES * 3)).deliveries:
-            await journal.settle([delivered(deliveries[0])], NOW)
+            await settle(journal, [delivered(deliveries[0])], NOW)
 
 
 async def test_what_comes_later_is_not_in_it(journal: Journal, desk: AdminStore) -> None:
@@ -291,7 +293,7 @@ async def test_one_at_a_time(journal: Journal, desk: AdminStore) -> None:
         each.kind for each in await journal.operator_events(0)
     ]
     await fed(journal)
-    await journal.settle([delivered(each) for each in await again(journal)], NOW)
+    await settle(journal, [delivered(each) for each in await again(journal)], NOW)
     await fed(journal)
     third = await desk.ask_replay(ALL, NOW)
     assert third is not None
@@ -314,7 +316,7 @@ async def test_a_cancelled_one_sends_no_more(journal: Journal, desk: AdminStore)
     await desk.ask_replay(ALL, NOW)
     await fed(journal, 2)
     first, second = await again(journal)
-    await journal.settle([delivered(first)], NOW)
+    await settle(journal, [delivered(first)], NOW)
     record = await desk.cancel_replay(1, NOW)
     assert record is not None
     assert (True, NOW, 1, 0) == (
@@ -324,8 +326,8 @@ async def test_a_cancelled_one_sends_no_more(journal: Journal, desk: AdminStore)
         record.pending,
     )
     assert [] == ids(await due(journal))
-    assert [Settled(lane_continues=False)] == await journal.settle([delivered(second)], NOW)
-    assert [Settled(lane_continues=True)] == await journal.settle([postponed(second, NOW)], NOW)
+    assert [Settled()] == await settle(journal, [delivered(second)], NOW)
+    assert [Settled()] == await settle(journal, [postponed(second, NOW)], NOW)
     assert [] == ids(await due(journal))
     assert ReplayTurn() == await fed(journal)
     assert OperatorEventKind.REPLAY_CANCELLED is (await journal.operator_events(0))[-1].kind
@@ -349,14 +351,14 @@ async def test_a_replay_that_dies_is_a_dead_letter(journal: Journal, desk: Admin
     before = await state(desk)
     await desk.ask_replay(ALL, NOW)
     await fed(journal)
-    await journal.settle([dead(each) for each in await again(journal)], NOW)
+    await settle(journal, [dead(each) for each in await again(journal)], NOW)
     (letter,) = await desk.dead_letters(DeadLetterQuery())
     assert (1, "http_4xx") == (letter.replay, letter.reason)
     assert 1 == (await journal.census()).dead_letters[CRM]
     await desk.retry(DeadLetterQuery(), NOW)
     (delivery,) = await again(journal)
     assert before == await state(desk)
-    await journal.settle([dead(delivery)], NOW)
+    await settle(journal, [dead(delivery)], NOW)
     for mark_read in (False, True):
         await desk.discard(DeadLetterQuery(), NOW, mark_read=mark_read)
         assert before == await state(desk)
@@ -397,12 +399,12 @@ async def test_what_a_replay_may_still_send_is_not_pruned(
     await fed(journal)
     assert 0 == await journal.prune(LATER, limit=10)
     first, second = await again(journal)
-    await journal.settle([delivered(first)], NOW)
+    await settle(journal, [delivered(first)], NOW)
     assert 1 == await journal.prune(LATER, limit=10)
     await opened.journal.start([LOG], NOW)
     assert 0 == await journal.prune(LATER, limit=10)
     await opened.journal.start([CRM, LOG], NOW)
-    await journal.settle([delivered(second)], NOW)
+    await settle(journal, [delivered(second)], NOW)
     await fed(journal)
     assert 1 == await journal.prune(LATER, limit=10)
     assert [] == await desk.replays()
@@ -420,11 +422,11 @@ async def test_what_is_pruned_in_flight_costs_nothing(
     await desk.cancel_replay(1, NOW)
     assert 1 == await journal.prune(LATER, limit=10)
     (other,) = await receive(journal, arrival(2, CRM))
-    gone, settled = await journal.settle([end(in_flight), delivered(other)], LATER)
-    assert Settled(lane_continues=True) == gone
+    gone, settled = await settle(journal, [end(in_flight), delivered(other)], LATER)
+    assert Settled() == gone
     assert settled.receipt_owed
-    assert [Settled(lane_continues=True)] == await journal.settle([end(in_flight)], LATER)
-    await journal.defer([Deferred(in_flight)])
+    assert [Settled()] == await settle(journal, [end(in_flight)], LATER)
+    await defer(journal, [Deferred(in_flight)])
     assert [uuid(2)] == [ended.message_id for ended in await confirm(journal)]
     assert 0 == await imbalance(journal)
 
@@ -462,7 +464,7 @@ async def test_operators_see_it(journal: Journal, desk: AdminStore) -> None:
     (crm, log) = await desk.endpoints()
     assert (0, None, 1) == (crm.pending, crm.oldest_at, crm.replaying)
     assert 0 == log.replaying
-    await journal.record([arrival(2, CRM)])
+    await record(journal, [arrival(2, CRM)])
     (crm, _) = await desk.endpoints()
     assert (1, NOW + 2, 1) == (crm.pending, crm.oldest_at, crm.replaying)
 
@@ -485,7 +487,7 @@ async def test_a_new_endpoint_gets_what_is_retained_once(
     await journal.start([LOG], NOW)
     await journal.register_endpoints([newcomer(LOG)], NOW)
     (first, _) = await receive(journal, arrival(1, LOG), arrival(2, LOG))
-    await journal.settle([delivered(first)], NOW)
+    await settle(journal, [delivered(first)], NOW)
     await journal.start([CRM, LOG], NOW)
     for expected in ([1], []):
         begun = await journal.register_endpoints([newcomer(CRM), newcomer(LOG)], NOW)
@@ -493,7 +495,7 @@ async def test_a_new_endpoint_gets_what_is_retained_once(
         await journal.start([CRM, LOG], NOW)
     assert 2 == (await fed(journal)).queued
     (second,) = (await due(journal, LOG)).deliveries
-    (settled,) = await journal.settle([delivered(second)], NOW)
+    (settled,) = await settle(journal, [delivered(second)], NOW)
     assert settled.receipt_owed
     assert [1] == [record.number for record in await desk.replays()]
 

@@ -33,8 +33,13 @@ from tests.journal.samples import (
     due,
     ids,
     imbalance,
+    keep_unreadable,
+    note_endpoint,
     postponed,
     receive,
+    record,
+    settle,
+    settle_receipts,
     uuid,
 )
 
@@ -75,7 +80,7 @@ async def test_an_endpoint_that_is_owed_nothing_is_removed(opened: OpenJournal) 
     journal = opened.journal
     await journal.start([CRM, LOG], NOW)
     (crm, log) = await receive(journal, arrival(1, CRM, LOG))
-    await journal.settle([delivered(crm)], NOW)
+    await settle(journal, [delivered(crm)], NOW)
     await journal.stop()
     await journal.start([CRM], NOW)
     assert {} == await journal.reconfigure(added=[LOG], removed=[CRM], now=LATER)
@@ -125,10 +130,10 @@ async def test_a_wait_is_no_longer_for_a_clock_that_was_set_back(
 ) -> None:
     """Whoever waited for ten seconds then waits for ten seconds now, however far it went back."""
     failed, _ = await receive(journal, arrival(1, CRM, lane="a"), arrival(2, CRM, lane="b"))
-    await journal.settle([postponed(failed, NOW)], NOW)
+    await settle(journal, [postponed(failed, NOW)], NOW)
     (again,) = (each for each in (await due(journal)).deliveries if each.id == failed.id)
     later = attempt(again, Transient(Reason.HTTP_5XX, 500), at=NOW + back)
-    await journal.settle([Postponed(again, later, NOW + back + 10)], NOW + back)
+    await settle(journal, [Postponed(again, later, NOW + back + 10)], NOW + back)
     await journal.stop()
     then = NOW
     await journal.start([CRM, LOG], then)
@@ -139,7 +144,7 @@ async def test_a_wait_is_no_longer_for_a_clock_that_was_set_back(
 async def test_a_clock_that_goes_on_changes_no_wait(journal: Journal) -> None:
     """A start in between is no reason to try anything earlier."""
     (failed,) = await receive(journal, arrival(1, CRM))
-    await journal.settle([postponed(failed, NOW + 600)], NOW)
+    await settle(journal, [postponed(failed, NOW + 600)], NOW)
     await journal.stop()
     await journal.start([CRM, LOG], NOW + 5)
     assert [] == ids(await due(journal, now=NOW + 599))
@@ -150,16 +155,16 @@ async def test_notes_of_an_endpoint_are_kept(journal: Journal) -> None:
     """What a relay writes of an endpoint is there for the next start."""
     assert EndpointNote(BreakerState.CLOSED) == await journal.endpoint_note(CRM)
     note = EndpointNote(BreakerState.OPEN, "http_5xx, status 500", LATER, NOW)
-    await journal.note_endpoint(CRM, note)
+    await note_endpoint(journal, CRM, note)
     assert note == await journal.endpoint_note(CRM)
 
 
 async def test_unreadable_frames_are_kept_once(opened: OpenJournal, journal: Journal) -> None:
     """The same frame again is counted, not kept twice; the last seen comes first."""
     frame = UnreadableFrame("digest", "not gzip", b"\x00\xff")
-    await journal.keep_unreadable("bot", frame, NOW)
-    await journal.keep_unreadable("other", frame, NOW + 1)
-    await journal.keep_unreadable("bot", frame, NOW + 2)
+    await keep_unreadable(journal, "bot", frame, NOW)
+    await keep_unreadable(journal, "other", frame, NOW + 1)
+    await keep_unreadable(journal, "bot", frame, NOW + 2)
     kept = UnreadableRecord("bot", "digest", "not gzip", 2, NOW, NOW + 2, b"\x00\xff")
     others = UnreadableRecord("other", "digest", "not gzip", 1, NOW + 1, NOW + 1, b"\x00\xff")
     assert [kept, others] == await opened.admin.unreadable(None, 10)
@@ -175,7 +180,7 @@ async def test_unreadable_frames_are_bounded(
         monkeypatch.setattr(f"{module}.MAX_UNREADABLE", 2)
     for number in range(4):
         frame = UnreadableFrame(f"digest {number}", "not gzip", b"")
-        await journal.keep_unreadable("bot", frame, NOW + number)
+        await keep_unreadable(journal, "bot", frame, NOW + number)
     kept = await opened.admin.unreadable("bot", 10)
     assert ["digest 3", "digest 2"] == [record.digest for record in kept]
 
@@ -188,8 +193,8 @@ async def test_the_census_balances(journal: Journal) -> None:
     one, two, three, _ = await receive(
         journal, *(arrival(n, CRM, lane=f"l{n}") for n in (1, 2, 3, 4))
     )
-    await journal.record([arrival(5), arrival(6, unwanted_read=False)])
-    await journal.settle([delivered(one), dead(two), postponed(three, LATER)], NOW)
+    await record(journal, [arrival(5), arrival(6, unwanted_read=False)])
+    await settle(journal, [delivered(one), dead(two), postponed(three, LATER)], NOW)
     census = await journal.census()
     assert BotCensus(4, NOW + 1, 2, 0) == census.bots["bot"]
     assert {CRM: 1, LOG: 0} == census.dead_letters
@@ -201,30 +206,30 @@ async def test_the_oldest_that_each_endpoint_is_owed(journal: Journal) -> None:
     assert {} == (await journal.census()).oldest_pending
     one, *_ = await receive(journal, arrival(1, CRM, lane="a"), arrival(2, CRM, LOG, lane="b"))
     assert {CRM: NOW + 1, LOG: NOW + 2} == (await journal.census()).oldest_pending
-    await journal.settle([delivered(one)], NOW)
+    await settle(journal, [delivered(one)], NOW)
     assert {CRM: NOW + 2, LOG: NOW + 2} == (await journal.census()).oldest_pending
     (due_at_log,) = (await due(journal, LOG)).deliveries
-    await journal.settle([delivered(due_at_log)], NOW)
+    await settle(journal, [delivered(due_at_log)], NOW)
     assert {CRM: NOW + 2} == (await journal.census()).oldest_pending
 
 
 async def test_the_oldest_unread_ignores_what_needs_an_operator(journal: Journal) -> None:
     """Only what is still on its way to READ counts as unread."""
     one, _, two, _ = await receive(journal, arrival(1, CRM, LOG), arrival(2, CRM, LOG))
-    await journal.settle([dead(one)], NOW)
+    await settle(journal, [dead(one)], NOW)
     assert NOW + 2 == (await journal.census()).bots["bot"].oldest_unread_at
-    await journal.settle([dead(two)], NOW)
+    await settle(journal, [dead(two)], NOW)
     assert (await journal.census()).bots["bot"].oldest_unread_at is None
 
 
 async def test_finished_messages_are_pruned_and_no_others(journal: Journal) -> None:
     """Pruning removes what finished before, in small groups, and never a dead letter."""
     deliveries = await receive(journal, *(arrival(n, CRM, lane=f"l{n}") for n in range(1, 6)))
-    await journal.settle([delivered(delivery) for delivery in deliveries[:3]], NOW)
-    await journal.settle([dead(deliveries[3])], NOW)
+    await settle(journal, [delivered(delivery) for delivery in deliveries[:3]], NOW)
+    await settle(journal, [dead(deliveries[3])], NOW)
     owed = await journal.owed_receipts("bot", after=0, limit=2)
     seqs = [receipt.seq for receipt in owed]
-    await journal.settle_receipts("bot", confirmed=seqs, refused=[], now=NOW)
+    await settle_receipts(journal, "bot", confirmed=seqs, refused=[], now=NOW)
     assert 0 == await journal.prune(NOW, limit=10)
     assert [1, 1, 0] == [await journal.prune(LATER, limit=1) for _ in range(3)]
     assert 1 == (await journal.census()).dead_letters[CRM]

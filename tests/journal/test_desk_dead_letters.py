@@ -32,6 +32,7 @@ from tests.journal.samples import (
     imbalance,
     postponed,
     receive,
+    settle,
     uuid,
 )
 
@@ -41,7 +42,7 @@ ALL = DeadLetterQuery()
 async def bury(journal: Journal, number: int, *endpoints: EndpointKey, lane: str = "c") -> None:
     """Receive a message and end it as a dead letter at each endpoint."""
     deliveries = await receive(journal, arrival(number, *endpoints, lane=lane))
-    await journal.settle([dead(delivery) for delivery in deliveries], NOW + number)
+    await settle(journal, [dead(delivery) for delivery in deliveries], NOW + number)
 
 
 def names(letters: Sequence[DeadLetter]) -> list[tuple[str, str]]:
@@ -61,9 +62,9 @@ async def outcome(desk: AdminStore) -> MessageOutcome | None:
 async def test_a_dead_letter_says_why(journal: Journal, desk: AdminStore) -> None:
     """A dead letter holds its message's ids and what its last attempt came to."""
     (delivery,) = await receive(journal, arrival(1, CRM))
-    await journal.settle([postponed(delivery, NOW)], NOW)
+    await settle(journal, [postponed(delivery, NOW)], NOW)
     (delivery,) = (await due(journal)).deliveries
-    await journal.settle([dead(delivery)], LATER)
+    await settle(journal, [dead(delivery)], LATER)
     why = ("http_4xx", 400, "no")
     letter = DeadLetter(CRM, uuid(1), "c", "PLAIN_TEXT", 2, *why, NOW + 1, LATER)
     assert [letter] == await desk.dead_letters(ALL)
@@ -103,7 +104,7 @@ async def test_dead_letters_are_listed_oldest_first(
     await bury(journal, 1, CRM)
     await bury(journal, 2, CRM, LOG)
     (third,) = await receive(journal, arrival(3, CRM))
-    await journal.settle([dead(third, Transient(Reason.TIMEOUT))], NOW + 3)
+    await settle(journal, [dead(third, Transient(Reason.TIMEOUT))], NOW + 3)
     letters = await desk.dead_letters(query)
     assert [(name, uuid(number)) for name, number in expected] == names(letters)
 
@@ -113,9 +114,9 @@ async def test_dead_letters_are_listed_oldest_first(
 
 async def test_a_retried_dead_letter_is_due_at_once(journal: Journal, desk: AdminStore) -> None:
     """A revived delivery counts its patience anew, but remembers its attempts."""
-    (delivery,) = await receive(journal, arrival(1, CRM))
+    (delivery,) = await receive(journal, arrival(1, CRM, in_window=True))
     timeout = Transient(Reason.TIMEOUT, doubtful=True)
-    await journal.settle([dead(delivery, timeout)], NOW)
+    await settle(journal, [dead(delivery, timeout)], NOW)
     revived = await desk.retry(ALL, LATER)
     assert [("crm", uuid(1))] == names(revived)
     assert () == (await due(journal, now=LATER - 1)).deliveries
@@ -138,7 +139,7 @@ async def test_a_retried_message_is_unfinished_again(journal: Journal, desk: Adm
     assert await outcome(desk) is None
     assert BotCensus(1, NOW + 1, 0, 0) == (await journal.census()).bots["bot"]
     (delivery,) = (await due(journal)).deliveries
-    (settled,) = await journal.settle([delivered(delivery)], NOW)
+    (settled,) = await settle(journal, [delivered(delivery)], NOW)
     assert settled.receipt_owed
     assert [Finished(uuid(1), MessageOutcome.READ)] == await confirm(journal)
     assert BotCensus(0, None, 0, 0) == (await journal.census()).bots["bot"]
@@ -205,11 +206,11 @@ async def test_a_revived_dead_letter_does_not_wait_for_a_later_one(
     """A lane is due with its first: a later delivery's retry, before or after, holds it not up."""
     await bury(journal, 1, CRM)
     (second,) = await receive(journal, arrival(2, CRM))
-    await journal.settle([postponed(second, LATER)], NOW)
+    await settle(journal, [postponed(second, LATER)], NOW)
     await desk.retry(ALL, NOW)
     assert [uuid(1), uuid(2)] == ids(await due(journal, now=NOW))
     (_, second) = (await due(journal, now=NOW)).deliveries
-    await journal.settle([postponed(second, LATER)], NOW)
+    await settle(journal, [postponed(second, LATER)], NOW)
     assert [uuid(1), uuid(2)] == ids(await due(journal, now=NOW))
 
 
@@ -218,13 +219,13 @@ async def test_a_revived_optional_dead_letter_owes_no_second_receipt(
 ) -> None:
     """A message that is READ stays so while an optional endpoint is tried again."""
     crm, log = await receive(journal, arrival(1, CRM, optional=(LOG,)))
-    await journal.settle([delivered(crm), dead(log)], NOW)
+    await settle(journal, [delivered(crm), dead(log)], NOW)
     await confirm(journal)
     await desk.retry(ALL, NOW)
     assert await outcome(desk) is None
     assert (await journal.census()).bots["bot"].oldest_unread_at is None
     (log,) = (await due(journal, LOG)).deliveries
-    (settled,) = await journal.settle([delivered(log)], NOW)
+    (settled,) = await settle(journal, [delivered(log)], NOW)
     assert (False, MessageOutcome.READ) == (settled.receipt_owed, settled.finished)
     assert 0 == await imbalance(journal)
 
@@ -286,7 +287,7 @@ async def test_a_waived_dead_letter_frees_nobody_else(
 ) -> None:
     """READ is owed only when no other required delivery holds it back."""
     crm, log = await receive(journal, arrival(1, CRM, LOG))
-    await journal.settle([dead(crm), other(log)], NOW)
+    await settle(journal, [dead(crm), other(log)], NOW)
     await desk.discard(DeadLetterQuery(endpoint="crm"), LATER, mark_read=True)
     assert receipts == len(await journal.owed_receipts("bot", after=0, limit=10))
     assert ended is await outcome(desk)
@@ -323,10 +324,10 @@ async def test_an_optional_dead_letter_counts_no_message_twice(
 ) -> None:
     """Giving up what held nothing back, with the rest or after it, finishes no message again."""
     crm, log = await receive(journal, arrival(1, CRM, optional=(LOG,)))
-    await journal.settle([dead(crm), dead(log)], NOW)
+    await settle(journal, [dead(crm), dead(log)], NOW)
     await bury(journal, 2, CRM)
     crm, log = await receive(journal, arrival(3, CRM, optional=(LOG,)))
-    await journal.settle([dead(crm), dead(log)], NOW + 3)
+    await settle(journal, [dead(crm), dead(log)], NOW + 3)
     await desk.discard(DeadLetterQuery(message_ids=(uuid(1),)), NOW, mark_read=False)
     await desk.discard(DeadLetterQuery(endpoint="crm"), NOW, mark_read=False)
     await desk.discard(DeadLetterQuery(endpoint="log"), NOW, mark_read=False)
@@ -340,7 +341,7 @@ async def test_an_optional_dead_letter_given_up_changes_no_outcome(
 ) -> None:
     """A message that is READ stays READ when its optional dead letter is discarded."""
     crm, log = await receive(journal, arrival(1, CRM, optional=(LOG,)))
-    await journal.settle([delivered(crm), dead(log)], NOW)
+    await settle(journal, [delivered(crm), dead(log)], NOW)
     await confirm(journal)
     await desk.discard(ALL, LATER, mark_read=False)
     assert MessageOutcome.READ is await outcome(desk)

@@ -14,8 +14,10 @@ from tests.journal.samples import (
     arrival,
     dead,
     delivered,
+    note_endpoint,
     postponed,
     receive,
+    settle,
 )
 
 NOBODY = EndpointKey("bot", "nobody")
@@ -39,7 +41,7 @@ async def test_an_endpoints_stock_is_counted(journal: Journal, desk: AdminStore)
     one, two, _, _ = await receive(
         journal, *(arrival(n, CRM, lane=f"l{n}") for n in (1, 2, 3)), arrival(4, LOG)
     )
-    await journal.settle([delivered(one), dead(two)], NOW)
+    await settle(journal, [delivered(one), dead(two)], NOW)
     crm, log = await desk.endpoints()
     assert (1, NOW + 3, 1) == (crm.pending, crm.oldest_at, crm.dead_letters)
     assert (1, NOW + 4, 0) == (log.pending, log.oldest_at, log.dead_letters)
@@ -50,7 +52,7 @@ async def test_the_oldest_pending_may_be_one_that_waits_for_its_retry(
 ) -> None:
     """What is postponed is still owed."""
     first, _ = await receive(journal, arrival(1, CRM), arrival(2, CRM, lane="d"))
-    await journal.settle([postponed(first, LATER)], NOW)
+    await settle(journal, [postponed(first, LATER)], NOW)
     crm, _ = await desk.endpoints()
     assert (2, NOW + 1) == (crm.pending, crm.oldest_at)
 
@@ -58,7 +60,7 @@ async def test_the_oldest_pending_may_be_one_that_waits_for_its_retry(
 async def test_a_relays_note_is_shown(journal: Journal, desk: AdminStore) -> None:
     """Operators see what the relay last wrote of an endpoint."""
     note = EndpointNote(BreakerState.OPEN, "timeout", LATER, NOW)
-    await journal.note_endpoint(CRM, note)
+    await note_endpoint(journal, CRM, note)
     crm, _ = await desk.endpoints()
     assert note == crm.note
 
@@ -89,7 +91,7 @@ async def test_nobody_can_be_paused_or_resumed(journal: Journal, desk: AdminStor
     assert not await desk.pause(NOBODY)
     assert not await desk.resume(NOBODY)
     assert [] == await journal.operator_events(0)
-    await journal.note_endpoint(NOBODY, EndpointNote(BreakerState.OPEN))
+    await note_endpoint(journal, NOBODY, EndpointNote(BreakerState.OPEN))
     assert CLOSED == await journal.endpoint_note(NOBODY)
     assert [CRM, LOG] == [record.endpoint for record in await desk.endpoints()]
 
@@ -100,7 +102,7 @@ async def test_a_pause_outlives_what_a_relay_notes(
 ) -> None:
     """Whatever a relay writes down meanwhile, a paused endpoint is paused until it is resumed."""
     await desk.pause(CRM)
-    await journal.note_endpoint(CRM, EndpointNote(state, "timeout", LATER, NOW))
+    await note_endpoint(journal, CRM, EndpointNote(state, "timeout", LATER, NOW))
     assert EndpointNote(BreakerState.PAUSED, "timeout", None, NOW) == await journal.endpoint_note(
         CRM
     )
@@ -110,7 +112,7 @@ async def test_only_an_operator_pauses(journal: Journal, desk: AdminStore) -> No
     """A relay that notes its own pause late does not bring back one that was taken back."""
     await desk.pause(CRM)
     await desk.resume(CRM)
-    await journal.note_endpoint(CRM, EndpointNote(BreakerState.PAUSED))
+    await note_endpoint(journal, CRM, EndpointNote(BreakerState.PAUSED))
     assert CLOSED == await journal.endpoint_note(CRM)
 
 
@@ -125,7 +127,7 @@ async def test_a_start_keeps_a_pause(journal: Journal, desk: AdminStore) -> None
 
 async def test_resume_revives_an_endpoint_that_is_gone(journal: Journal, desk: AdminStore) -> None:
     """An endpoint that said 410 twice is attempted again, and has to say so twice again."""
-    await journal.note_endpoint(CRM, EndpointNote(BreakerState.GONE, "http_410", None, NOW))
+    await note_endpoint(journal, CRM, EndpointNote(BreakerState.GONE, "http_410", None, NOW))
     assert await desk.resume(CRM)
     assert EndpointNote(BreakerState.CLOSED, "http_410") == await journal.endpoint_note(CRM)
 
@@ -133,6 +135,6 @@ async def test_resume_revives_an_endpoint_that_is_gone(journal: Journal, desk: A
 async def test_resume_leaves_an_open_gate_to_the_relay(journal: Journal, desk: AdminStore) -> None:
     """Whether an endpoint in trouble is well again is the relay's to find out."""
     note = EndpointNote(BreakerState.OPEN, "timeout", LATER)
-    await journal.note_endpoint(CRM, note)
+    await note_endpoint(journal, CRM, note)
     await desk.resume(CRM)
     assert note == await journal.endpoint_note(CRM)

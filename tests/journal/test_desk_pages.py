@@ -28,8 +28,10 @@ from tests.journal.samples import (
     confirm,
     dead,
     delivered,
+    note_endpoint,
     postponed,
     receive,
+    settle,
     uuid,
 )
 
@@ -39,12 +41,12 @@ ALL = DeadLetterQuery()
 async def several(journal: Journal) -> None:
     """Let one be read, one fail at one of two endpoints, one die, one wait and one be unwanted."""
     (read,) = await receive(journal, arrival(1, CRM, lane="a"))
-    await journal.settle([delivered(read)], NOW)
+    await settle(journal, [delivered(read)], NOW)
     await confirm(journal)
     crm, log = await receive(journal, arrival(2, CRM, LOG, lane="b"))
-    await journal.settle([delivered(crm), postponed(log, LATER)], NOW)
+    await settle(journal, [delivered(crm), postponed(log, LATER)], NOW)
     (buried,) = await receive(journal, arrival(3, CRM, lane="c"))
-    await journal.settle([dead(buried)], NOW)
+    await settle(journal, [dead(buried)], NOW)
     await receive(journal, arrival(4, CRM, lane="d"), arrival(5, unwanted_read=False, lane="e"))
 
 
@@ -105,7 +107,7 @@ async def test_a_waiting_delivery_names_what_goes_before_it(
 async def test_an_ended_delivery_waits_for_none(journal: Journal, desk: AdminStore) -> None:
     """What is dead left its lane, also when others wait there."""
     _, second = await receive(journal, arrival(1, CRM), arrival(2, CRM))
-    await journal.settle([dead(second)], NOW)
+    await settle(journal, [dead(second)], NOW)
     assert (await desk.history(uuid(2)))[0].deliveries[0].ahead is None
 
 
@@ -113,7 +115,7 @@ async def graves(journal: Journal) -> list[tuple[str, int]]:
     """Bury messages at two endpoints, many at the same moment; gives them in the list's order."""
     for number in range(1, 8):
         deliveries = await receive(journal, arrival(number, CRM, LOG, lane=f"{number % 3}"))
-        await journal.settle([dead(each) for each in deliveries], NOW + number // 3)
+        await settle(journal, [dead(each) for each in deliveries], NOW + number // 3)
     return [(name, number) for number in range(1, 8) for name in ("crm", "log")]
 
 
@@ -165,7 +167,7 @@ async def test_a_retry_in_batches_ends(journal: Journal, desk: AdminStore) -> No
         acted += batch
         for endpoint in (CRM, LOG):
             due = await journal.due(endpoint, LATER, skip=(), limit=99, max_bytes=10**6)
-            await journal.settle([dead(delivery) for delivery in due.deliveries], LATER)
+            await settle(journal, [dead(delivery) for delivery in due.deliveries], LATER)
     assert expected == names(acted)
 
 
@@ -196,7 +198,7 @@ async def test_a_receiver_that_is_back_lifts_no_pause(
 ) -> None:
     """A gone endpoint is tried again, unless an operator paused it."""
     note = await journal.endpoint_note(CRM)
-    await journal.note_endpoint(CRM, replace(note, state=BreakerState.GONE, gone_since=NOW))
+    await note_endpoint(journal, CRM, replace(note, state=BreakerState.GONE, gone_since=NOW))
     if paused:
         await desk.pause(CRM)
     assert await desk.back(CRM)

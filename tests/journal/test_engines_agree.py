@@ -23,6 +23,7 @@ from relay.journal.open import OpenJournal, open_journal
 from relay.model.admin import DeadLetterQuery, MessageQuery
 from relay.model.journal import (
     Arrival,
+    Batch,
     Due,
     Duplicate,
     EndpointNote,
@@ -30,8 +31,9 @@ from relay.model.journal import (
     OwedReceipt,
     Recorded,
     UnreadableFrame,
+    WholeLane,
 )
-from relay.model.messages import BreakerState, Deferred, Delivery, EndpointKey
+from relay.model.messages import BreakerState, Deferred, Delivery, EndpointKey, Postponed
 from relay.model.replays import ReplayOrder, Survey
 from tests.journal.answers import without_numbers
 from tests.journal.chances import (
@@ -48,7 +50,19 @@ from tests.journal.model.admin_store import MemoryAdminStore
 from tests.journal.model.journal import MemoryJournal
 from tests.journal.promise import Promise
 from tests.journal.raw import miscounted
-from tests.journal.samples import KEYS, LATER, NOW, delivered, uuid
+from tests.journal.samples import (
+    KEYS,
+    LATER,
+    NOW,
+    defer,
+    delivered,
+    keep_unreadable,
+    note_endpoint,
+    record,
+    settle,
+    settle_receipts,
+    uuid,
+)
 
 T = TypeVar("T")
 Pair = tuple[Delivery, Delivery]
@@ -73,12 +87,15 @@ class Engines(RuleBasedStateMachine):
         self._configured: set[EndpointKey] = set()
         self._known: set[EndpointKey] = set()
         self._promises: dict[tuple[str, str], Promise] = {}
+        self._held: dict[tuple[EndpointKey, str], dict[int, Pair]] = {}
         self._weights: dict[Callable[[Random], None], int] = {
             self.record: 8,
             self.end: 6,
             self.deliver: 4,
             self.settle_receipts: 4,
             self.read_window: 2,
+            self.load: 4,
+            self.drop: 1,
             self.restart: 2,
             self.reload: 2,
             self.prune: 2,
@@ -122,11 +139,12 @@ class Engines(RuleBasedStateMachine):
 
         Mostly that is the first one, but an operator may have revived one before it.
         """
-        in_lanes: dict[tuple[EndpointKey, str], list[Pair]] = {}
+        in_lanes = {lane: [*held.values()] for lane, held in self._held.items() if held}
         for key in sorted(self._known):
             memory, sql = self._due(key)
             for pair in zip(memory.deliveries, sql.deliveries, strict=True):
-                in_lanes.setdefault((key, pair[0].lane), []).append(pair)
+                if pair[1].id not in self._held.get((key, pair[0].lane), {}):
+                    in_lanes.setdefault((key, pair[0].lane), []).append(pair)
         pairs = [dice.choice([each[0], *each]) for each in in_lanes.values()]
         dice.shuffle(pairs)
         return pairs[: dice.randint(len(pairs) // 2, len(pairs))]
@@ -152,8 +170,9 @@ class Engines(RuleBasedStateMachine):
         if dice.random() < 0.5:
             pairs = self._in_flight(dice)
             cut = [[Deferred(pair[engine]) for pair in pairs] for engine in (0, 1)]
-            self._both(lambda each, engine: each.journal.defer(cut[engine]))
+            self._both(lambda each, engine: defer(each.journal, cut[engine]))
             self._both(lambda each, _: each.journal.stop())
+        self._held.clear()
         self._start({key for key in ENDPOINTS if dice.random() < 0.7})
 
     def reload(self, dice: Random) -> None:
@@ -164,6 +183,7 @@ class Engines(RuleBasedStateMachine):
         added = sorted(wanted - self._configured)
         if dice.random() < 0.5:
             self._both(lambda each, _: each.journal.discard_owed(removed, self._now, limit=1000))
+            self._let_go(*removed)
         owed, _ = self._both(
             lambda each, _: each.journal.reconfigure(added=added, removed=removed, now=self._now)
         )
@@ -182,9 +202,13 @@ class Engines(RuleBasedStateMachine):
             arrival = draw_arrival(dice, number, self._configured)
             came = structs.replace(arrival.message, received_at=self._now - dice.randrange(20))
             group.append(structs.replace(arrival, message=came))
-        answers, _ = self._both(lambda each, _: each.journal.record(group))
-        for arrival, answer in zip(group, answers, strict=True):
-            self._received(arrival, answer)
+        both = self._both(lambda each, _: record(each.journal, group))
+        for arrival, *answers in zip(group, *both, strict=True):
+            self._received(arrival, answers[0])
+            made = [each.deliveries if isinstance(each, Fresh) else () for each in answers]
+            for owed, *pair in zip(arrival.owed, *made, strict=bool(made[0])):
+                if owed.in_window:
+                    self._hold((pair[0], pair[1]))
 
     def _received(self, arrival: Arrival, answer: Recorded) -> None:
         key = (arrival.message.bot, arrival.message.message_id)
@@ -196,6 +220,37 @@ class Engines(RuleBasedStateMachine):
         else:
             assert Duplicate(receipt_owed=known.receipted) == answer
             known.receipted = False
+
+    def _hold(self, pair: Pair) -> None:
+        """Keep a delivery in memory."""
+        self._held.setdefault((pair[0].endpoint, pair[0].lane), {})[pair[1].id] = pair
+
+    def _let_go(self, *endpoints: EndpointKey) -> None:
+        """Keep nothing of endpoints in memory any more."""
+        for lane in [lane for lane in self._held if lane[0] in endpoints]:
+            del self._held[lane]
+
+    def load(self, dice: Random) -> None:
+        """Load lanes into memory whole; the journal need not remember them."""
+        key, limit = dice.choice(sorted(self._known)), dice.randint(1, 20)
+        dues = self._due(key, self._now, limit=limit)
+        upto: list[dict[str, int]] = [dict.fromkeys(dues[0].whole, 0) for _ in dues]
+        for pair in zip(dues[0].deliveries, dues[1].deliveries, strict=True):
+            if pair[0].lane in dues[0].whole:
+                self._hold(pair)
+                for engine in (0, 1):
+                    upto[engine][pair[0].lane] = pair[engine].id
+        batches = [
+            Batch(self._now, whole=[WholeLane(key, lane, last) for lane, last in each.items()])
+            for each in upto
+        ]
+        self._both(lambda each, engine: each.journal.commit(batches[engine]))
+
+    def drop(self, dice: Random) -> None:
+        """Let what is in memory of an endpoint go; the journal remembers it again."""
+        key = dice.choice(sorted(self._known))
+        self._let_go(key)
+        self._both(lambda each, _: each.journal.commit(Batch(self._now, dropped=[key])))
 
     def read_window(self, dice: Random) -> None:
         """Read what is due, within bounds."""
@@ -222,7 +277,12 @@ class Engines(RuleBasedStateMachine):
         groups = [
             [end(pair[engine]) for pair, end in zip(pairs, ends, strict=True)] for engine in (0, 1)
         ]
-        self._both(lambda each, engine: each.journal.settle(groups[engine], self._now))
+        self._both(lambda each, engine: settle(each.journal, groups[engine], self._now))
+        for (delivery, other), outcome in zip(pairs, groups[0], strict=True):
+            lane = (delivery.endpoint, delivery.lane)
+            if isinstance(outcome, Postponed):
+                self._held.pop(lane, None)
+            self._held.get(lane, {}).pop(other.id, None)
         for (delivery, _), end in zip(pairs, ends, strict=True):
             if end is delivered and delivery.replay is None:
                 taken = self._promises[delivery.message.bot, delivery.message.message_id].taken
@@ -243,7 +303,9 @@ class Engines(RuleBasedStateMachine):
             for page in pages
         ]
         self._both(
-            lambda each, engine: each.journal.settle_receipts(bot, **sorted_[engine], now=self._now)
+            lambda each, engine: settle_receipts(
+                each.journal, bot, **sorted_[engine], now=self._now
+            )
         )
         for owed, answer in zip(pages[0], answers, strict=True):
             self._promises[bot, owed.message_id].receipted |= answer != "lost"
@@ -261,13 +323,13 @@ class Engines(RuleBasedStateMachine):
         """Write down how an endpoint fares."""
         key, state = dice.choice(ENDPOINTS), dice.choice(list(BreakerState))
         note = EndpointNote(state, dice.choice([None, "timeout"]), self._now, self._now)
-        self._both(lambda each, _: each.journal.note_endpoint(key, note))
+        self._both(lambda each, _: note_endpoint(each.journal, key, note))
         self._both(lambda each, _: each.journal.endpoint_note(key))
 
     def keep_unreadable(self, dice: Random) -> None:
         """Keep what is no event."""
         bot, frame = dice.choice(BOTS), UnreadableFrame(dice.choice("de"), "not gzip", b"\x00")
-        self._both(lambda each, _: each.journal.keep_unreadable(bot, frame, self._now))
+        self._both(lambda each, _: keep_unreadable(each.journal, bot, frame, self._now))
 
     # --- An operator's doing --------------------------------------------------------------------
 
@@ -339,12 +401,19 @@ class Engines(RuleBasedStateMachine):
         assert {0} >= {bot.imbalance for bot in memory.bots.values()}
 
     @invariant()
-    def a_lane_is_there_while_something_waits_in_it(self) -> None:
-        """Lanes are neither left over, which would be read for ever, nor missing."""
-        waiting = "SELECT endpoint_id, lane FROM deliveries WHERE state = 'pending'"
-        kept = "SELECT endpoint_id, lane FROM lanes"
-        rows = [at_once(self._database.read(_rows, text)) for text in (waiting, kept)]
-        assert rows[0] == rows[1]
+    def what_waits_is_in_memory_or_its_lane_is_known(self) -> None:
+        """Nothing is stranded: what memory does not hold, the journal has something to load of."""
+        held = {number for lane in self._held.values() for number in lane}
+        assert set() == {number for (number,) in at_once(self._database.read(_unknown))} - held
+
+    @invariant()
+    def lanes_are_due_alike(self) -> None:
+        """Both engines know of the same lanes, and when they are due."""
+        lanes = self._memory.journal.store.lanes.items()  # type: ignore[attr-defined]
+        model = {(*key, name, row.due_at) for key, of in lanes for name, row in of.items()}
+        assert {each for each in model if each[3] is not None} == {
+            tuple(row) for row in at_once(self._database.read(_lanes))
+        }
 
     @invariant()
     def the_counts_are_right(self) -> None:
@@ -362,8 +431,17 @@ class Engines(RuleBasedStateMachine):
             self._due(key)
 
 
-def _rows(connection: Connection, text: str) -> set[Any]:
-    return {tuple(row) for row in connection.rows(text)}
+def _unknown(connection: Connection) -> list[Any]:
+    return connection.rows(
+        "SELECT id FROM deliveries WHERE state = 'pending'"
+        " AND (endpoint_id, lane) NOT IN (SELECT endpoint_id, lane FROM lanes)"
+    )
+
+
+def _lanes(connection: Connection) -> list[Any]:
+    return connection.rows(
+        "SELECT bot, name, lane, due_at FROM lanes JOIN endpoints ON endpoints.id = endpoint_id"
+    )
 
 
 @pytest.fixture

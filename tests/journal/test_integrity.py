@@ -20,7 +20,7 @@ from relay.model.ports import JournalDamaged, JournalGone, JournalUnavailable, R
 from relay.telemetry.events import Event, JournalSetAside, JournalUnchecked
 from tests.acceptance.damages import DAMAGES, Damage, emptied
 from tests.journal.relay_process import relay_process
-from tests.journal.samples import CRM, KEYS, LOG, NOW, arrival, delivered, receive
+from tests.journal.samples import CRM, KEYS, LOG, NOW, arrival, delivered, receive, settle
 
 PAGE = 4096
 NOBODY = 65534
@@ -75,7 +75,7 @@ async def make(path: Path, *, clean: bool = True, keys: Keyring | None = None) -
         await opened.journal.start([CRM, LOG], NOW)
         arrivals = (arrival(number, CRM, lane=f"l{number}") for number in range(1, 60))
         one, *_ = await receive(opened.journal, *arrivals)
-        await opened.journal.settle([delivered(one)], NOW)
+        await settle(opened.journal, [delivered(one)], NOW)
         if clean:
             await opened.journal.stop()
 

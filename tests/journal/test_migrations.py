@@ -22,7 +22,20 @@ from relay.model.admin import DeadLetterQuery, MessageQuery
 from relay.model.messages import EndpointKey, MessageOutcome
 from relay.model.replays import EndpointInfo, ReplayOrder
 from tests.journal.raw import miscounted, rows, sealed_by
-from tests.journal.samples import CRM, KEYS, LATER, LOG, NOW, arrival, delivered, due, receive, uuid
+from tests.journal.samples import (
+    CRM,
+    KEYS,
+    LATER,
+    LOG,
+    NOW,
+    arrival,
+    delivered,
+    due,
+    receive,
+    settle,
+    settle_receipts,
+    uuid,
+)
 from tests.journal.tap import database
 
 RELEASED = Path(__file__).parent / "released"
@@ -120,10 +133,10 @@ async def test_a_journal_with_everything_in_it_goes_on(previous: Path) -> None:
         await desk.retry(DeadLetterQuery(), LATER)
         for key in endpoints:
             while deliveries := (await due(journal, key, now=LATER * 2)).deliveries:
-                await journal.settle([delivered(each) for each in deliveries], LATER)
+                await settle(journal, [delivered(each) for each in deliveries], LATER)
         for bot in ("bot", "other"):
             seqs = [each.seq for each in await journal.owed_receipts(bot, after=0, limit=99)]
-            await journal.settle_receipts(bot, confirmed=seqs, refused=[], now=LATER)
+            await settle_receipts(journal, bot, confirmed=seqs, refused=[], now=LATER)
         bots = (await journal.census()).bots.values()
         assert {(0, 0, 0)} == {(bot.pending, bot.receipts_pending, bot.imbalance) for bot in bots}
         ends = await desk.messages(MessageQuery(outcome=MessageOutcome.DISCARDED))
@@ -149,7 +162,7 @@ async def test_what_is_written_leaner_is_written_out_on_the_way_back(tmp_path: P
         one, _ = await receive(
             opened.journal, arrival(1, CRM, lane="l1"), arrival(2, CRM, lane="l2")
         )
-        await opened.journal.settle([delivered(one)], NOW)
+        await settle(opened.journal, [delivered(one)], NOW)
         await opened.journal.stop()
     changed(path, lambda connection: connection.run("UPDATE lanes SET lane = 'l1'"))
     async with open_vault(f"sqlite:///{path}", keys=None) as vault:
@@ -275,7 +288,7 @@ async def test_replays_are_over_before_the_way_back(tmp_path: Path) -> None:
     async with open_journal(f"sqlite:///{path}") as opened:
         await opened.journal.start([CRM], NOW)
         (delivery,) = await receive(opened.journal, arrival(1, CRM))
-        await opened.journal.settle([delivered(delivery)], NOW)
+        await settle(opened.journal, [delivered(delivery)], NOW)
         await opened.admin.ask_replay(ReplayOrder(CRM), NOW)
         await opened.journal.feed_replay(CRM, lambda _: "c", NOW, most=1)
     async with open_vault(f"sqlite:///{path}", keys=None) as vault:

@@ -22,8 +22,11 @@ from tests.journal.samples import (
     dead,
     delivered,
     due,
+    keep_unreadable,
+    note_endpoint,
     postponed,
     receive,
+    settle,
 )
 from tests.journal.sealed import running, vault
 
@@ -48,16 +51,16 @@ async def work(path: Path, keys: Keyring | None, first: int = 1) -> set[tuple[st
             for number in range(first, first + COUNT)
         )
         deliveries = await receive(journal, *arrivals)
-        await journal.settle([postponed(each, NOW, said) for each in deliveries], NOW)
-        await journal.settle([delivered(each) for each in deliveries[::3]], NOW)
-        await journal.settle([dead(each, said) for each in deliveries[1::3]], NOW)
+        await settle(journal, [postponed(each, NOW, said) for each in deliveries], NOW)
+        await settle(journal, [delivered(each) for each in deliveries[::3]], NOW)
+        await settle(journal, [dead(each, said) for each in deliveries[1::3]], NOW)
         await opened.admin.retry(DeadLetterQuery(limit=10), NOW)
         await opened.admin.discard(DeadLetterQuery(limit=10), NOW, mark_read=False)
         await confirm(journal)
         for number in range(20):
             frame = UnreadableFrame(f"{first} {number}", "no", SAMPLE * 50)
-            await journal.keep_unreadable("bot", frame, NOW)
-        await journal.note_endpoint(CRM, EndpointNote(BreakerState.OPEN, ERROR.decode()))
+            await keep_unreadable(journal, "bot", frame, NOW)
+        await note_endpoint(journal, CRM, EndpointNote(BreakerState.OPEN, ERROR.decode()))
         await due(journal)
         await journal.prune(LATER, limit=20)
         return on_disk(path, *WORDS)

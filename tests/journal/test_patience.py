@@ -7,7 +7,7 @@ from relay.model.admin import DeadLetterQuery
 from relay.model.messages import DeadLettered, Delivery, Postponed
 from relay.model.ports import Journal
 from tests.core.samples import BROKEN, REFUSED
-from tests.journal.samples import CRM, NOW, arrival, attempt, receive
+from tests.journal.samples import CRM, NOW, arrival, attempt, receive, settle
 
 LATER = NOW + 1000.0
 
@@ -24,7 +24,7 @@ async def test_the_first_attempt_stays_the_first(opened: OpenJournal) -> None:
     await journal.start([CRM], NOW)
     (delivery,) = await receive(journal, arrival(1, CRM))
     for at in (NOW, NOW + 100.0):
-        await journal.settle([Postponed(delivery, attempt(delivery, BROKEN, at), at)], at)
+        await settle(journal, [Postponed(delivery, attempt(delivery, BROKEN, at), at)], at)
         delivery = await only(journal)
     assert (NOW, 2, 2, 0) == (
         delivery.first_attempt_at,
@@ -39,7 +39,7 @@ async def test_a_revived_delivery_starts_anew(opened: OpenJournal) -> None:
     journal = opened.journal
     await journal.start([CRM], NOW)
     (delivery,) = await receive(journal, arrival(1, CRM))
-    await journal.settle([DeadLettered(delivery, attempt(delivery, REFUSED, NOW))], NOW)
+    await settle(journal, [DeadLettered(delivery, attempt(delivery, REFUSED, NOW))], NOW)
     await opened.admin.retry(DeadLetterQuery(), LATER)
     revived = await only(journal)
     assert (None, 1, 0, 0) == (
@@ -56,6 +56,6 @@ async def test_nothing_waits_beyond_the_end_of_time(opened: OpenJournal) -> None
     await journal.start([CRM], NOW)
     (delivery,) = await receive(journal, arrival(1, CRM))
     later = Postponed(delivery, attempt(delivery, BROKEN), LATER)
-    await journal.settle([later], NOW)
+    await settle(journal, [later], NOW)
     due = await journal.due(CRM, math.inf, skip=(), limit=10, max_bytes=1000)
     assert ([delivery.id], None) == ([each.id for each in due.deliveries], due.next_due_at)

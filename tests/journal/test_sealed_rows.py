@@ -25,6 +25,7 @@ from tests.journal.samples import (
     due,
     postponed,
     receive,
+    settle,
     uuid,
 )
 from tests.journal.sealed import BODY, ERROR, FRONT, TABLES, WORDS, running, stock, told
@@ -76,7 +77,7 @@ async def test_an_empty_word_is_not_sealed(path: Path) -> None:
     """An attempt of which there is nothing to say costs no seal."""
     async with running(path, KEYS) as opened:
         (delivery,) = await receive(opened.journal, arrival(1, CRM))
-        await opened.journal.settle([dead(delivery, Rejected(Reason.HTTP_4XX, 400))], NOW)
+        await settle(opened.journal, [dead(delivery, Rejected(Reason.HTTP_4XX, 400))], NOW)
     assert [("", None)] == rows(path, "SELECT detail, sealed_by FROM attempts")
 
 
@@ -84,7 +85,7 @@ async def test_the_desk_reads_what_the_relay_sealed(path: Path) -> None:
     """An operator's command with the key shows dead letters with the receiver's words."""
     async with running(path, KEYS) as opened:
         (delivery,) = await receive(opened.journal, arrival(1, CRM))
-        await opened.journal.settle([dead(delivery, Rejected(Reason.HTTP_4XX, 400, WORDS))], NOW)
+        await settle(opened.journal, [dead(delivery, Rejected(Reason.HTTP_4XX, 400, WORDS))], NOW)
     async with open_admin_store(f"sqlite:///{path}", keys=KEYS) as desk:
         assert [WORDS] == [letter.detail for letter in await desk.dead_letters(DeadLetterQuery())]
         assert [WORDS] == [letter.detail for letter in await desk.retry(DeadLetterQuery(), NOW)]
@@ -221,7 +222,7 @@ async def test_words_that_do_not_open_are_said_to_be_closed(path: Path, detail: 
     """An operator sees that there is something, and the rest of the story."""
     async with running(path, KEYS) as opened:
         (delivery,) = await receive(opened.journal, arrival(1, CRM))
-        await opened.journal.settle([dead(delivery, Rejected(Reason.HTTP_4XX, 400, WORDS))], NOW)
+        await settle(opened.journal, [dead(delivery, Rejected(Reason.HTTP_4XX, 400, WORDS))], NOW)
         await stock(opened, 2)
         change(path, f"UPDATE attempts SET detail = {detail}")
         change(path, "UPDATE unreadable SET sample = x'00'")
@@ -241,8 +242,8 @@ async def test_words_of_another_attempt_do_not_open(path: Path) -> None:
         delivery = await stock(opened)
         (again,) = (await due(opened.journal)).deliveries
         assert delivery.id == again.id
-        await opened.journal.settle(
-            [postponed(again, NOW, Transient(Reason.RESET, None, "b"))], NOW
+        await settle(
+            opened.journal, [postponed(again, NOW, Transient(Reason.RESET, None, "b"))], NOW
         )
         ((first,), (second,)) = rows(path, "SELECT detail FROM attempts ORDER BY id")
         change(path, "UPDATE attempts SET detail = ? WHERE number = 1", second)

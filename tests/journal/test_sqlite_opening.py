@@ -30,6 +30,7 @@ from tests.journal.samples import (
     ids,
     postponed,
     receive,
+    settle,
     uuid,
 )
 
@@ -109,9 +110,9 @@ async def test_a_journal_keeps_everything(location: str) -> None:
         assert await journal.start([CRM, LOG], NOW)
         arrivals = (arrival(number, CRM, lane=f"l{number}") for number in range(1, 6))
         one, two, three, four, _ = await receive(journal, *arrivals)
-        await journal.settle([delivered(one)], NOW)
+        await settle(journal, [delivered(one)], NOW)
         await confirm(journal)
-        await journal.settle([delivered(two), postponed(three, NOW + 60), dead(four)], NOW)
+        await settle(journal, [delivered(two), postponed(three, NOW + 60), dead(four)], NOW)
         await opened.admin.pause(LOG)
         await journal.stop()
         census = await journal.census()

@@ -26,6 +26,9 @@ from tests.journal.samples import (
     due,
     postponed,
     receive,
+    record,
+    settle,
+    settle_receipts,
     uuid,
 )
 from tests.journal.tap import database, tapped
@@ -53,7 +56,7 @@ async def _prune(opened: OpenJournal, _: list[Delivery]) -> None:
 
 ACTS: dict[str, tuple[Act, set[str]]] = {
     "record": (
-        lambda opened, _: opened.journal.record([arrival(1, CRM), arrival(99, CRM)]),
+        lambda opened, _: record(opened.journal, [arrival(1, CRM), arrival(99, CRM)]),
         {"messages sqlite_autoindex_messages_1", "lanes PRIMARY KEY"},
     ),
     "due": (
@@ -61,17 +64,21 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
         {"lanes lanes_due", "deliveries deliveries_pending"},
     ),
     "settle": (
-        lambda opened, pending: opened.journal.settle(
-            [delivered(pending[0]), postponed(pending[2], LATER), dead(pending[4])], NOW
+        lambda opened, pending: settle(
+            opened.journal,
+            [delivered(pending[0]), postponed(pending[2], LATER), dead(pending[4])],
+            NOW,
         ),
-        {"lanes PRIMARY KEY", "deliveries deliveries_pending", "messages INTEGER PRIMARY KEY"},
+        {"deliveries deliveries_pending", "messages INTEGER PRIMARY KEY"},
     ),
     "owed receipts": (
         lambda opened, _: opened.journal.owed_receipts("bot", after=0, limit=10),
         {"messages messages_owed"},
     ),
     "settle receipts": (
-        lambda opened, _: opened.journal.settle_receipts("bot", confirmed=[7], refused=[], now=NOW),
+        lambda opened, _: settle_receipts(
+            opened.journal, "bot", confirmed=[7], refused=[], now=NOW
+        ),
         {"messages messages_owed"},
     ),
     "census": (
@@ -153,8 +160,8 @@ async def stocked(tmp_path: Path) -> AsyncIterator[tuple[OpenJournal, list[Deliv
         arrivals = [arrival(number, CRM, LOG, lane=f"l{number}") for number in range(1, 9)]
         deliveries = await receive(journal, *arrivals)
         ended = [delivered(each) for each in deliveries[:4]]
-        await journal.settle([*ended, dead(deliveries[4]), dead(deliveries[5])], NOW)
-        await journal.settle_receipts("bot", confirmed=[1], refused=[], now=NOW)
+        await settle(journal, [*ended, dead(deliveries[4]), dead(deliveries[5])], NOW)
+        await settle_receipts(journal, "bot", confirmed=[1], refused=[], now=NOW)
         await opened.admin.ask_replay(ReplayOrder(CRM, LATER), NOW)
         yield opened, deliveries[6:]
 
@@ -221,7 +228,7 @@ async def test_what_is_old_is_found_beside_the_writer(tmp_path: Path) -> None:
         journal, count = opened.journal, 250
         await journal.start([CRM], NOW)
         await receive(journal, *(arrival(number) for number in range(1, count + 1)))
-        await journal.settle_receipts("bot", confirmed=range(1, count + 1), refused=[], now=NOW)
+        await settle_receipts(journal, "bot", confirmed=range(1, count + 1), refused=[], now=NOW)
         written: list[str] = []
         with tapped(database(opened)._writer, lambda text, _: written.append(text)):
             assert count == await journal.prune(LATER, limit=count + 1)

@@ -26,6 +26,9 @@ from tests.journal.samples import (
     due,
     postponed,
     receive,
+    record,
+    settle,
+    settle_receipts,
     uuid,
 )
 from tests.journal.tap import database, tapped
@@ -37,14 +40,14 @@ PATIENCE = 30.0
 """Seconds after which a thread of a test that has gone wrong gives up."""
 
 ACTS: dict[str, Act] = {
-    "record": lambda opened, _: opened.journal.record(
-        [arrival(7, CRM, LOG, frame=BIG), arrival(1, CRM), arrival(8, frame=BIG)]
+    "record": lambda opened, _: record(
+        opened.journal, [arrival(7, CRM, LOG, frame=BIG), arrival(1, CRM), arrival(8, frame=BIG)]
     ),
-    "settle": lambda opened, pending: opened.journal.settle(
-        [delivered(pending[0]), dead(pending[1]), postponed(pending[2], NOW)], NOW
+    "settle": lambda opened, pending: settle(
+        opened.journal, [delivered(pending[0]), dead(pending[1]), postponed(pending[2], NOW)], NOW
     ),
-    "settle receipts": lambda opened, _: opened.journal.settle_receipts(
-        "bot", confirmed=[1], refused=[], now=NOW
+    "settle receipts": lambda opened, _: settle_receipts(
+        opened.journal, "bot", confirmed=[1], refused=[], now=NOW
     ),
     "retry": lambda opened, _: opened.admin.retry(DeadLetterQuery(), NOW),
     "discard": lambda opened, _: opened.admin.discard(DeadLetterQuery(), NOW, mark_read=True),
@@ -70,8 +73,8 @@ async def pending(opened: OpenJournal) -> list[Delivery]:
     """Stock the journal: READ, owed, dead, and three deliveries that are under way."""
     arrivals = [arrival(number, CRM, lane=f"l{number}") for number in range(1, 7)]
     one, two, three, *rest = await receive(opened.journal, *arrivals)
-    await opened.journal.settle([delivered(one), delivered(two), dead(three)], NOW)
-    await opened.journal.settle_receipts("bot", confirmed=[2], refused=[], now=NOW)
+    await settle(opened.journal, [delivered(one), delivered(two), dead(three)], NOW)
+    await settle_receipts(opened.journal, "bot", confirmed=[2], refused=[], now=NOW)
     return rest
 
 
@@ -132,7 +135,7 @@ async def test_a_group_that_failed_is_recorded_when_it_is_repeated(opened: OpenJ
     """A failed group has no part in a journal's numbers: the next ones ascend all the same."""
     (first,) = await receive(opened.journal, arrival(1, CRM))
     with failing_at(writer(opened), 4), pytest.raises(Fault):
-        await opened.journal.record([arrival(2, CRM), arrival(3, CRM)])
+        await record(opened.journal, [arrival(2, CRM), arrival(3, CRM)])
     second, third = await receive(opened.journal, arrival(2, CRM), arrival(3, CRM))
     assert first.id < second.id < third.id
     assert [first, second, third] == list((await due(opened.journal)).deliveries)
@@ -142,7 +145,7 @@ async def test_a_message_that_no_database_takes_spoils_nothing(opened: OpenJourn
     """A lone surrogate can't be written; the error is the caller's, and the journal goes on."""
     hostile = arrival(1, CRM, lane="\ud800")
     with pytest.raises(UnicodeEncodeError):
-        await opened.journal.record([hostile, arrival(2, CRM)])
+        await record(opened.journal, [hostile, arrival(2, CRM)])
     assert [] == await opened.admin.messages(MessageQuery())
     await receive(opened.journal, arrival(2, CRM))
 
@@ -344,7 +347,7 @@ async def test_a_close_waits_for_a_write_that_nobody_waits_for(tmp_path: Path) -
 
 async def test_many_callers_at_once_are_served_one_by_one(opened: OpenJournal) -> None:
     """Writes and reads from many tasks neither fail nor lose anything."""
-    writes = (opened.journal.record([arrival(number, CRM)]) for number in range(1, 31))
+    writes = (record(opened.journal, [arrival(number, CRM)]) for number in range(1, 31))
     reads = (opened.journal.census() for _ in range(30))
     await asyncio.gather(*writes, *reads)
     census = await opened.journal.census()

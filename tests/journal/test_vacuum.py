@@ -10,7 +10,16 @@ from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.journal.engines.sqlite.vacuum import KEPT_BYTES, STEP_BYTES
 from relay.journal.open import open_journal, open_vault
 from relay.model.ports import Journal
-from tests.journal.samples import CRM, LATER, NOW, arrival, delivered, receive
+from tests.journal.samples import (
+    CRM,
+    LATER,
+    NOW,
+    arrival,
+    delivered,
+    receive,
+    settle,
+    settle_receipts,
+)
 
 MIB = 1024 * 1024
 
@@ -51,8 +60,8 @@ async def work_off(journal: Journal, count: int, size: int) -> None:
     """Take large messages in, deliver them, have them READ, and prune them."""
     for number in range(1, count + 1):
         (delivery,) = await receive(journal, arrival(number, CRM, frame=b"x" * size))
-        await journal.settle([delivered(delivery)], NOW)
-        await journal.settle_receipts("bot", confirmed=[number], refused=[], now=NOW)
+        await settle(journal, [delivered(delivery)], NOW)
+        await settle_receipts(journal, "bot", confirmed=[number], refused=[], now=NOW)
     assert count == await journal.prune(LATER, limit=count)
 
 

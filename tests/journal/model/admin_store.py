@@ -173,12 +173,14 @@ class MemoryAdminStore:
         lane = self._store.lanes.get(row.owed.endpoint, {}).get(row.owed.lane)
         first = next(iter(lane.waiting), None) if lane else None
         leads = lane is not None and first == row.id
+        due_at = lane.due_at if lane else None
+        due_at = row.message.message.received_at if due_at is None else due_at
         return DeliveryRecord(
             row.owed.endpoint,
             row.owed.required,
             row.state,
             tuple(_attempt(attempt) for attempt in row.attempts),
-            due_at=lane.due_at if lane and leads else None,
+            due_at=due_at if leads else None,
             waits=row.state is DeliveryState.PENDING and not leads,
             doubtful=row.doubtful,
             ended_at=row.ended_at,

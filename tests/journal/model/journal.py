@@ -21,16 +21,18 @@ from relay.model.journal import (
     Fresh,
     OperatorEvent,
     OwedReceipt,
+    ReceiptAnswers,
     Recorded,
     Settled,
     Stats,
     UnreadableFrame,
+    WholeLane,
 )
 from relay.model.messages import (
     BreakerState,
     DeadLettered,
-    Deferred,
     Delivered,
+    Delivery,
     DeliveryState,
     EndpointKey,
     MessageOutcome,
@@ -51,7 +53,6 @@ from tests.journal.model.rules import (
     set_back,
 )
 from tests.journal.model.store import DeliveryRow, EndpointRow, MessageRow, Store
-from tests.journal.model.window import fit
 
 
 class MemoryJournal:
@@ -73,6 +74,11 @@ class MemoryJournal:
         for key in endpoints:
             self.store.endpoints.setdefault(key, EndpointRow())
         self._follow_settings(now)
+        for key, lanes in self.store.lanes.items():
+            for lane in lanes.values():
+                lane.due_at = lane.due_at if lane.waiting else None
+            self.store.tidy(key)
+            self.store.make_lanes_again(key, now)
         return clean
 
     async def reconfigure(
@@ -96,7 +102,7 @@ class MemoryJournal:
         rows = list(islice(self.store.owed(endpoints), limit))
         for row in rows:
             row.state, row.ended_at, row.ended_reason = DeliveryState.DISCARDED, now, REMOVED
-            self.store.leave_lane(row, now)
+            self.store.leave_lane(row, close=True)
         messages = {row.message.seq: row.message for row in rows}.values()
         ends = [(row.message.bot, self.store.finish(row, now)) for row in messages]
         return Discarded(len(rows), Counter((bot, end) for bot, end in ends if end is not None))
@@ -104,6 +110,8 @@ class MemoryJournal:
     def _mind_the_clock(self, now: float) -> None:
         back = set_back(self.store.last_seen, now)
         for lane in (lane for of in self.store.lanes.values() for lane in of.values()):
+            if lane.due_at is None:
+                continue
             if back and lane.due_at > now:
                 lane.due_at = max(now, lane.due_at - back)
             if lane.due_at > now + LONGEST_WAIT:
@@ -115,24 +123,33 @@ class MemoryJournal:
 
     async def commit(self, batch: Batch) -> Committed:
         """Write a batch."""
+        for whole in batch.whole:
+            self._close_whole(whole)
+        for endpoint in batch.dropped:
+            self.store.make_lanes_again(endpoint, batch.now)
         for bot, frame in batch.frames:
-            await self.keep_unreadable(bot, frame, batch.now)
-        recorded = await self.record(batch.arrivals)
-        settled = await self.settle(batch.outcomes, batch.now)
-        await self.defer(batch.deferred)
-        finished = [
-            await self.settle_receipts(
-                each.bot, confirmed=each.confirmed, refused=each.refused, now=batch.now
-            )
-            for each in batch.receipts
-        ]
+            self._keep_unreadable(bot, frame, batch.now)
+        taken: set[tuple[EndpointKey, str]] = {
+            (key, name)
+            for key, lanes in self.store.lanes.items()
+            for name, lane in lanes.items()
+            if lane.due_at is not None
+        }
+        recorded = [self._record(arrival, taken) for arrival in batch.arrivals]
+        settled = [self._settle(outcome, batch.now) for outcome in batch.outcomes]
+        for cut in batch.deferred:
+            if (row := self.store.deliveries.get(cut.delivery.id)) is not None:
+                row.doubtful = True
+        finished = [self._settle_receipts(each, batch.now) for each in batch.receipts]
         for endpoint, note in batch.notes:
-            await self.note_endpoint(endpoint, note)
+            self._note_endpoint(endpoint, note)
         return Committed(recorded, settled, finished)
 
-    async def record(self, arrivals: Sequence[Arrival]) -> Sequence[Recorded]:
-        """Insert what is new."""
-        return [self._record(arrival) for arrival in arrivals]
+    def _close_whole(self, whole: WholeLane) -> None:
+        lane = self.store.lanes.get(whole.endpoint, {}).get(whole.lane)
+        if lane is not None and max(lane.waiting, default=0) <= whole.upto:
+            lane.due_at = None
+        self.store.tidy(whole.endpoint)
 
     async def due(
         self,
@@ -145,27 +162,25 @@ class MemoryJournal:
     ) -> Due:
         """Read what is due."""
         lanes = self.store.lanes.get(endpoint, {})
-        due = [(row.due_at, key) for key, row in lanes.items() if row.due_at <= now]
-        later = min((row.due_at for row in lanes.values() if row.due_at > now), default=None)
-        rows = (
-            (key, row.delivery(), len(row.message.message.frame))
-            for _, key in nsmallest(limit + len(skip) + 1, due)
-            if key not in skip
-            for row in islice(lanes[key].waiting.values(), LANE_DEPTH + 1)
-        )
-        window = fit(list(islice(rows, limit + 1)), limit, max_bytes)
-        more = any(key not in skip and key not in window.lanes for _, key in due)
-        return Due(tuple(window.taken), frozenset(window.whole), more, later)
-
-    async def settle(self, outcomes: Sequence[Outcome], now: float) -> Sequence[Settled]:
-        """Record ended attempts."""
-        return [self._settle(outcome, now) for outcome in outcomes]
-
-    async def defer(self, deferred: Sequence[Deferred]) -> None:
-        """Mark cut deliveries doubtful."""
-        for cut in deferred:
-            if (row := self.store.deliveries.get(cut.delivery.id)) is not None:
-                row.doubtful = True
+        known = [(row.due_at, key) for key, row in lanes.items() if row.due_at is not None]
+        due = [key for at, key in sorted(known) if at <= now and key not in skip]
+        later = min((at for at, _ in known if at > now), default=None)
+        taken: list[Delivery] = []
+        whole: set[str] = set()
+        for number, key in enumerate(due):
+            whole.add(key)
+            for place, row in enumerate(lanes[key].waiting.values()):
+                size = len(row.message.message.frame)
+                full = len(taken) == limit or (bool(taken) and size > max_bytes)
+                if full or place == LANE_DEPTH:
+                    whole.discard(key)
+                    if full:
+                        more = not place or number + 1 < len(due)
+                        return Due(tuple(taken), frozenset(whole), more, later)
+                    break
+                taken.append(row.delivery())
+                max_bytes -= size
+        return Due(tuple(taken), frozenset(whole), more=False, next_due_at=later)
 
     async def owed_receipts(self, bot: str, *, after: int, limit: int) -> Sequence[OwedReceipt]:
         """Read owed receipts."""
@@ -176,23 +191,20 @@ class MemoryJournal:
         )
         return list(islice(owed, limit))
 
-    async def settle_receipts(
-        self, bot: str, *, confirmed: Sequence[int], refused: Sequence[int], now: float
-    ) -> Sequence[Finished]:
-        """Record receipts."""
+    def _settle_receipts(self, answers: ReceiptAnswers, now: float) -> Sequence[Finished]:
         ended: list[Finished] = []
-        states = dict.fromkeys(refused, ReceiptState.REFUSED)
-        states |= dict.fromkeys(confirmed, ReceiptState.CONFIRMED)
+        states = dict.fromkeys(answers.refused, ReceiptState.REFUSED)
+        states |= dict.fromkeys(answers.confirmed, ReceiptState.CONFIRMED)
         for seq, state in sorted(states.items()):
             row = self.store.by_seq.get(seq)
-            if row is None or row.message.bot != bot or row.receipt is not ReceiptState.OWED:
+            if row is None or (row.message.bot, row.receipt) != (answers.bot, ReceiptState.OWED):
                 continue
             row.receipt, row.receipt_at = state, now
             if (outcome := self.store.finish(row, now)) is not None:
                 ended.append(Finished(row.message.message_id, outcome))
         return ended
 
-    async def keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
+    def _keep_unreadable(self, bot: str, frame: UnreadableFrame, now: float) -> None:
         """Keep a sample, the last seen last; forget what was not seen for longest."""
         kept, key = self.store.unreadable, (bot, frame.digest)
         known = kept.pop(key, None)
@@ -203,7 +215,7 @@ class MemoryJournal:
         for oldest in of_bot[: len(of_bot) - MAX_UNREADABLE]:
             del kept[oldest]
 
-    async def note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
+    def _note_endpoint(self, endpoint: EndpointKey, note: EndpointNote) -> None:
         """Write down how an endpoint fares; whether it is paused is an operator's to say."""
         row = self.store.endpoints.get(endpoint)
         if row is not None:
@@ -268,7 +280,7 @@ class MemoryJournal:
 
     # --- One at a time --------------------------------------------------------------------------
 
-    def _record(self, arrival: Arrival) -> Recorded:
+    def _record(self, arrival: Arrival, taken: set[tuple[EndpointKey, str]]) -> Recorded:
         message = arrival.message
         known = self.store.messages.get((message.bot, message.message_id))
         if known is not None:
@@ -276,12 +288,18 @@ class MemoryJournal:
             known.receipt = ReceiptState.OWED if again else known.receipt
             return Duplicate(receipt_owed=again, seq=known.seq)
         row = self.store.add_message(message)
-        at = message.received_at
-        added = [self.store.add_delivery(row, owed, due_at=at) for owed in arrival.owed]
+        added = [
+            self.store.add_delivery(
+                row, owed, due_at=None if owed.in_window else message.received_at
+            )
+            for owed in arrival.owed
+        ]
+        leading = [each for each in added if each.lane not in taken]
+        taken.update(each.lane for each in added)
         owes = (bool(added) or arrival.unwanted_read) and row.owe_receipt()
         return Fresh(
-            tuple(delivery.delivery() for delivery, _ in added),
-            frozenset(delivery.id for delivery, leads in added if leads),
+            tuple(each.delivery() for each in added),
+            frozenset(each.id for each in leading),
             receipt_owed=owes,
             finished=self.store.finish(row, message.received_at),
             seq=row.seq,
@@ -290,21 +308,22 @@ class MemoryJournal:
     def _settle(self, outcome: Outcome, now: float) -> Settled:
         row = self.store.deliveries.get(outcome.delivery.id)
         if row is None:  # pruned in flight: of a replay that was cancelled meanwhile
-            return Settled(lane_continues=True)
+            return Settled()
         self._charge(row, outcome)
         match outcome:
             case Postponed(due_at=due_at):
-                self.store.postpone(row, due_at)
-                return Settled(lane_continues=True)
+                if row.state is DeliveryState.PENDING:
+                    self.store.postpone(row, due_at)
+                return Settled()
             case Delivered():
                 row.state, row.ended_at = DeliveryState.DELIVERED, now
             case DeadLettered(attempt=attempt):
                 self.store.bury(row, str(attempt.verdict.reason), now)
-        continues = self.store.leave_lane(row, now)
+        self.store.leave_lane(row)
         if row.replay is not None:
-            return Settled(continues)
+            return Settled()
         owed = row.message.owe_receipt()
-        return Settled(continues, owed, self.store.finish(row.message, now), row.message.seq)
+        return Settled(owed, self.store.finish(row.message, now), row.message.seq)
 
     def _charge(self, row: DeliveryRow, outcome: Outcome) -> None:
         verdict = outcome.attempt.verdict
@@ -326,7 +345,7 @@ class MemoryJournal:
                 self.store.requeue(row, now)
             elif row.state is DeliveryState.PENDING and not configured:
                 self.store.bury(row, REMOVED, now)
-                self.store.leave_lane(row, now)
+                self.store.leave_lane(row)
                 touched.add(row.message)
         for message in touched:
             self.store.finish(message, now)

@@ -100,8 +100,7 @@ class MemoryReplays:
         for delivery in self._deliveries(number):
             removed = delivery.ended_reason == REMOVED and delivery.state is DeliveryState.DEAD
             if delivery.state is DeliveryState.PENDING or removed:
-                if not removed:
-                    self._store.leave_lane(delivery, None)
+                self._store.leave_lane(delivery, close=True)
                 delivery.state = DeliveryState.DISCARDED
                 delivery.ended_at, delivery.ended_reason = now, CANCELLED
         self._end(row, now, cancelled=True)

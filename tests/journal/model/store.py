@@ -55,6 +55,8 @@ class DeliveryRow:
             first_attempt_at=self.first_attempt_at,
             doubtful=self.doubtful,
             replay=self.replay,
+            seq=self.message.seq,
+            required=self.owed.required,
         )
 
 
@@ -84,9 +86,9 @@ class MessageRow:
 
 @dataclass(slots=True)
 class LaneRow:
-    """A lane with unfinished deliveries, by their ids."""
+    """A lane with what waits in it by ids; without `due_at` a journal has no row of it."""
 
-    due_at: float
+    due_at: float | None = None
     waiting: dict[int, DeliveryRow] = field(default_factory=dict)
 
 
@@ -140,48 +142,54 @@ class Store:
         return row
 
     def add_delivery(
-        self, message: MessageRow, owed: Owed, *, due_at: float, replay: int | None = None
-    ) -> tuple[DeliveryRow, bool]:
-        """Insert a delivery; answers whether it leads its lane."""
+        self, message: MessageRow, owed: Owed, *, due_at: float | None, replay: int | None = None
+    ) -> DeliveryRow:
+        """Insert a delivery; its lane has something to load from `due_at` on, if that is given."""
         self._last_delivery += 1
         row = DeliveryRow(self._last_delivery, owed, message, replay=replay)
         self.deliveries[row.id] = row
         message.deliveries.append(row)
-        return row, self.join_lane(row, due_at)
+        lane = self.join_lane(row)
+        if lane.due_at is None:
+            lane.due_at = due_at
+        return row
 
-    def join_lane(self, row: DeliveryRow, due_at: float) -> bool:
-        """Let a delivery wait in its lane, in the order of ids; answers whether it leads."""
-        lanes = self.lanes.setdefault(row.owed.endpoint, {})
-        lane = lanes.setdefault(row.owed.lane, LaneRow(due_at))
-        in_order = not lane.waiting or next(reversed(lane.waiting)) < row.id
+    def lane_of(self, row: DeliveryRow) -> LaneRow:
+        """Give a delivery's lane."""
+        return self.lanes.setdefault(row.owed.endpoint, {}).setdefault(row.owed.lane, LaneRow())
+
+    def join_lane(self, row: DeliveryRow) -> LaneRow:
+        """Let a delivery wait in its lane, in the order of ids."""
+        lane = self.lane_of(row)
         lane.waiting[row.id] = row
-        if not in_order:
-            lane.waiting = dict(sorted(lane.waiting.items()))
-        leads = next(iter(lane.waiting)) == row.id
-        if leads:
-            lane.due_at = min(lane.due_at, due_at)
-        return leads
+        lane.waiting = dict(sorted(lane.waiting.items()))
+        return lane
 
-    def leave_lane(self, row: DeliveryRow, now: float | None) -> bool:
-        """Take an ended delivery out of its lane; answers whether others wait there.
-
-        They are due now, or without a time when they were.
-        """
-        lanes = self.lanes[row.owed.endpoint]
-        lane = lanes.get(row.owed.lane)
-        if lane is None:  # its replay was cancelled meanwhile
-            return False
+    def leave_lane(self, row: DeliveryRow, *, close: bool = False) -> None:
+        """Take a delivery out of its lane, and `close` the lane if nothing waits there."""
+        lane = self.lane_of(row)
         lane.waiting.pop(row.id, None)
-        lane.due_at = lane.due_at if now is None else now
-        if not lane.waiting:
-            del lanes[row.owed.lane]
-        return bool(lane.waiting)
+        if close and not lane.waiting:
+            lane.due_at = None
+        self.tidy(row.owed.endpoint)
+
+    def tidy(self, endpoint: EndpointKey) -> None:
+        """Forget lanes in which nothing waits and of which there is no row."""
+        lanes = self.lanes.get(endpoint, {})
+        for name in [name for name, lane in lanes.items() if lane == LaneRow()]:
+            del lanes[name]
 
     def postpone(self, row: DeliveryRow, due_at: float) -> None:
-        """Let a lane wait, unless a dead letter revived meanwhile goes before its first."""
-        lane = self.lanes[row.owed.endpoint].get(row.owed.lane)
-        if lane is not None and next(iter(lane.waiting)) == row.id:
+        """Let a lane wait, unless a dead letter requeued meanwhile goes before its first."""
+        lane = self.lane_of(row)
+        if lane.due_at is None or next(iter(lane.waiting)) == row.id:
             lane.due_at = due_at
+
+    def make_lanes_again(self, endpoint: EndpointKey, now: float) -> None:
+        """Note each lane with something in it as one to load."""
+        for lane in self.lanes.get(endpoint, {}).values():
+            if lane.waiting and lane.due_at is None:
+                lane.due_at = now
 
     def finish(self, row: MessageRow, now: float) -> MessageOutcome | None:
         """Finish a message if nothing is left to do; answers with its outcome if that is new."""
@@ -234,7 +242,9 @@ class Store:
         row.state = DeliveryState.PENDING
         row.failures = row.rejections = 0
         row.first_attempt_at = row.ended_at = row.ended_reason = None
-        self.join_lane(row, now)
+        lane = self.join_lane(row)
+        if lane.due_at is None or next(iter(lane.waiting)) == row.id:
+            lane.due_at = min(now, lane.due_at or now)
         if row.replay is None:
             self.reopen(row.message)
 
