@@ -1,4 +1,4 @@
-"""The process itself: its loop, its memory, its disk, its service manager."""
+"""The process itself: its loop, its memory, its disk, its clock, its service manager."""
 
 import asyncio
 import ctypes
@@ -144,3 +144,27 @@ class ServiceManager:
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaking:
             speaking.settimeout(0)
             speaking.sendto(word, self._address)
+
+
+class SteadyClock:
+    """Wall time that never goes back, by which retries wait; a `relay.model.ports.Clock`.
+
+    A wall clock that is set back by hours would hold every retry, probe and lane for as long. A
+    leap forward is followed: it is where the time was all along. In Unix seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._wall = wall
+        self._monotonic = monotonic
+        self._offset = wall() - monotonic()
+
+    def __call__(self) -> float:
+        """Tell the time."""
+        monotonic = self._monotonic()
+        self._offset = max(self._offset, self._wall() - monotonic)
+        return monotonic + self._offset

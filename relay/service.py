@@ -18,10 +18,10 @@ from relay.journal.open import OpenJournal, damage_told, open_journal
 from relay.journal.writer import Writer
 from relay.maintenance import Maintenance, last_notice, tell_of_endpoints
 from relay.model.admin import Reloaded, ReloadRefused
-from relay.model.clock import SteadyClock
 from relay.model.ports import Clock
 from relay.process import (
     LoopWatch,
+    SteadyClock,
     free_bytes,
     keep_memory_small,
 )

@@ -1,6 +1,5 @@
 """The settings: from a YAML file, environment variables and secret files to frozen values."""
 
-from relay.config.addresses import Listen, Url
 from relay.config.draft import SettingsError
 from relay.config.load import load_settings
 from relay.config.settings import (
@@ -22,7 +21,6 @@ __all__ = [
     "Bot",
     "Breaker",
     "Endpoint",
-    "Listen",
     "LogFormat",
     "LogLevel",
     "Ordering",
@@ -31,6 +29,5 @@ __all__ = [
     "SettingsError",
     "Tls",
     "Unwanted",
-    "Url",
     "load_settings",
 ]

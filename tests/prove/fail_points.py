@@ -164,7 +164,7 @@ def _hurt_clock(file: Path) -> None:
     original = Service.__init__
 
     def patched(self: Any, *args: Any, **kwargs: Any) -> None:
-        from relay.model.clock import SteadyClock
+        from relay.process import SteadyClock
 
         original(self, *args, **{"clock": SteadyClock(wall=wall), **kwargs})
 

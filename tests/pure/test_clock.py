@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from relay.model.clock import SteadyClock
+from relay.process import SteadyClock
 
 
 @dataclass
