@@ -13,8 +13,8 @@ from relay.build import USER_AGENT, BotBuilder, Context
 from relay.config import Settings
 from relay.config.changes import endpoints_of
 from relay.config.policies import back_tokens, endpoint_infos, routes_of
-from relay.journal.engines.sqlite.quarantine import last_set_aside
 from relay.journal.open import OpenJournal, damage_told, open_journal
+from relay.journal.sqlite.quarantine import last_set_aside
 from relay.journal.writer import Writer
 from relay.maintenance import Maintenance, last_notice, tell_of_endpoints
 from relay.model.admin import Reloaded, ReloadRefused

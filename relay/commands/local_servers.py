@@ -234,7 +234,7 @@ def demo(messages: int, rate: float) -> int:
     Exit 0 only if every message was delivered and marked READ.
     """
     from relay.demo.run import run_demo
-    from relay.journal.engines.sqlite.lock import JournalRefused
+    from relay.journal.sqlite.lock import JournalRefused
     from relay.model.ports import JournalUnavailable
     from relay.process import run_loop
 

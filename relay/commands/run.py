@@ -31,7 +31,7 @@ def command(config: Path | None) -> int:
     gc.disable()  # until all is loaded: collecting meanwhile finds nothing, and takes 0.1 s
     settings = read_settings(config)
     from relay.config import load_settings
-    from relay.journal.engines.sqlite.lock import JournalRefused
+    from relay.journal.sqlite.lock import JournalRefused
     from relay.model.ports import JournalUnavailable
     from relay.process import run_loop
     from relay.web.server import ListenFailed

@@ -144,7 +144,7 @@ def _with(
 ) -> T:
     import asyncio
 
-    from relay.journal.engines.sqlite.lock import JournalRefused
+    from relay.journal.sqlite.lock import JournalRefused
 
     async def visit() -> T:
         async with opening as opened:

@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from relay.journal.connection import Connection
-from relay.journal.parameters import is_in, numbers
+from relay.journal.number_lists import is_in, numbers
 from relay.journal.rules import COUNTS, judged
+from relay.journal.statements import Connection
 from relay.model.messages import MessageOutcome
 
 _THESE = is_in("seq", "seqs")

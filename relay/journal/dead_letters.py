@@ -7,11 +7,11 @@ from itertools import islice
 from typing import Any
 
 from relay.journal import lanes, operator_events
-from relay.journal.connection import Connection
 from relay.journal.counts import count_anew
 from relay.journal.encryption.columns import ColumnCipher, detail_names
 from relay.journal.encryption.keys import Kind
-from relay.journal.parameters import in_parts, is_in, numbers
+from relay.journal.number_lists import in_parts, is_in, numbers
+from relay.journal.statements import Connection
 from relay.model.admin import DeadLetter, DeadLetterQuery, Place
 from relay.model.journal import AuditEntry, OperatorEventKind
 from relay.model.messages import DeliveryState, EndpointKey, MessageOutcome

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.journal import lanes
-from relay.journal.connection import Connection
 from relay.journal.counts import count_anew
 from relay.journal.dead_letters import requeue
 from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.encryption.keys import Kind
 from relay.journal.incoming import EndpointIds, Run
-from relay.journal.parameters import in_parts, is_in, numbers
+from relay.journal.number_lists import in_parts, is_in, numbers
 from relay.journal.rules import REMOVED
+from relay.journal.statements import Connection
 from relay.model.journal import Discarded, EndpointNote
 from relay.model.messages import BreakerState, EndpointKey, MessageOutcome
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from relay.journal import dead_letters, operator_events, replays, unreadable
-from relay.journal.connection import Connection
 from relay.journal.dead_letters import endpoint_of
 from relay.journal.encryption.columns import ColumnCipher, detail_names
 from relay.journal.encryption.keys import Kind
 from relay.journal.endpoints import ENDPOINT, note_of
-from relay.journal.engines.sqlite.engine import Database
+from relay.journal.sqlite.engine import Database
+from relay.journal.statements import Connection
 from relay.model.admin import (
     Ahead,
     AttemptRecord,

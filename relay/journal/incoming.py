@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relay.journal import lanes
-from relay.journal.connection import Connection
 from relay.journal.counts import Tallies
 from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.encryption.keys import Kind
 from relay.journal.lanes import LaneKey
 from relay.journal.rules import RECEIPTED, on_arrival
+from relay.journal.statements import Connection
 from relay.model.journal import Arrival, Duplicate, Fresh, Recorded
 from relay.model.messages import Delivery, EndpointKey, MessageOutcome
 

@@ -8,9 +8,9 @@ from itertools import chain
 from typing import Any
 
 from relay.delivery.lanes import LANE_DEPTH
-from relay.journal.connection import Connection
 from relay.journal.encryption.columns import ColumnCipher
-from relay.journal.parameters import is_in, numbers
+from relay.journal.number_lists import is_in, numbers
+from relay.journal.statements import Connection
 from relay.model.journal import Due
 from relay.model.messages import Delivery, EndpointKey, Message, Source
 

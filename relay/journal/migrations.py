@@ -7,8 +7,8 @@ releases up to 0.2.0 used and look for (docs/adr/013-the-journal-speaks-sql.md).
 import re
 from dataclasses import dataclass
 
-from relay.journal.connection import Connection
 from relay.journal.schema import SCHEMA
+from relay.journal.statements import Connection
 
 _COMMENT = re.compile(r"--[^\n]*")
 

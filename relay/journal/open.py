@@ -11,14 +11,14 @@ from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.encryption.file_tools import Vault
 from relay.journal.encryption.keys import Keyring
 from relay.journal.encryption.rotation import require_keys
-from relay.journal.engines.sqlite.engine import BUSY_TIMEOUT, Database, MemoryDatabase
-from relay.journal.engines.sqlite.integrity import LONGEST_LOOK, require_sound
-from relay.journal.engines.sqlite.lock import JournalRefused, Lock, is_held, refusals
-from relay.journal.engines.sqlite.quarantine import Quarantine
-from relay.journal.engines.sqlite.vacuum import can_shrink, is_small
 from relay.journal.history import SqlAdminStore
 from relay.journal.journal import SqlJournal
 from relay.journal.migrations import require_known, require_newest, upgrade
+from relay.journal.sqlite.engine import BUSY_TIMEOUT, Database, MemoryDatabase
+from relay.journal.sqlite.integrity import LONGEST_LOOK, require_sound
+from relay.journal.sqlite.lock import JournalRefused, Lock, is_held, refusals
+from relay.journal.sqlite.quarantine import Quarantine
+from relay.journal.sqlite.vacuum import can_shrink, is_small
 from relay.model.admin import AdminStore
 from relay.model.ports import Journal, JournalDamaged, JournalUnavailable, Recovery, find_damage
 from relay.telemetry.events import DamageFound, JournalUnchecked, Telemetry

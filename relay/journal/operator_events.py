@@ -1,6 +1,6 @@
 """What operators did, written down for a running relay to follow and to log."""
 
-from relay.journal.connection import Connection
+from relay.journal.statements import Connection
 from relay.model.journal import AuditEntry, OperatorEvent, OperatorEventKind
 from relay.model.messages import EndpointKey
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from relay.journal import lanes
-from relay.journal.connection import Connection
 from relay.journal.counts import OUTCOMES, Change, Ended, Tallies, subtract
 from relay.journal.encryption.columns import ColumnCipher, detail_names
 from relay.journal.encryption.keys import Kind
-from relay.journal.parameters import is_in, numbers
+from relay.journal.number_lists import is_in, numbers
+from relay.journal.statements import Connection
 from relay.model.journal import Settled
 from relay.model.messages import (
     Attempt,

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from relay.journal.connection import Connection
 from relay.journal.counts import OUTCOMES, Tallies
-from relay.journal.parameters import is_in, numbers
+from relay.journal.number_lists import is_in, numbers
 from relay.journal.rules import OUTCOME
+from relay.journal.statements import Connection
 from relay.model.journal import Finished, OwedReceipt, ReceiptAnswers
 from relay.model.messages import ReceiptState
 

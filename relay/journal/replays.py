@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.journal import lanes
-from relay.journal.connection import Connection
 from relay.journal.incoming import ADD_DELIVERIES, LAST_SEQ, Run
-from relay.journal.parameters import is_in, numbers
+from relay.journal.number_lists import is_in, numbers
 from relay.journal.rules import CANCELLED, REMOVED
+from relay.journal.statements import Connection
 from relay.model.messages import DeliveryState, EndpointKey, Message, Source
 from relay.model.replays import (
     EndpointInfo,

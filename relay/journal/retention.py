@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from relay.journal import operator_events
-from relay.journal.connection import Connection
-from relay.journal.parameters import is_in, numbers
+from relay.journal.number_lists import is_in, numbers
+from relay.journal.statements import Connection
 
 FORGOTTEN_AT_ONCE = 100
 """So many messages are removed in one transaction, a few milliseconds for which others wait."""

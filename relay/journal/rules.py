@@ -8,7 +8,7 @@ does is followed by a new count. Either way the counts then say what becomes of 
 
 from functools import cache
 
-from relay.journal.parameters import is_in
+from relay.journal.number_lists import is_in
 from relay.model.messages import MessageOutcome, ReceiptState
 
 RECEIPTED = frozenset({ReceiptState.CONFIRMED.value, ReceiptState.REFUSED.value})

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relay.journal.connection import Connection
-from relay.journal.engines.sqlite.vacuum import pages_bytes
 from relay.journal.rules import MAY_BE_READ
+from relay.journal.sqlite.vacuum import pages_bytes
+from relay.journal.statements import Connection
 from relay.model.journal import BotCensus, Stats
 from relay.model.messages import EndpointKey
 

@@ -1,8 +1,8 @@
 """Frames that are no events, kept for inspection: one row per digest, and only so many of a bot."""
 
-from relay.journal.connection import Connection
 from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.encryption.keys import Kind
+from relay.journal.statements import Connection
 from relay.model.admin import UnreadableRecord
 from relay.model.journal import UnreadableFrame
 

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from relay.admin.explain_sentences import NO_RELAY
-from relay.journal.engines.sqlite.lock import Lock
 from relay.journal.open import OpenJournal
+from relay.journal.sqlite.lock import Lock
 from relay.model.journal import EndpointNote
 from relay.model.messages import BreakerState
 from tests.commands.stage import CRM, NOW, SALES, Stage

@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from relay.admin.explain_sentences import NO_RELAY
-from relay.journal.engines.sqlite.lock import Lock
 from relay.journal.open import OpenJournal
+from relay.journal.sqlite.lock import Lock
 from relay.model.journal import Arrival, EndpointNote, Owed
 from relay.model.messages import BreakerState, Message, Source
 from tests.commands.stage import CONVERSATION, CRM, LOG, NOW, Stage, frame, uuid

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.journal.engines.sqlite.engine import Database
 from relay.journal.migrations import upgrade
 from relay.journal.open import OpenJournal, open_journal
+from relay.journal.sqlite.engine import Database
 from relay.model.admin import AdminStore
 from relay.model.ports import Journal
 from tests.journal.samples import CRM, KEYS, LOG, NOW

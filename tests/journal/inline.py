@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.encryption.keys import Keyring
-from relay.journal.engines.sqlite.engine import Database, MemoryDatabase, Worker
 from relay.journal.migrations import upgrade
 from relay.journal.open import OpenJournal, journal_on
+from relay.journal.sqlite.engine import Database, MemoryDatabase, Worker
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from relay.journal.connection import Connection
 from relay.journal.rules import COUNTS
+from relay.journal.statements import Connection
 
 _ALL = json.dumps(list(range(1, 10_000)))
 

@@ -8,8 +8,8 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.journal.open import open_journal
+from relay.journal.sqlite.lock import JournalRefused
 from tests.journal.samples import CRM, NOW, arrival, record
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from relay.journal.engines.sqlite.engine import Database, Worker
 from relay.journal.open import OpenJournal
+from relay.journal.sqlite.engine import Database, Worker
 
 Note = Callable[[str, Any], None]
 

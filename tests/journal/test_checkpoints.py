@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.journal.connection import Connection
-from relay.journal.engines.sqlite.checkpoints import EVERY, LONG, Checkpoints
-from relay.journal.engines.sqlite.engine import Database
+from relay.journal.sqlite.checkpoints import EVERY, LONG, Checkpoints
+from relay.journal.sqlite.engine import Database
+from relay.journal.statements import Connection
 from relay.model.ports import JournalUnavailable
 
 SHORT_LOG = (0, LONG, LONG)

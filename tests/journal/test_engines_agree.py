@@ -17,9 +17,9 @@ from hypothesis.stateful import (
 )
 from msgspec import structs
 
-from relay.journal.connection import Connection
 from relay.journal.encryption.keys import Keyring
 from relay.journal.open import OpenJournal, open_journal
+from relay.journal.statements import Connection
 from relay.model.admin import DeadLetterQuery, MessageQuery
 from relay.model.journal import (
     Arrival,

@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from relay.journal.encryption.keys import Keyring
-from relay.journal.engines.sqlite.engine import Database
-from relay.journal.engines.sqlite.integrity import require_sound
-from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.journal.migrations import WrongVersion
 from relay.journal.open import open_journal
+from relay.journal.sqlite.engine import Database
+from relay.journal.sqlite.integrity import require_sound
+from relay.journal.sqlite.lock import JournalRefused
 from relay.model.ports import JournalDamaged, JournalGone, JournalUnavailable, Recovery
 from relay.telemetry.events import Event, JournalSetAside, JournalUnchecked
 from tests.acceptance.damages import DAMAGES, Damage, emptied

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from relay.journal import migrations
-from relay.journal.connection import Connection
 from relay.journal.encryption.keys import Keyring
-from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.journal.migrations import KNOWN, NEWEST, require_newest, upgrade
 from relay.journal.open import OpenJournal, open_admin_store, open_journal, open_vault
 from relay.journal.schema import SCHEMA
+from relay.journal.sqlite.lock import JournalRefused
+from relay.journal.statements import Connection
 from relay.model.admin import DeadLetterQuery, MessageQuery
 from relay.model.messages import EndpointKey, MessageOutcome
 from relay.model.replays import EndpointInfo, ReplayOrder

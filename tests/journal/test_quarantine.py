@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.journal.engines.sqlite.quarantine import last_set_aside, set_aside
+from relay.journal.sqlite.quarantine import last_set_aside, set_aside
 
 AT = datetime(2026, 11, 22, 18, 30, tzinfo=UTC).timestamp()
 NAME = "journal.db.corrupt-20261122T183000Z"

@@ -13,8 +13,8 @@ from relay.journal.encryption import rotation as resealing
 from relay.journal.encryption.file_tools import Resealed
 from relay.journal.encryption.keys import Keyring
 from relay.journal.encryption.rotation import KeyUse
-from relay.journal.engines.sqlite.lock import JournalRefused, Lock, LockHeld
 from relay.journal.open import open_journal
+from relay.journal.sqlite.lock import JournalRefused, Lock, LockHeld
 from tests.journal.raw import change, rows, sealed_by
 from tests.journal.samples import (
     CRM,

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.journal.connection import Connection
 from relay.journal.counts import count_anew
 from relay.journal.incoming import ADD_DELIVERIES
 from relay.journal.rules import on_arrival
+from relay.journal.statements import Connection
 from relay.model.messages import DeliveryState, MessageOutcome, ReceiptState
 from tests.journal.inline import InlineMemory, at_once, open_in_memory
 from tests.journal.model.rules import finished, read_owed

@@ -7,8 +7,8 @@ import pytest
 
 from relay.journal.encryption.columns import CLOSED
 from relay.journal.encryption.keys import Keyring
-from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.journal.open import open_admin_store, open_journal
+from relay.journal.sqlite.lock import JournalRefused
 from relay.model.admin import DeadLetterQuery
 from relay.model.messages import Reason, Rejected, Transient
 from relay.model.ports import JournalUnavailable

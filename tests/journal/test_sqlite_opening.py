@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from relay.journal.connection import Connection
-from relay.journal.engines.sqlite import lock as refusing
-from relay.journal.engines.sqlite.lock import JournalRefused
 from relay.journal.open import is_relayed, open_admin_store, open_journal
+from relay.journal.sqlite import lock as refusing
+from relay.journal.sqlite.lock import JournalRefused
+from relay.journal.statements import Connection
 from relay.model.admin import MessageQuery
 from relay.model.journal import OperatorEventKind
 from tests.journal.relay_process import relay_process

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from relay.journal.connection import Connection
-from relay.journal.engines.sqlite.engine import Database, Worker
 from relay.journal.open import OpenJournal, open_journal
+from relay.journal.sqlite.engine import Database, Worker
+from relay.journal.statements import Connection
 from relay.model.admin import DeadLetterQuery, MessageQuery
 from relay.model.messages import Delivery
 from relay.model.ports import JournalUnavailable

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.journal.engines.sqlite.lock import JournalRefused
-from relay.journal.engines.sqlite.vacuum import KEPT_BYTES, STEP_BYTES
 from relay.journal.open import open_journal, open_vault
+from relay.journal.sqlite.lock import JournalRefused
+from relay.journal.sqlite.vacuum import KEPT_BYTES, STEP_BYTES
 from relay.model.ports import Journal
 from tests.journal.samples import (
     CRM,

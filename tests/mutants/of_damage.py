@@ -9,7 +9,7 @@ _ORACLE = ("tests/prove/test_oracle.py",)
 MUTANTS = (
     Mutant(
         "a-newer-journal-is-damaged",
-        "relay/journal/engines/sqlite/integrity.py",
+        "relay/journal/sqlite/integrity.py",
         "if isinstance(version, str) and _VERSION.fullmatch(version) and version > NEWEST:",
         "if False:",
         "an older relay would set a newer one's journal aside",
@@ -17,7 +17,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-log-without-its-database-is-nothing",
-        "relay/journal/engines/sqlite/integrity.py",
+        "relay/journal/sqlite/integrity.py",
         "        if _size(log) > 0:\n",
         "        if False:\n",
         "SQLite would delete the log, and all that only it holds",
@@ -25,7 +25,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-log-without-a-header-is-fine",
-        "relay/journal/engines/sqlite/integrity.py",
+        "relay/journal/sqlite/integrity.py",
         "    _require_log(log)\n",
         "",
         "SQLite would ignore the log, and with it the last commits, without a word",
@@ -33,7 +33,7 @@ MUTANTS = (
     ),
     Mutant(
         "only-the-front-is-looked-at",
-        "relay/journal/engines/sqlite/integrity.py",
+        "relay/journal/sqlite/integrity.py",
         "    return _look_through(path, tables, brief if clean else longest) or clean\n",
         "    return True\n",
         "damage inside would be served until somebody meets it",
@@ -41,7 +41,7 @@ MUTANTS = (
     ),
     Mutant(
         "refuse-sets-aside",
-        "relay/journal/engines/sqlite/quarantine.py",
+        "relay/journal/sqlite/quarantine.py",
         '            raise JournalRefused(f"{self.path}: {damage}; {_ADVICE}") from damage\n',
         "            pass\n",
         "nobody asked for it, and dead letters would be out of sight",
@@ -49,7 +49,7 @@ MUTANTS = (
     ),
     Mutant(
         "what-replaced-it-is-set-aside",
-        "relay/journal/engines/sqlite/quarantine.py",
+        "relay/journal/sqlite/quarantine.py",
         "if isinstance(damage, JournalGone):",
         "if False:",
         "an operator's backup would be taken for the damaged journal",
@@ -57,7 +57,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-taken-name-is-taken-again",
-        "relay/journal/engines/sqlite/quarantine.py",
+        "relay/journal/sqlite/quarantine.py",
         "        if os.path.lexists(new):\n",
         "        if False:\n",
         "the log would be parted from its database, whose name was free",
@@ -65,7 +65,7 @@ MUTANTS = (
     ),
     Mutant(
         "the-log-stays-behind",
-        "relay/journal/engines/sqlite/quarantine.py",
+        "relay/journal/sqlite/quarantine.py",
         "    for old, new in moves:\n        if os.path.lexists(old):",
         "    for old, new in moves[:1]:\n        if os.path.lexists(old):",
         "the old journal would lack its last commits, and the fresh one have a stranger's log",
@@ -73,7 +73,7 @@ MUTANTS = (
     ),
     Mutant(
         "files-may-go",
-        "relay/journal/engines/sqlite/engine.py",
+        "relay/journal/sqlite/engine.py",
         "self._file_identity.require()  # before the commit: it would be to nowhere",
         "pass",
         "READ would be sent for what is written into a deleted file",
@@ -81,7 +81,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-closed-folder-is-a-bug",
-        "relay/journal/engines/sqlite/integrity.py",
+        "relay/journal/sqlite/integrity.py",
         "    except OSError as error:  # a disk in trouble, a directory that is closed to us\n",
         "    except BlockingIOError as error:\n",
         "a disk in trouble would end the relay with a trace",
@@ -89,7 +89,7 @@ MUTANTS = (
     ),
     Mutant(
         "damage-is-trouble-that-passes",
-        "relay/journal/engines/sqlite/engine.py",
+        "relay/journal/sqlite/engine.py",
         "        raise damaged(error) from error\n",
         "        raise JournalUnavailable(str(error)) from error\n",
         "the relay would try again for ever",

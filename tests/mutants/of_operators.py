@@ -162,7 +162,7 @@ MUTANTS = (
     ),
     Mutant(
         "a-look-at-the-lock-takes-it",
-        "relay/journal/engines/sqlite/lock.py",
+        "relay/journal/sqlite/lock.py",
         "                if time.monotonic() >= give_up_at:\n                    raise\n",
         "                raise\n",
         "a relay would be refused because somebody looked",

@@ -13,7 +13,7 @@ _KEYS, _RESEALING = (
 )
 _VAULT, _DATABASE = (
     "relay/journal/encryption/file_tools.py",
-    "relay/journal/engines/sqlite/engine.py",
+    "relay/journal/sqlite/engine.py",
 )
 _OF_SEALING = ("tests/pure/test_sealing.py",)
 _OF_ROWS = ("tests/journal/test_sealed_rows.py",)
@@ -168,7 +168,7 @@ MUTANTS = (
     ),
     Mutant(
         "what-is-deleted-stays",
-        "relay/journal/engines/sqlite/engine.py",
+        "relay/journal/sqlite/engine.py",
         "wiping = [_WIPING_PRAGMA] if wipes",
         'wiping = ["PRAGMA secure_delete=OFF"] if wipes',
         "plain rows would outlive their deletion",

@@ -11,7 +11,7 @@ _CONTRACT = (
     "tests/journal/test_contract_running.py",
 )
 _MACHINE = ("tests/core/test_read_only_after_success.py",)
-_CHECKPOINTS = "relay/journal/engines/sqlite/checkpoints.py"
+_CHECKPOINTS = "relay/journal/sqlite/checkpoints.py"
 _OF_CHECKPOINTS = ("tests/journal/test_checkpoints.py",)
 
 MUTANTS = (
@@ -204,7 +204,7 @@ MUTANTS = (
     ),
     Mutant(
         "what-memory-lets-go-is-stranded",
-        "relay/journal/commit.py",
+        "relay/journal/journal.py",
         "    lanes.make_again(connection, {ids[each] for each in batch.dropped}, now)\n",
         "",
         "what an operator changed would wait for the next start",

@@ -15,8 +15,8 @@ from typing import Any
 
 from aiohttp.client_reqrep import ClientResponse
 
-from relay.journal.engines.sqlite import engine as database
 from relay.journal.journal import SqlJournal
+from relay.journal.sqlite import engine as database
 from relay.model.journal import Batch
 from relay.model.ports import JournalUnavailable
 from relay.service import Service

@@ -12,8 +12,8 @@ from relay.journal.encryption import rotation
 from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.encryption.keys import Keyring
 from relay.journal.encryption.rotation import SHELVES, KeyUse, Shelf
-from relay.journal.engines.sqlite.engine import Database
-from relay.journal.engines.sqlite.lock import Lock, LockHeld, refusals
+from relay.journal.sqlite.engine import Database
+from relay.journal.sqlite.lock import Lock, LockHeld, refusals
 from relay.model.ports import JournalUnavailable
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from relay.journal.connection import Connection
 from relay.journal.encryption.columns import ColumnCipher
 from relay.journal.encryption.keys import Damaged, Keyring, Kind
+from relay.journal.statements import Connection
 
 BATCH = 500
 BATCH_BYTES = 4 * 1024 * 1024

@@ -17,9 +17,9 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from relay.journal.engines.sqlite import integrity_process
 from relay.journal.migrations import KNOWN, NEWEST, WrongVersion
 from relay.journal.schema import SCHEMA, TABLES
+from relay.journal.sqlite import integrity_process
 from relay.model.messages import (
     AttemptOutcome,
     BreakerState,

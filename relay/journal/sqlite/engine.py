@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from relay.journal.connection import Connection
-from relay.journal.engines.sqlite.checkpoints import BACKSTOP, Checkpoints
-from relay.journal.engines.sqlite.integrity import DAMAGE, FileIdentity, code_of, damaged
 from relay.journal.schema import TABLES
+from relay.journal.sqlite.checkpoints import BACKSTOP, Checkpoints
+from relay.journal.sqlite.integrity import DAMAGE, FileIdentity, code_of, damaged
+from relay.journal.statements import Connection
 from relay.model.ports import JournalDamaged, JournalUnavailable
 
 P = ParamSpec("P")

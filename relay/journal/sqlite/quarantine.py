@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from relay.journal.engines.sqlite.integrity import files_of
-from relay.journal.engines.sqlite.lock import JournalRefused
+from relay.journal.sqlite.integrity import files_of
+from relay.journal.sqlite.lock import JournalRefused
 from relay.model.ports import JournalDamaged, JournalGone, Recovery
 from relay.telemetry.events import JournalSetAside, Telemetry
 

@@ -6,7 +6,7 @@ written anew (https://sqlite.org/pragma.html#pragma_auto_vacuum).
 
 from typing import NamedTuple
 
-from relay.journal.connection import Connection
+from relay.journal.statements import Connection
 
 STEP_BYTES = 1024 * 1024
 """Moved in one transaction: a delivery's commit never waits long for it."""

@@ -1,7 +1,7 @@
 """A connection in a transaction, as the journal's functions use it: texts of SQL, and values.
 
 A text names its values `:like_this`, or `?` where many rows go one after the other. The texts keep
-to what SQLite and PostgreSQL understand alike; what they don't is in `parameters.py` and `engines`.
+to what SQLite and PostgreSQL understand alike; what they don't: `number_lists.py` and `sqlite`.
 """
 
 import sqlite3

@@ -1,1 +1,0 @@
-"""The databases that a journal may lie in."""
