@@ -13,6 +13,7 @@ from tests.mutants import (
     of_the_dispatcher,
     of_the_journal,
     of_the_sender,
+    of_the_wire,
 )
 
 MUTANTS = (
@@ -28,4 +29,5 @@ MUTANTS = (
     *of_reloading.MUTANTS,
     *of_replays.MUTANTS,
     *of_the_sender.MUTANTS,
+    *of_the_wire.MUTANTS,
 )

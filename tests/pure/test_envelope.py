@@ -275,7 +275,11 @@ def deep_in_content(depth: int) -> bytes:
     return b'{"data":{"category":"APP_CARD","data_base64":"%b"}}' % payload
 
 
-@pytest.mark.parametrize("frame", [deep_in_extra, deep_in_content])
+def deep_beside_letters(depth: int) -> bytes:
+    return '{"data":{"x":"é","new":%b%b}}'.encode() % (b"[" * depth, b"]" * depth)
+
+
+@pytest.mark.parametrize("frame", [deep_in_extra, deep_in_content, deep_beside_letters])
 def test_depth_does_no_harm(frame: Callable[[int], bytes]) -> None:
     """JSON that is just shallow enough to be read may be too deep to be written: it is left out."""
     for depth in range(900, 1000):
