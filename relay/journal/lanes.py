@@ -37,11 +37,7 @@ _POSTPONE = f"""
 _FORGET = (
     f"DELETE FROM lanes WHERE endpoint_id = ? AND lane = ? AND NOT EXISTS ({_WAITS} AND id > ?)"
 )
-_CLOSE = f"""
-  DELETE FROM lanes
-  WHERE endpoint_id IN (SELECT endpoint_id FROM deliveries WHERE {is_in("id", "ids")})
-    AND lane IN (SELECT lane FROM deliveries WHERE {is_in("id", "ids")}) AND NOT EXISTS ({_WAITS})
-"""
+_OF_THESE = f"SELECT DISTINCT endpoint_id, lane FROM deliveries WHERE {is_in('id', 'ids')}"
 _CLOSE_ALL_EMPTY = f"DELETE FROM lanes WHERE NOT EXISTS ({_WAITS})"
 _MAKE_AGAIN = f"""
   INSERT INTO lanes (endpoint_id, lane, due_at)
@@ -91,7 +87,8 @@ def requeue(connection: Connection, ids: Collection[int], now: float) -> None:
 
 def close_empty(connection: Connection, ids: Collection[int]) -> None:
     """Forget the lanes of these deliveries in which nothing waits any more."""
-    connection.run(_CLOSE, ids=numbers(ids))
+    these = connection.rows(_OF_THESE, ids=numbers(ids))
+    close_whole(connection, [(endpoint, lane, 0) for endpoint, lane in these])
 
 
 def close_whole(connection: Connection, rows: Collection[tuple[int, str, int]]) -> None:
