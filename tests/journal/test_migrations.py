@@ -164,7 +164,7 @@ async def test_what_is_written_leaner_is_written_out_on_the_way_back(tmp_path: P
         )
         await settle(opened.journal, [delivered(one)], NOW)
         await opened.journal.stop()
-    changed(path, lambda connection: connection.run("UPDATE lanes SET lane = 'l1'"))
+    changed(path, lambda connection: connection.run("UPDATE OR REPLACE lanes SET lane = 'l1'"))
     async with open_vault(f"sqlite:///{path}", keys=None) as vault:
         await vault.downgrade(PREVIOUS)
     assert [(one.id, 1, "success", 200, None, "")] == rows(
