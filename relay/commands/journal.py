@@ -9,10 +9,10 @@ import click
 
 from relay.commands.output import print_json, print_table, progress
 from relay.commands.usage import FILE, Failure, Family, WrongUsage, config_option, json_option
-from relay.commands.with_journal import read_settings, with_vault
+from relay.commands.with_journal import read_settings, with_file_tools
 
 if TYPE_CHECKING:
-    from relay.journal.encryption.file_tools import Vault
+    from relay.journal.encryption.file_tools import FileTools
 
 _COUNTS = ("use", "messages", "attempts", "unreadable", "endpoints")
 _PLAIN = "plain"
@@ -31,7 +31,7 @@ def keys(config: Path | None, *, as_json: bool) -> None:
     """List the keys by their ids, with how many rows each seals; last, what is not sealed."""
     settings = read_settings(config)
     known = settings.journal_keys.ids if settings.journal_keys else ()
-    uses = with_vault(settings, lambda vault: vault.uses())
+    uses = with_file_tools(settings, lambda tools: tools.uses())
     rows = [asdict(use) | {"use": _use(use.key_id, known)} for use in _in_order(uses, known)]
     if as_json:
         print_json({"keys": rows})
@@ -59,11 +59,11 @@ def reseal(config: Path | None, *, plain: bool, as_json: bool) -> None:
     if settings.journal_keys is None:
         raise WrongUsage("journal_key_file: missing; expected the file with the journal's keys")
 
-    async def work(vault: "Vault") -> Any:
+    async def work(tools: "FileTools") -> Any:
         with progress("rows") as (begin, advance):
-            return await vault.reseal(plain=plain, begin=begin, advance=advance)
+            return await tools.reseal(plain=plain, begin=begin, advance=advance)
 
-    resealed = with_vault(settings, work)
+    resealed = with_file_tools(settings, work)
     key = None if plain else settings.journal_keys.first.id
     if as_json:
         print_json({"key": key, **asdict(resealed)})
@@ -84,7 +84,7 @@ def backup(file: Path, config: Path | None) -> None:
     The copy is as secret as the journal, and of an earlier relay's schema if that is. A relay that
     is started on it delivers again what was unfinished, and says so to the receivers.
     """
-    with_vault(read_settings(config), lambda vault: vault.back_up(file), outdated=True)
+    with_file_tools(read_settings(config), lambda tools: tools.back_up(file), outdated=True)
     click.echo(f"{file}: {file.stat().st_size} bytes")
 
 
@@ -97,12 +97,12 @@ def compact(config: Path | None) -> None:
     It needs as much room again until it is done.
     """
 
-    async def work(vault: "Vault") -> tuple[int, int]:
-        before = vault.size_bytes()
-        await vault.compact()
-        return before, vault.size_bytes()
+    async def work(tools: "FileTools") -> tuple[int, int]:
+        before = tools.size_bytes()
+        await tools.compact()
+        return before, tools.size_bytes()
 
-    before, after = with_vault(read_settings(config), work)
+    before, after = with_file_tools(read_settings(config), work)
     click.echo(f"{before} bytes before, {after} bytes now")
 
 
@@ -115,7 +115,7 @@ def downgrade(version: str | None, config: Path | None) -> None:
     No relay may run. What that version can't hold must be undone first; the failure says what. Make
     a copy before: relay journal backup.
     """
-    now = with_vault(read_settings(config), lambda vault: vault.downgrade(version))
+    now = with_file_tools(read_settings(config), lambda tools: tools.downgrade(version))
     click.echo(f"the journal's schema is {now}: start the relay that had it")
 
 

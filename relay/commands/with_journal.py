@@ -18,7 +18,7 @@ from relay.model.ports import JournalDamaged, JournalUnavailable
 if TYPE_CHECKING:
     from relay.admin.operations import AdminApi
     from relay.config import Settings
-    from relay.journal.encryption.file_tools import Vault
+    from relay.journal.encryption.file_tools import FileTools
 
 T = TypeVar("T")
 Opened = TypeVar("Opened")
@@ -129,13 +129,13 @@ def with_admin(settings: "Settings", work: Callable[["AdminApi"], Awaitable[T]])
     return _with(open_admin_store(settings.journal, keys=settings.journal_keys), administer)
 
 
-def with_vault(
-    settings: "Settings", work: Callable[["Vault"], Awaitable[T]], *, outdated: bool = False
+def with_file_tools(
+    settings: "Settings", work: Callable[["FileTools"], Awaitable[T]], *, outdated: bool = False
 ) -> T:
     """Open the journal's file with its keys, do some work on it and close it. Raises `Failure`."""
-    from relay.journal.open import open_vault
+    from relay.journal.open import open_file_tools
 
-    opening = open_vault(settings.journal, keys=settings.journal_keys, outdated=outdated)
+    opening = open_file_tools(settings.journal, keys=settings.journal_keys, outdated=outdated)
     return _with(opening, work)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from relay.journal.encryption.columns import ColumnCipher
-from relay.journal.encryption.file_tools import Vault
+from relay.journal.encryption.file_tools import FileTools
 from relay.journal.encryption.keys import Keyring
 from relay.journal.encryption.rotation import require_keys
 from relay.journal.history import SqlAdminStore
@@ -53,31 +53,18 @@ async def open_journal(
     key that is not there, and for the `JournalDamaged` that the run ends with.
     """
     if location == MEMORY:
-        async with _in_memory() as opened:
-            yield opened
+        async with _closing(MemoryDatabase()) as database:
+            await database.write(upgrade)
+            yield journal_on(database, ColumnCipher())
         return
     path = _path(location)
     quarantine = Quarantine(path, recovery, telemetry)
     with _alone(path):
-        database = await _begin(path, keys, busy_timeout, quarantine)
-        cipher = ColumnCipher(keys)
         try:
-            yield journal_on(database, cipher)
+            async with _closing(await _begin(path, keys, busy_timeout, quarantine)) as database:
+                yield journal_on(database, ColumnCipher(keys))
         except JournalDamaged as damage:
-            await database.close()
             raise quarantine.after_the_run(damage) from damage
-        finally:
-            await database.close()
-
-
-@asynccontextmanager
-async def _in_memory() -> AsyncIterator[OpenJournal]:
-    database = MemoryDatabase()
-    try:
-        await database.write(upgrade)
-        yield journal_on(database, ColumnCipher())
-    finally:
-        await database.close()
 
 
 def journal_on(database: Database, cipher: ColumnCipher) -> OpenJournal:
@@ -149,13 +136,13 @@ async def open_admin_store(
 
 
 @asynccontextmanager
-async def open_vault(
+async def open_file_tools(
     location: str,
     *,
     keys: Keyring | None,
     outdated: bool = False,
     busy_timeout: float = BUSY_TIMEOUT,
-) -> AsyncIterator[Vault]:
+) -> AsyncIterator[FileTools]:
     """Open the journal for those who mind its file, whether all of its keys are there or not.
 
     Never makes or changes a journal's schema, and with `outdated` takes that of an earlier relay,
@@ -163,7 +150,7 @@ async def open_vault(
     """
     opening = _opened_for_operators(location, keys, busy_timeout, outdated=outdated)
     async with opening as database:
-        yield Vault(database, keys)
+        yield FileTools(database, keys)
 
 
 @asynccontextmanager
@@ -176,7 +163,8 @@ async def _opened_for_operators(
     with refusals(path):
         if not path.is_file():
             raise JournalRefused(f"{path}: there is no such journal")
-    async with _opened(path, keys, busy_timeout) as database:
+    database = Database(path, busy_timeout=busy_timeout, wipes=keys is not None)
+    async with _closing(database):
         with refusals(path):
             await database.read(require_known if outdated else require_newest)
         yield database
@@ -225,8 +213,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _opened(path: Path, keys: Keyring | None, busy_timeout: float) -> AsyncIterator[Database]:
-    database = Database(path, busy_timeout=busy_timeout, wipes=keys is not None)
+async def _closing(database: Database) -> AsyncIterator[Database]:
     try:
         yield database
     finally:

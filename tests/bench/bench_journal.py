@@ -15,7 +15,7 @@ from uuid import UUID
 import click
 
 from relay.journal.encryption.keys import Keyring, new_key
-from relay.journal.open import open_admin_store, open_journal, open_vault
+from relay.journal.open import open_admin_store, open_file_tools, open_journal
 from relay.model.journal import Arrival, Batch, Fresh, Owed, ReceiptAnswers
 from relay.model.messages import Attempt, Delivered, Delivery, EndpointKey, Message, Source, Success
 from relay.model.ports import Journal
@@ -231,11 +231,11 @@ async def backlog(location: str, count: int, lanes: int) -> None:
 
 async def keys(location: str, count: int) -> None:
     """Measure what it takes to seal a backlog, and to see whether every key is there."""
-    async with open_vault(location, keys=KEYS) as vault:
+    async with open_file_tools(location, keys=KEYS) as tools:
         with measured("seal it all, and write it anew", count):
-            await vault.reseal()
+            await tools.reseal()
         with measured("count what each key seals"):
-            await vault.uses()
+            await tools.uses()
     with measured("open, every key is there"):
         async with open_admin_store(location, keys=KEYS):
             pass

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from relay.journal.encryption.file_tools import Vault
+from relay.journal.encryption.file_tools import FileTools
 from relay.journal.encryption.keys import Keyring
-from relay.journal.open import OpenJournal, open_journal, open_vault
+from relay.journal.open import OpenJournal, open_file_tools, open_journal
 from relay.model.journal import EndpointNote, UnreadableFrame
 from relay.model.messages import BreakerState, Delivery, Reason, Rejected
 from tests.journal.samples import (
@@ -38,11 +38,11 @@ async def running(path: Path, keys: Keyring | None) -> AsyncIterator[OpenJournal
 
 
 @asynccontextmanager
-async def vault(
+async def tools(
     path: Path, keys: Keyring | None, busy_timeout: float = 5.0
-) -> AsyncIterator[Vault]:
+) -> AsyncIterator[FileTools]:
     """Mind a journal's keys."""
-    async with open_vault(f"sqlite:///{path}", keys=keys, busy_timeout=busy_timeout) as opened:
+    async with open_file_tools(f"sqlite:///{path}", keys=keys, busy_timeout=busy_timeout) as opened:
         yield opened
 
 

@@ -14,7 +14,7 @@ import pytest
 from relay.journal import migrations
 from relay.journal.encryption.keys import Keyring
 from relay.journal.migrations import KNOWN, NEWEST, require_newest, upgrade
-from relay.journal.open import OpenJournal, open_admin_store, open_journal, open_vault
+from relay.journal.open import OpenJournal, open_admin_store, open_file_tools, open_journal
 from relay.journal.schema import SCHEMA
 from relay.journal.sqlite.lock import JournalRefused
 from relay.journal.statements import Connection
@@ -147,8 +147,8 @@ async def test_a_journal_with_everything_in_it_goes_on(previous: Path) -> None:
 async def test_the_way_there_and_back_loses_nothing(previous: Path, tmp_path: Path) -> None:
     """A journal that was upgraded and taken back holds the very rows of before."""
     changed(previous, upgrade)
-    async with open_vault(f"sqlite:///{previous}", keys=KEYS) as vault:
-        await vault.downgrade(PREVIOUS)
+    async with open_file_tools(f"sqlite:///{previous}", keys=KEYS) as tools:
+        await tools.downgrade(PREVIOUS)
     before = make(tmp_path / "before.db", sql_of(PREVIOUS))
     assert everything(before) == everything(previous)
     assert details(before) == details(previous)
@@ -164,9 +164,9 @@ async def test_what_is_written_leaner_is_written_out_on_the_way_back(tmp_path: P
         )
         await settle(opened.journal, [delivered(one)], NOW)
         await opened.journal.stop()
-    changed(path, lambda connection: connection.run("UPDATE OR REPLACE lanes SET lane = 'l1'"))
-    async with open_vault(f"sqlite:///{path}", keys=None) as vault:
-        await vault.downgrade(PREVIOUS)
+    changed(path, lambda connection: connection.run("DELETE FROM lanes WHERE lane = 'l2'"))
+    async with open_file_tools(f"sqlite:///{path}", keys=None) as tools:
+        await tools.downgrade(PREVIOUS)
     assert [(one.id, 1, "success", 200, None, "")] == rows(
         path, "SELECT delivery_id, number, outcome, status, reason, detail FROM attempts"
     )
@@ -263,7 +263,7 @@ async def test_a_journal_of_the_first_release_goes_on(of_0001: Path, keys: Keyri
 async def test_an_operator_does_not_upgrade(of_0001: Path) -> None:
     """A command on an older journal says what to do, and changes nothing."""
     before = content(of_0001)
-    for opening in (open_admin_store, open_vault):
+    for opening in (open_admin_store, open_file_tools):
         with pytest.raises(JournalRefused, match=f"0001 and not {NEWEST}; run the relay"):
             async with opening(f"sqlite:///{of_0001}", keys=KEYS):
                 pytest.fail("opened")
@@ -291,13 +291,13 @@ async def test_replays_are_over_before_the_way_back(tmp_path: Path) -> None:
         await settle(opened.journal, [delivered(delivery)], NOW)
         await opened.admin.ask_replay(ReplayOrder(CRM), NOW)
         await opened.journal.feed_replay(CRM, lambda _: "c", NOW, most=1)
-    async with open_vault(f"sqlite:///{path}", keys=None) as vault:
+    async with open_file_tools(f"sqlite:///{path}", keys=None) as tools:
         with pytest.raises(JournalRefused, match=r"unfinished replays.*: relay replays cancel"):
-            await vault.downgrade("0002")
+            await tools.downgrade("0002")
     async with open_admin_store(f"sqlite:///{path}") as desk:
         await desk.cancel_replay(1, NOW)
-    async with open_vault(f"sqlite:///{path}", keys=None) as vault:
-        await vault.downgrade("0002")
+    async with open_file_tools(f"sqlite:///{path}", keys=None) as tools:
+        await tools.downgrade("0002")
     assert [(1,)] == rows(path, "SELECT count(*) FROM deliveries")
 
 

@@ -28,7 +28,7 @@ from tests.journal.samples import (
     receive,
     settle,
 )
-from tests.journal.sealed import running, vault
+from tests.journal.sealed import running, tools
 
 FRAME, DETAIL, SAMPLE, ERROR = b"frame-of-ann", b"detail-of-ann", b"sample-of-ann", b"error-of-ann"
 WORDS = (FRAME, DETAIL, SAMPLE, ERROR)
@@ -90,7 +90,7 @@ async def test_nothing_is_left_of_a_journal_that_was_plain(path: Path) -> None:
     await work(path, None)
     forget(path)
     assert (path.name, SAMPLE) in on_disk(path, *WORDS)
-    async with vault(path, KEYS) as opened:
+    async with tools(path, KEYS) as opened:
         resealed = await opened.reseal()
         assert not resealed.lingering
         assert set() == on_disk(path, *WORDS)
@@ -100,9 +100,9 @@ async def test_nothing_is_left_of_a_journal_that_was_plain(path: Path) -> None:
 async def test_a_key_set_beside_plain_rows_needs_the_file_written_anew(path: Path) -> None:
     """Sealed beside a relay it may linger until it is done again without one."""
     await work(path, None)
-    async with running(path, KEYS), vault(path, KEYS) as opened:
+    async with running(path, KEYS), tools(path, KEYS) as opened:
         assert (await opened.reseal()).beside_a_relay
-    async with vault(path, KEYS) as opened:
+    async with tools(path, KEYS) as opened:
         assert 0 == (await opened.reseal()).rows
     assert set() == on_disk(path, *WORDS)
 
@@ -110,7 +110,7 @@ async def test_a_key_set_beside_plain_rows_needs_the_file_written_anew(path: Pat
 async def test_rotation_never_writes_a_word(path: Path) -> None:
     """From key to key nothing is plain in between."""
     await work(path, KEYS)
-    async with vault(path, ROTATED) as opened:
+    async with tools(path, ROTATED) as opened:
         found: list[set[tuple[str, bytes]]] = []
         await opened.reseal(advance=lambda _: found.append(on_disk(path, *WORDS)))
     assert {frozenset()} == {frozenset(each) for each in found}

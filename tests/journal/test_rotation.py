@@ -26,7 +26,7 @@ from tests.journal.samples import (
     receive,
     uuid,
 )
-from tests.journal.sealed import BODY, TABLES, running, stock, told, vault
+from tests.journal.sealed import BODY, TABLES, running, stock, told, tools
 
 OLD_ID, NEW_ID = KEYS.first.id, NEW.first.id
 COUNT = 7
@@ -61,7 +61,7 @@ async def reseal(
     advance: Callable[[int], None] = lambda _: None,
 ) -> Resealed:
     """Seal anew."""
-    async with vault(path, keys) as opened:
+    async with tools(path, keys) as opened:
         return await opened.reseal(plain=plain, advance=advance)
 
 
@@ -122,7 +122,7 @@ async def test_the_keys_are_counted(path: Path) -> None:
             await receive(opened.journal, arrival(number, CRM, frame=BODY))
     counted = {OLD_ID: (1, 1, 1, 1), NEW_ID: (2, 0, 0, 0)}
     expected = [KeyUse(key, *counted[key]) for key in sorted(counted)]
-    async with vault(path, OTHER) as opened_vault:
+    async with tools(path, OTHER) as opened_vault:
         uses = await opened_vault.uses()
     assert [*expected, KeyUse(None, COUNT, COUNT, COUNT, 0)] == uses
     assert {4, 2, 3 * COUNT} == {use.rows for use in uses}
@@ -133,7 +133,7 @@ async def test_progress_is_told(path: Path) -> None:
     await fill(path, None)
     totals: list[int] = []
     steps: list[int] = []
-    async with vault(path, KEYS) as opened:
+    async with tools(path, KEYS) as opened:
         await opened.reseal(begin=totals.append, advance=steps.append)
     assert ([ALL], ALL) == (totals, sum(steps))
     assert 2 == max(steps)
@@ -174,7 +174,7 @@ async def test_what_was_broken_off_goes_on(path: Path) -> None:
 
 _KILLED = """
 import asyncio, os, sys
-from relay.journal.open import open_vault
+from relay.journal.open import open_file_tools
 from relay.journal.encryption import rotation as resealing
 from tests.journal.samples import KEYS
 resealing.BATCH = 2
@@ -186,8 +186,8 @@ def advance(rows):
         os.kill(os.getpid(), 9)
 
 async def main():
-    async with open_vault(sys.argv[1], keys=KEYS) as vault:
-        await vault.reseal(advance=advance)
+    async with open_file_tools(sys.argv[1], keys=KEYS) as tools:
+        await tools.reseal(advance=advance)
 
 asyncio.run(main())
 """
@@ -301,7 +301,7 @@ async def test_a_reader_that_stays_is_told(path: Path) -> None:
     with closing(sqlite3.connect(path)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM messages").fetchone()
-        async with vault(path, KEYS, busy_timeout=0.01) as opened:
+        async with tools(path, KEYS, busy_timeout=0.01) as opened:
             resealed = await opened.reseal()
         reader.rollback()
     assert Resealed(ALL, lingering="somebody else reads it") == resealed
@@ -313,6 +313,6 @@ async def test_a_journal_that_is_locked_is_refused_in_words(path: Path) -> None:
     await fill(path, None)
     with closing(sqlite3.connect(path)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        async with vault(path, KEYS, busy_timeout=0.01) as opened:
+        async with tools(path, KEYS, busy_timeout=0.01) as opened:
             with pytest.raises(JournalRefused, match="database is locked"):
                 await opened.reseal()

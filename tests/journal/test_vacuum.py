@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.journal.open import open_journal, open_vault
+from relay.journal.open import open_file_tools, open_journal
 from relay.journal.sqlite.lock import JournalRefused
 from relay.journal.sqlite.vacuum import KEPT_BYTES, STEP_BYTES
 from relay.model.ports import Journal
@@ -107,14 +107,14 @@ async def test_a_large_file_waits_for_its_operator(without_map: Path) -> None:
     async with open_journal(f"sqlite:///{without_map}") as opened:
         await opened.journal.start([CRM], NOW)
         assert 0 == await opened.journal.shrink()
-        async with open_vault(f"sqlite:///{without_map}", keys=None) as vault:
+        async with open_file_tools(f"sqlite:///{without_map}", keys=None) as tools:
             with pytest.raises(JournalRefused, match="another relay runs"):
-                await vault.compact()
+                await tools.compact()
         await work_off(opened.journal, 1, MIB)
         assert 0 == await opened.journal.shrink()
     assert 0 == ask(without_map, "auto_vacuum")
-    async with open_vault(f"sqlite:///{without_map}", keys=None) as vault:
-        await vault.compact()
+    async with open_file_tools(f"sqlite:///{without_map}", keys=None) as tools:
+        await tools.compact()
     assert 2 == ask(without_map, "auto_vacuum")
     assert size(without_map) < MIB
 

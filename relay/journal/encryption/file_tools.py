@@ -33,7 +33,7 @@ class Resealed:
     lingering: str = ""
 
 
-class Vault:
+class FileTools:
     """A journal and the keys that are there for it."""
 
     def __init__(self, database: Database, keys: Keyring | None) -> None:

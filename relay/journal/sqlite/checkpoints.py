@@ -23,6 +23,9 @@ Each time the same pages are carried anew and the disk is waited for: at 0.2 it 
 a message costs.
 """
 
+_OFTEN = 0.2
+"""Seconds between two times, while so much is written that the log is long sooner."""
+
 LONG = 4000
 """Pages, 16 MB: the log begins anew above it. A burst changes the same pages again and again."""
 
@@ -60,6 +63,7 @@ class Checkpoints:
         self._carrier = carrier
         self._writer = writer
         self._clock = clock
+        self._every = EVERY
         self._next_at = clock() + EVERY
         self._under_way = False
 
@@ -67,7 +71,7 @@ class Checkpoints:
         """Note that something was written; never waits."""
         now = self._clock()
         if not self._under_way and now >= self._next_at:
-            self._under_way, self._next_at = True, now + EVERY
+            self._under_way, self._next_at = True, now + self._every
             self._carrier.submit(self._carry)
 
     def end(self) -> None:
@@ -75,7 +79,9 @@ class Checkpoints:
         self._next_at = math.inf
 
     def _carry(self) -> None:
-        finish = self._checkpoint(self._carrier) > LONG
+        pages = self._checkpoint(self._carrier)
+        self._every = min(EVERY, max(_OFTEN, self._every * LONG / max(pages, 1)))
+        finish = pages > LONG
         if finish:
             self._checkpoint(self._carrier)  # what came during the first leaves little to finish
             self._writer.submit(self._finish)

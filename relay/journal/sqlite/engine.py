@@ -7,9 +7,10 @@ never waits for the disk (docs/adr/002-the-journal-in-threads.md).
 import asyncio
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -51,22 +52,32 @@ _STATEMENTS = 256
 """So many prepared ones each connection keeps: more than there are on a message's way."""
 
 
+def _connect(where: str, timeout: float, pragmas: Sequence[str]) -> sqlite3.Connection:
+    driver = sqlite3.connect(
+        where,
+        timeout=timeout,
+        isolation_level=None,  # we begin transactions; the driver would do so too late
+        check_same_thread=False,  # it is closed by another
+        cached_statements=_STATEMENTS,
+    )
+    try:
+        for pragma in pragmas:
+            driver.execute(pragma).close()
+    except BaseException:
+        driver.close()
+        raise
+    return driver
+
+
 class Worker:
     """A thread with a connection, which is opened when it is first needed."""
 
     def __init__(
-        self,
-        where: str,
-        timeout: float,
-        begin: str,
-        pragmas: tuple[str, ...],
-        file_identity: FileIdentity,
+        self, connect: Callable[[], sqlite3.Connection], begin: str, files: FileIdentity
     ) -> None:
-        self._where = where
-        self._timeout = timeout
+        self._connect = connect
         self._begin = begin
-        self._pragmas = pragmas
-        self._file_identity = file_identity
+        self._files = files
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._opened: Connection | None = None
 
@@ -109,7 +120,7 @@ class Worker:
             execute(self._begin)
             try:
                 done = work(connection)
-                self._file_identity.require()  # before the commit: it would be to nowhere
+                self._files.require()  # before the commit: it would be to nowhere
                 execute("COMMIT")
             except BaseException:
                 if connection.driver.in_transaction:
@@ -122,20 +133,7 @@ class Worker:
 
     def _connection(self) -> Connection:
         if self._opened is None:
-            driver = sqlite3.connect(
-                self._where,
-                timeout=self._timeout,
-                isolation_level=None,  # we begin transactions; the driver would do so too late
-                check_same_thread=False,  # it is closed by another
-                cached_statements=_STATEMENTS,
-            )
-            try:
-                for pragma in self._pragmas:
-                    driver.execute(pragma).close()
-            except BaseException:
-                driver.close()
-                raise
-            self._opened = Connection(driver)
+            self._opened = Connection(self._connect())
         return self._opened
 
 
@@ -152,23 +150,23 @@ class Database:
         self, path: Path, *, busy_timeout: float = BUSY_TIMEOUT, wipes: bool = False
     ) -> None:
         self.path = path
-        self._file_identity = FileIdentity(path)
+        self._files = FileIdentity(path)
+        self._damage: JournalDamaged | None = None
 
         def worker(begin: str, *pragmas: str) -> Worker:
-            return self._worker(str(path), busy_timeout, begin, pragmas)
+            return self.worker(
+                partial(_connect, str(path), busy_timeout, pragmas), begin, self._files
+            )
 
         # One writer at a time, and no reader that becomes one: SQLite would answer "locked".
         wiping = [_WIPING_PRAGMA] if wipes else []
         self._writer = worker("BEGIN IMMEDIATE", *_WRITER_PRAGMAS, *wiping)
-        self._reader = worker("BEGIN", *_PRAGMAS)
-        self._browser = worker("BEGIN", *_PRAGMAS)
-        self._carrier = worker("BEGIN", *_PRAGMAS)
+        self._reader, self._browser, self._carrier = (worker("BEGIN", *_PRAGMAS) for _ in range(3))
         self._checkpoints = Checkpoints(self._carrier, self._writer)
-        self._damage: JournalDamaged | None = None
 
     def stay(self) -> None:
         """From now on its files have to stay where they are; there is a connection."""
-        self._file_identity.note()
+        self._files.note()
 
     async def write(
         self, change: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
@@ -239,9 +237,6 @@ class Database:
         files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
-    def _worker(self, where: str, timeout: float, begin: str, pragmas: tuple[str, ...]) -> Worker:
-        return self.worker(where, timeout, begin, pragmas, self._file_identity)
-
     def _checkpoint(self) -> None:
         with self._checkpoints.alone:
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -260,13 +255,12 @@ class MemoryDatabase(Database):
 
     def __init__(self) -> None:
         self.path = Path(":memory:")
-        self._file_identity = FileIdentity(self.path)
-        pragmas = ("PRAGMA foreign_keys=ON",)
-        self._writer = self._worker(":memory:", BUSY_TIMEOUT, "BEGIN", pragmas)
+        self._damage = None
+        connect = partial(_connect, ":memory:", BUSY_TIMEOUT, ["PRAGMA foreign_keys=ON"])
+        self._writer = self.worker(connect, "BEGIN", FileIdentity(self.path))
         self._reader = self._browser = self._carrier = self._writer
         self._checkpoints = Checkpoints(self._carrier, self._writer)
         self._checkpoints.end()  # there is no log
-        self._damage = None
 
     async def checkpoint(self) -> None:
         """Do nothing: there is no log."""

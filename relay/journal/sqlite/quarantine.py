@@ -105,23 +105,11 @@ def _moment(name: str) -> float:
 
 
 def _move_all(path: Path, target: Path) -> None:
-    moves = list(zip(files_of(path), files_of(target), strict=True))
-    for _, new in moves:
-        if os.path.lexists(new):
-            raise FileExistsError(new)
-    for old, new in moves:
+    if any(map(os.path.lexists, files_of(target))):  # a rename would not ask
+        raise FileExistsError(target)
+    for old, new in zip(files_of(path), files_of(target), strict=True):
         if os.path.lexists(old):
-            _move(old, new)
-
-
-def _move(old: Path, new: Path) -> None:
-    """Rename over a file that was made for that, since a rename would ask nobody."""
-    os.close(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    try:
-        old.rename(new)
-    except BaseException:
-        new.unlink()
-        raise
+            old.rename(new)
 
 
 def _sync(directory: Path) -> None:
