@@ -136,7 +136,7 @@ class Dispatcher:
         self._unwritten = 0
         self._holding_up: set[int] = set()  # put, not committed, and others of their lane wait
         self._stopping = self._cutting = self._leaving = False
-        self._waits_for_room = False
+        self._waits_for_room = self._pump_is_due = False
         self._poked = False
         self._no_load_before = 0.0
 
@@ -163,6 +163,7 @@ class Dispatcher:
         """Start every attempt that may start now, load what is due, and set the timer."""
         if self._over is None or self._stopping:
             return
+        self._pump_is_due = False
         now, breaker = self._clock(), self.breaker
         while breaker.admits(now) and self._has_room() and (delivery := self._take()):
             self._start(self._attempt(Ticket(delivery, breaker.enter(now), self._policy)))
@@ -213,8 +214,11 @@ class Dispatcher:
         patience = 0.0 if self._stopping else PATIENCE
         self._put(self._in_time_for_probe(outcome), patience=patience)
         if not (isinstance(verdict, Success) and self._status.calm):
+            self._status.tell()
             self.write_down()
-        self.pump()
+        if not self._pump_is_due:  # once for all attempts that end together
+            self._pump_is_due = True
+            loop.call_soon(self._pump_safely)
 
     async def _verdict(self, ticket: Ticket) -> Verdict | None:
         """Ask the courier; None if a stop cut it short. A bug in one message stays inside it."""

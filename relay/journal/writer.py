@@ -71,8 +71,6 @@ class Writer:
         self._committing = False
         self._paused = asyncio.Event()
         self._written = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._closing = False
         self.accepted = True
 
@@ -125,7 +123,8 @@ class Writer:
 
     async def idle(self) -> None:
         """Wait until everything put so far is committed, and nothing else waits."""
-        await self._idle.wait()
+        while self._ended or self._arrived or self._committing:
+            await self.group()
 
     def close(self) -> None:
         """Let `run` return once everything is committed."""
@@ -143,13 +142,12 @@ class Writer:
             self._paused.set()
             self._written.set()
             self._tell_room()
-            if not self._ended and not self._arrived:
-                self._idle.set()
 
     # --- Groups ---------------------------------------------------------------------------------
 
     def _commit_within(self, seconds: float) -> None:
-        self._idle.clear()
+        if self._commit_at == 0.0:
+            return
         at = asyncio.get_running_loop().time() + seconds if seconds else 0.0
         if at < self._commit_at:
             self._commit_at = at

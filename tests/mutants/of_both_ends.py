@@ -100,8 +100,8 @@ MUTANTS = (
     Mutant(
         "idle-before-the-commit",
         "relay/journal/writer.py",
-        "            if not self._ended and not self._arrived:\n                self._idle.set()\n",
-        "            self._idle.set()\n",
+        "while self._ended or self._arrived or self._committing:",
+        "while self._ended or self._arrived:",
         "whoever waits for the journal would go on too early",
         ("tests/core/test_writer.py", "tests/core/test_reload.py"),
     ),
