@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from relay.delivery.dispatcher import Dispatcher
 from relay.delivery.routing import Routing
 from relay.model.journal import (
     Answer,
@@ -16,7 +17,7 @@ from relay.model.journal import (
     OwedReceipt,
     UnreadableFrame,
 )
-from relay.model.messages import Delivery, EndpointKey, Message, MessageOutcome
+from relay.model.messages import EndpointKey, Message, MessageOutcome
 from relay.model.ports import Writer
 from relay.telemetry.events import (
     FrameUnreadable,
@@ -44,37 +45,11 @@ BURST = 500
 _SAMPLE = 4096
 
 
-class OweReceipt(Protocol):
-    """Takes note of a READ receipt that is owed; the outbox's."""
-
-    def __call__(self, receipt: OwedReceipt, /) -> None:
-        """Send it soon."""
-
-
-class Window(Protocol):
-    """An endpoint's place for deliveries, as its dispatcher has it."""
-
-    def reserve(self, lane: str, message: Message) -> bool:
-        """Keep a place in memory for a message that is about to be journaled, if it fits."""
-
-    def crowded(self, more: int) -> bool:
-        """Say whether so many messages more find no room in memory."""
-
-    def release(self, lane: str, message: Message) -> None:
-        """Give the place back: the journal has the message already, or does not take it."""
-
-    def offer(self, delivery: Delivery, *, reserved: bool, leads: bool) -> None:
-        """Take a delivery that has just been journaled; `pump` follows."""
-
-    def pump(self) -> None:
-        """Let go what may go."""
-
-
 class Served(Protocol):
     """An endpoint in service."""
 
     @property
-    def dispatcher(self) -> Window:
+    def dispatcher(self) -> Dispatcher:
         """Who delivers to it."""
 
 
@@ -91,7 +66,7 @@ class Intake:
         writer: Writer,
         endpoints: Mapping[EndpointKey, Served],
         *,
-        owe_receipt: OweReceipt,
+        owe_receipt: Callable[[OwedReceipt], None],
         telemetry: Telemetry,
         max_waiting: int = MAX_WAITING,
         max_waiting_bytes: int = MAX_WAITING_BYTES,

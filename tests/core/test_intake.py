@@ -1,16 +1,18 @@
 """What the intake promises: every message once into the journal, and on to its lanes."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import cast
 
 import pytest
 
-from relay.delivery.intake import BURST, MAX_PAUSE, Intake
+from relay.delivery.intake import BURST, MAX_PAUSE, Intake, Served
 from relay.delivery.routing import Route, Routing
 from relay.journal.writer import Writer
 from relay.model.journal import OwedReceipt, UnreadableFrame
-from relay.model.messages import Delivery, Message, MessageOutcome, Source
+from relay.model.messages import Delivery, EndpointKey, Message, MessageOutcome, Source
 from relay.model.ports import JournalDamaged
 from relay.telemetry.events import FrameUnreadable, JournalFailed, MessageDuplicated
 from tests.core.disk import Disk
@@ -93,7 +95,7 @@ async def stage(
         BOT,
         Routing(routes or [Route(CRM)], unwanted_read=unwanted_read),
         writer,
-        {CRM: crm, LOG: log},
+        cast("Mapping[EndpointKey, Served]", {CRM: crm, LOG: log}),
         owe_receipt=receipts.append,
         telemetry=tell,
         max_waiting=max_waiting,
