@@ -2,8 +2,6 @@
 
 import hashlib
 import struct
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -28,15 +26,6 @@ _FULL_BLOCK_PADDING = bytes([16] * 16)
 
 class Undecryptable(Exception):  # noqa: N818 - a state of the payload, not an error of the caller
     """The payload can't be decrypted with this keystore; the text says why, without secrets."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """One session that may read: its id, its X25519 public key and the IV to wrap the key with."""
-
-    session_id: str
-    public_key: bytes
-    iv: bytes
 
 
 class Decryptor:
@@ -82,29 +71,6 @@ def decrypt(blob: bytes, key: X25519PrivateKey, session_id: str) -> bytes:
         raise Undecryptable("the text was tampered with") from None
 
 
-def encrypt(
-    plaintext: bytes,
-    recipients: Sequence[Recipient],
-    *,
-    key: X25519PrivateKey,
-    message_key: bytes,
-    nonce: bytes,
-) -> bytes:
-    """Encrypt for the given sessions (7.4); `message_key` and `nonce` must be random and new."""
-    head = _HEAD.pack(VERSION, len(recipients), key.public_key().public_bytes_raw())
-    entries = [
-        _ENTRY.pack(UUID(to.session_id).bytes, to.iv, _wrap(key, to, message_key))
-        for to in recipients
-    ]
-    return head + b"".join(entries) + nonce + AESGCM(message_key).encrypt(nonce, plaintext, None)
-
-
-def checksum(session_ids: Iterable[str]) -> str:
-    """Sum up a set of sessions as Mixin does, to tell a stale one (7.4)."""
-    joined = "".join(sorted(session_ids)).encode()
-    return hashlib.md5(joined, usedforsecurity=False).hexdigest()
-
-
 def _entry(entries: bytes, session: bytes) -> tuple[bytes, bytes]:
     for entry_session, iv, wrapped in _ENTRY.iter_unpack(entries):
         if entry_session == session:
@@ -125,8 +91,3 @@ def _unwrap(shared: bytes, iv: bytes, wrapped: bytes) -> bytes:
     if padded[_KEY_BYTES:] != _FULL_BLOCK_PADDING:
         raise Undecryptable("the message key does not unwrap")
     return padded[:_KEY_BYTES]
-
-
-def _wrap(key: X25519PrivateKey, to: Recipient, message_key: bytes) -> bytes:
-    encryptor = Cipher(AES(_shared(key, to.public_key)), CBC(to.iv)).encryptor()
-    return encryptor.update(message_key + _FULL_BLOCK_PADDING) + encryptor.finalize()

@@ -91,10 +91,6 @@ class Health:
         """Make liveness depend on a probe."""
         self._live.append(probe)
 
-    def watch_ready(self, probe: Probe) -> None:
-        """Make readiness depend on a probe."""
-        self._ready.append(probe)
-
     def live(self) -> Report:
         """Say whether the process should go on, looking at nothing outside it."""
         return Report(tuple(map(_look, self._live)))

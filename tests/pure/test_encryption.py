@@ -10,15 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.blaze.encryption import (
-    Decryptor,
-    Recipient,
-    Undecryptable,
-    agreement_key,
-    checksum,
-    decrypt,
-    encrypt,
-)
+from relay.blaze.encryption import Decryptor, Undecryptable, agreement_key, decrypt
 from relay.blaze.keystore import Keystore
 from tests.pure.blaze_vectors import (
     APP_ID,
@@ -34,6 +26,7 @@ from tests.pure.blaze_vectors import (
     SENDER_SEED,
     SESSION_ID,
 )
+from tests.pure.encrypting import Recipient, encrypt
 
 
 def key_of(seed: bytes) -> X25519PrivateKey:
@@ -125,11 +118,6 @@ def test_vector_d_is_reproduced() -> None:
 def test_vector_d_names_the_same_public_keys(seed: bytes, public: str) -> None:
     """The public keys of vector d come from its seeds."""
     assert public == urlsafe_b64encode(public_of(seed)).decode().rstrip("=")
-
-
-def test_the_checksum_sums_sorted_sessions() -> None:
-    """The order of the sessions does not matter."""
-    assert "aed2bc7079b930b0f31319610c76ce32" == checksum([SESSION_ID, OTHER_SESSION_ID])
 
 
 @pytest.mark.parametrize(

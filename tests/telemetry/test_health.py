@@ -228,7 +228,7 @@ def test_a_probe_that_fails_is_not_well() -> None:
         raise ValueError("whsec_secret")
 
     health = Health([], ready_grace=GRACE)
-    health.watch_ready(broken)
+    health.watch_live(broken)
 
-    (component,) = [c for c in health.ready().components if not c.ok]
+    (component,) = [c for c in health.live().components if not c.ok]
     assert Component("probe", ok=False, reason="failed with ValueError") == component
